@@ -1,0 +1,41 @@
+# make explore   the explorer on 127.0.0.1 (PORT=8501)
+# make test      the tests
+# make slow      the tests that take long
+# make notebooks JupyterLab on the course
+
+PORT   ?= 8501
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: explore test slow notebooks lint format clean
+
+explore: $(READY)
+	$(BIN)/ttt-lab explore --port $(PORT)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+notebooks: $(READY)
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+lint: $(READY)
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+format: $(READY)
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+# made again whenever the dependencies change; a second call finds it and starts at once
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed: this is %d.%d; try make PYTHON=python3.12 ..." % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""The explorer: it asks `lab` and shows. Nothing is computed here."""

@@ -1,0 +1,44 @@
+"""What visitors share, kept in bounded caches. Nobody changes what these return."""
+
+import streamlit as st
+
+from lab import published
+from lab.data import documents
+from lab.programs import Programs
+from lab.traces import Header, Trace
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def recordings() -> dict[str, Header]:
+    """Headers of the recorded readings by name."""
+    return published.recordings()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def recording(name: str) -> Trace:
+    """One recorded reading; its arrays are shared and must not be written to."""
+    return published.recording(name)
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def models() -> list[str]:
+    """Names of the published models."""
+    return list(published.models())
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def document_names() -> list[str]:
+    """Names of the catalogue's documents that can be read now."""
+    return documents.names(prepared=True)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def text(document: str) -> str:
+    """The text of a document of the catalogue."""
+    return documents.load(document).text
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def programs(model: str) -> Programs:
+    """A model and its programs; they compile in a background thread once started."""
+    return Programs(model)

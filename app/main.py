@@ -1,0 +1,21 @@
+"""The explorer's front door: page set-up and the list of pages.
+
+Run it with `streamlit run app/main.py`. Look into `views/watch.py` next.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+
+# Two bars, the learner's lower than its twin's. A named icon would be downloaded.
+ICON = str(Path(__file__).with_name("icon.png"))
+
+# Streamlit leaves six rem above the title, for a menu that we do not have.
+STYLE = "<style>.stMainBlockContainer {padding-top: 2.5rem}</style>"
+
+PAGES = [st.Page("views/watch.py", title="Watch it read", default=True)]
+
+st.set_page_config(page_title="TTT-E2E Lab", page_icon=ICON, layout="wide")
+st.html(STYLE)
+st.navigation(PAGES, position="top").run()

@@ -1,0 +1,91 @@
+"""The pictures that move while it reads, each with a line on what to look for."""
+
+import streamlit as st
+
+from app.player import Player
+from lab import plots
+
+
+def loss(player: Player) -> None:
+    """Loss per chunk of the learner and of its frozen twin."""
+    _chart("loss", plots.loss_per_chunk(player.shown, extent=_extent(player)))
+    _look(
+        "both lines jump up and down together, for hard and easy passages are hard and "
+        "easy for both. What counts is whether blue runs *below* orange."
+    )
+
+
+def gain(player: Player) -> None:
+    """Their difference."""
+    _chart("gain", plots.gain(player.shown, extent=_extent(player)))
+    _look(
+        "the first chunk is zero, as nothing is learned yet. Then the pink mean should "
+        "settle above zero; if it hovers around it, learning is of no use here."
+    )
+
+
+def drift(player: Player) -> None:
+    """How far the fast weights have moved."""
+    _chart("drift", plots.drift(player.shown, extent=_extent(player)))
+    _look(
+        "steep at first, then flatter. A line that shoots up means an inner rate too "
+        "high; a flat one means that nothing is being written."
+    )
+
+
+def overview(player: Player) -> None:
+    """The whole reading in one strip."""
+    extent = player.trace.header.total if player.reading else None
+    figure = plots.overview(player.trace, cursor=player.chunk, extent=extent)
+    _chart("overview", figure)
+
+
+def recall(player: Player) -> None:
+    """What is still known of the needle."""
+    if player.trace.header.needle is None:
+        st.markdown("###### Needle recall")
+        st.caption(
+            "Nothing is planted in this reading. Choose *Read live* and plant a needle "
+            "to see for how long the model can repeat it."
+        )
+        return
+    needle = player.trace.header.needle
+    _chart("recall", plots.recall(player.shown, extent=_extent(player)))
+    when = "" if needle.start < player.shown.read else ", still ahead"
+    st.caption(
+        f"Planted at token {needle.start:,}{when}: “{needle.sentence}” "
+        f"Asked after each chunk: “{needle.question} …”"
+    )
+    _look(
+        "above, how many nats cheaper the answer is for having read the needle. Once "
+        "it has left attention's reach, orange is *exactly* zero; whatever blue keeps "
+        "then is in its weights. Below, the right answer's place among all guesses "
+        "(dotted: where the needle was never read)."
+    )
+
+
+def _extent(player: Player) -> int:
+    """The x axis' end: a recording's is fixed, a live one doubles as it grows."""
+    chunk = player.trace.header.chunk
+    total = max(player.total, 1)
+    if player.reading is None:
+        return total * chunk
+    shown = 32
+    while shown < player.chunk:
+        shown *= 2
+    return min(shown, total) * chunk
+
+
+def _chart(key: str, figure) -> None:
+    """The figure under a heading of the page's own, which follows light and dark."""
+    heading, height = figure.layout.title.text, figure.layout.height
+    figure.update_layout(title=None, margin_t=24, height=height - 32, dragmode=False)
+    with st.container(gap=None):
+        st.markdown(f"###### {heading}")
+        st.plotly_chart(
+            figure, key=f"chart-{key}", theme=None, config={"displayModeBar": False}
+        )
+
+
+def _look(words: str) -> None:
+    st.caption(f"**What to look for:** {words}")

@@ -1,0 +1,232 @@
+"""What is read: a recording, or any text by the real model, with a needle or none."""
+
+from difflib import get_close_matches
+
+import streamlit as st
+
+from app import cache, player, session
+from app.session import PASTE, UPLOAD
+from lab import reading
+from lab.data import needles
+from lab.programs import STAGES, Programs
+
+
+CAPS = (4_096, 16_384, 65_536, 262_144)
+SOURCES = {"recorded": "A recorded reading", "live": "Read live"}
+NEEDLES = {"none": "None", "passkey": "A pass-key", "sentence": "My own sentence"}
+
+
+def panel() -> None:
+    """Choose between recordings and live reading, and set up the latter."""
+    with st.container(horizontal=True, vertical_alignment="center", key="source-row"):
+        st.segmented_control(
+            "What you watch",
+            SOURCES,
+            format_func=SOURCES.get,
+            label_visibility="collapsed",
+            **session.bound("source"),
+        )
+        if session.get("source") == "recorded":
+            _recording()
+    if session.get("source") == "live":
+        _live()
+
+
+@st.fragment(run_every=1.0)
+def status() -> None:
+    """What compiles in the background, in words, every second until all is ready."""
+    programs = cache.programs(session.get("model"))
+    ready = [programs.words(s) for s in STAGES if programs.ready(s)]
+    words = [word for word in (*ready, programs.now) if word]
+    lead = "Ready to read live" if programs.finished else "In the background"
+    st.caption(f"{lead}: {' · '.join(words)}.")
+
+
+def begin_if_asked() -> None:
+    """Make the reading once the model is open; problems become a sentence on screen."""
+    programs = cache.programs(session.get("model"))
+    if not (programs.ready("model") or programs.finished):
+        return
+    session.put(starting=False)
+    try:
+        started = _reading(programs)
+    except (ValueError, OSError, ModuleNotFoundError) as problem:
+        session.put(problem=str(problem), playing=False)
+        return
+    player.show(started)
+
+
+def _recording() -> None:
+    headers = cache.recordings()
+    if not headers:
+        return
+    st.selectbox(
+        "Recording",
+        list(headers),
+        format_func=lambda name: _title(headers[name]),
+        label_visibility="collapsed",
+        key="widget-recording",
+        index=list(headers).index(session.get("recording")),
+        on_change=_change_recording,
+    )
+
+
+def _change_recording() -> None:
+    player.choose_recording(st.session_state["widget-recording"])
+    session.put(playing=False)
+    player.move(None)
+
+
+def _title(header) -> str:
+    needle = ", with a needle" if header.needle else ""
+    return f"{header.document} read by {header.model}{needle}"
+
+
+def _live() -> None:
+    models = cache.models()
+    if not models:
+        st.info(
+            "No trained model is published here yet. Train one with "
+            "`ttt-lab train tiny-e2e`, then come back."
+        )
+        return
+    what, who, cap = st.columns([3, 2, 2])
+    with what:
+        _document()
+    with who:
+        _model(models)
+    with cap:
+        st.selectbox(
+            "Read at most",
+            CAPS,
+            format_func=lambda n: f"{n:,} tokens",
+            **session.bound("cap"),
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom", key="start-row"):
+        with st.popover(_needle_label(), icon=":material/push_pin:"):
+            _needle()
+        st.button(
+            "Start reading",
+            type="primary",
+            icon=":material/auto_stories:",
+            on_click=_start,
+            key="start",
+        )
+
+
+def _document() -> None:
+    names = cache.document_names()
+    asked = session.get("document")
+    known = [PASTE, UPLOAD, *names]
+    # An unknown name from the URL stays choosable: starting says what is wrong.
+    known += [asked] if asked not in known else []
+    st.selectbox("Document", known, **session.bound("document"))
+    if asked == PASTE:
+        st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
+    if asked == UPLOAD:
+        st.file_uploader(
+            "A UTF-8 text file, at most 5 MB", key="upload", on_change=_keep_upload
+        )
+
+
+def _keep_upload() -> None:
+    file = st.session_state["upload"]
+    session.put(uploaded=(file.name, file.getvalue()) if file else None)
+
+
+def _model(models: list[str]) -> None:
+    st.selectbox("Model", models, **session.bound("model"))
+
+
+def _needle_label() -> str:
+    depth = f" at {session.get('depth'):.0%}"
+    planted = session.get("needle")
+    return {
+        "none": "Plant a needle",
+        "passkey": f"Needle: pass-key {session.get('seed')}{depth}",
+        "sentence": f"Needle: my sentence{depth}",
+    }[planted]
+
+
+def _needle() -> None:
+    st.caption(
+        "A sentence hidden in the document. After each chunk the model is asked for "
+        "its end, on a copy that learns nothing from being asked."
+    )
+    st.segmented_control(
+        "Needle", NEEDLES, format_func=NEEDLES.get, **session.bound("needle")
+    )
+    kind = session.get("needle")
+    if kind == "none":
+        return
+    if kind == "passkey":
+        st.number_input("Which pass-key", 0, 9_999, **session.bound("seed"))
+    else:
+        st.text_input(
+            "Your sentence; its last word is asked for",
+            max_chars=300,
+            placeholder="The name of the captain's cat is Bartholomew.",
+            **session.bound("sentence"),
+        )
+    st.slider(
+        "Where: 0 is the document's start, 1 its end",
+        0.0,
+        1.0,
+        step=0.05,
+        **session.bound("depth"),
+    )
+    try:
+        needle = _planned()
+    except ValueError as problem:
+        st.caption(str(problem))
+    else:
+        st.caption(f"Asked: “{needle.question} …” Answer: “{needle.answer.strip()}”")
+
+
+def _planned() -> needles.Needle | None:
+    kind = session.get("needle")
+    if kind == "passkey":
+        return needles.passkey(session.get("seed"))
+    if kind == "sentence":
+        return needles.from_sentence(session.get("sentence"))
+    return None
+
+
+def _start() -> None:
+    session.put(starting=True, playing=False, problem=None, reading=None, source="live")
+
+
+def _reading(programs: Programs) -> reading.Reading:
+    name, text = _text()
+    return reading.Reading(
+        programs,
+        text,
+        document=name,
+        needle=_planned(),
+        at=session.get("depth"),
+        tokens=session.get("cap"),
+        seed=session.get("seed") if session.get("needle") == "passkey" else None,
+        command="explorer",
+    )
+
+
+def _text() -> tuple[str, str]:
+    name = session.get("document")
+    if name == PASTE:
+        return "pasted text", session.get("pasted")
+    if name != UPLOAD:
+        return name, _catalogued(name)
+    if session.get("uploaded") is None:
+        raise ValueError("No file was uploaded yet: choose a UTF-8 text file first.")
+    file, data = session.get("uploaded")
+    return file, reading.text_from_bytes(data, file)
+
+
+def _catalogued(name: str) -> str:
+    names = cache.document_names()
+    # A name may come from a URL: only the catalogue is opened, never a path.
+    if name not in names:
+        close = get_close_matches(name, names, n=1, cutoff=0.5)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"There is no document {name!r} in the catalogue.{meant}")
+    return cache.text(name)

@@ -1,0 +1,119 @@
+"""The bar that moves the reading: reset, play, pause, one chunk, speed, scrubber."""
+
+import streamlit as st
+
+from app import player as players
+from app import session
+from app.player import Player
+
+
+SPEEDS = (1, 4, 16)
+
+
+def bar(player: Player) -> None:
+    """Draw the bar; its buttons act before the next picture."""
+    with st.container(horizontal=True, vertical_alignment="center", key="transport"):
+        _buttons(player)
+        st.segmented_control(
+            "Chunks per picture",
+            SPEEDS,
+            format_func=lambda speed: f"{speed}×",
+            label_visibility="collapsed",
+            help="Chunks per picture while a recording plays. Live shows every chunk.",
+            **session.bound("speed"),
+        )
+    _scrubber(player)
+
+
+def headline(player: Player) -> None:
+    """Where we are and what it has brought so far, in one line."""
+    trace = player.shown
+    st.markdown(
+        f"**Chunk {player.chunk:,}** of {player.total:,} · "
+        f"{trace.read:,} tokens read · {_saved(trace)}"
+    )
+
+
+def _buttons(player: Player) -> None:
+    playing = session.get("playing")
+    st.button(
+        "Reset",
+        icon=":material/replay:",
+        on_click=_reset,
+        key="reset",
+        help="Back to the first token and the weights from before it.",
+    )
+    st.button(
+        "Pause" if playing else "Play",
+        icon=":material/pause:" if playing else ":material/play_arrow:",
+        type="primary",
+        on_click=_toggle,
+        key="play",
+        shortcut="Space",
+    )
+    st.button(
+        "One chunk",
+        icon=":material/skip_next:",
+        on_click=_one,
+        key="one",
+        disabled=player.ended or player.waiting is not None,
+        help="Read one more chunk and take one gradient step.",
+    )
+
+
+def _scrubber(player: Player) -> None:
+    """While it plays the slider only shows; after each move it is a new widget.
+
+    A browser that draws slowly goes on reporting where its slider was before. Reports on
+    a widget that is gone are dropped, and no place of the past becomes a wish.
+    """
+    playing = session.get("playing")
+    key = f"scrubber-{'playing' if playing else session.get('moves')}"
+    st.session_state[key] = player.chunk
+    st.slider(
+        "Chunk",
+        0,
+        max(1, player.total),
+        key=key,
+        on_change=None if playing else _scrub,
+        args=(key,),
+        disabled=playing,
+        label_visibility="collapsed",
+        format="chunk %d",
+    )
+
+
+def _saved(trace) -> str:
+    interval = trace.gain_interval()
+    if interval is None:
+        return "too early to say what learning saves"
+    mean, half = interval
+    if abs(mean) <= half:
+        size = f"{mean:+.3f} ± {half:.3f} nats per token"
+        return f"learning makes no clear difference ({size})"
+    verb = "saves" if mean > 0 else "costs"
+    return f"learning {verb} **{abs(mean):.3f} ± {half:.3f}** nats per token"
+
+
+def _toggle() -> None:
+    if session.get("playing"):
+        session.put(playing=False)
+        return
+    player = players.current()
+    if player.ended:
+        players.move(0)
+    session.put(playing=True)
+
+
+def _one() -> None:
+    session.put(playing=False)
+    players.advance(players.current(), chunks=1)
+
+
+def _reset() -> None:
+    session.put(playing=False)
+    players.move(0)
+
+
+def _scrub(key: str) -> None:
+    players.scrub(st.session_state[key])

@@ -1,0 +1,91 @@
+"""Watch it read: a model compresses a document into its weights, before your eyes.
+
+The page is one fragment. While it plays, a run of it takes one step (live: one chunk)
+and draws everything; once the browser has drawn it too, it asks for the next run. So
+each button is at most one chunk away. Nothing is computed here; see `lab.reading`.
+"""
+
+import streamlit as st
+
+from app import cache, player, session
+from app.panels import about, charts, source, text, transport
+from app.panels.pulse import pulse
+
+
+INTRO = """
+A language model reads a document chunk by chunk, and after each chunk it takes one
+gradient step on what it has just read, so that what it saw ends up in its weights. Its
+frozen twin starts with the same weights, reads the same words and never learns: where
+the :blue[learner] is cheaper than the :orange[twin], something was remembered.
+"""
+
+
+@st.fragment
+def stage() -> None:
+    source.panel()
+    if session.get("starting"):
+        source.begin_if_asked()
+    shown = _step()
+    if cache.models() and not cache.programs(session.get("model")).finished:
+        source.status()
+    _problems()
+    if shown is None:
+        st.info(
+            "No reading is recorded here yet. Record one with `ttt-lab stream --out "
+            "lab/published/traces/first.npz`, or choose *Read live*."
+        )
+    else:
+        _panels(shown)
+    if session.get("playing") or session.get("starting"):
+        session.put(picture=session.get("picture") + 1)
+        pulse(session.get("picture"))
+    else:
+        session.share()
+    if cache.models():
+        # Last, and a little later: the first picture comes before any compiling.
+        cache.programs(session.get("model")).start(after=0.5)
+
+
+def _step() -> player.Player | None:
+    """The player, one picture further if it plays."""
+    shown = player.current()
+    if shown is None or not session.get("playing"):
+        return shown
+    try:
+        return player.advance(shown, chunks=session.get("speed"))
+    except ValueError as problem:
+        session.put(problem=str(problem), playing=False)
+        return shown
+
+
+def _problems() -> None:
+    if session.get("problem"):
+        st.error(session.get("problem"), icon=":material/error:")
+
+
+def _panels(shown: player.Player) -> None:
+    transport.bar(shown)
+    if session.get("playing") and shown.waiting:
+        st.caption(f"The next chunk waits for this: {shown.waiting}.")
+    transport.headline(shown)
+    about.setup(shown)
+    curves, words = st.columns([5, 4], gap="medium")
+    with curves:
+        charts.loss(shown)
+        charts.gain(shown)
+    with words:
+        text.panel(shown)
+    left, right = st.columns([5, 4], gap="medium")
+    with left:
+        charts.recall(shown)
+    with right:
+        charts.drift(shown)
+        charts.overview(shown)
+    about.provenance(shown)
+
+
+if session.begin():
+    player.arrive()
+st.title("Watch it read", anchor=False)
+st.markdown(INTRO)
+stage()

@@ -1,0 +1,228 @@
+"""Models and streams as files: safetensors beside a card that says where it came from.
+
+A model is `NAME.safetensors` and `NAME.json` (the card: configuration, tokenizer,
+recipe, command, commit, seed, data hash, tokens seen, held-out losses, sha256 of the
+weights). A card may point at another model's weights (`"weights": "tiny-swa"`) and
+differ only in its configuration. `load` refuses a file whose hash is not the card's.
+
+Cards open without JAX; weights need it.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+
+PUBLISHED = Path(__file__).parent / "published" / "models"
+
+
+def card(name: str | os.PathLike) -> dict:
+    """The card of a published model, or of the model at a path. Opens without JAX.
+
+    **Raises** `FileNotFoundError` naming what there is.
+    """
+    path = _card_path(name)
+    return json.loads(path.read_text("utf-8"))
+
+
+def load(name: str | os.PathLike):
+    """The model published under `name`, or the one saved at a path.
+
+    **Raises** `FileNotFoundError` where there is none, `ValueError` where the weights
+    are not those that the card was written for.
+
+    >>> model = load("tiny-e2e")
+    """
+    path = _card_path(name)
+    described = json.loads(path.read_text("utf-8"))
+    weights = path.with_name(described.get("weights", path.stem) + ".safetensors")
+    return _load_weights(weights, described)
+
+
+def save(path: str | os.PathLike, model, card: dict) -> Path:
+    """Write `path`.safetensors and `path`.json; the card gets configuration and hash.
+
+    Both appear whole or not at all. Returns the card's path.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = to_bytes(_named_arrays(model), metadata={"format": "ttt-e2e-lab"})
+    described = {
+        "name": path.name,
+        "config": config_to_dict(model.config),
+        "parameters": int(sum(a.size for a in _named_arrays(model).values())),
+        **card,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    _write(path.with_name(path.name + ".safetensors"), data)
+    text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+    return _write(path.with_name(path.name + ".json"), text.encode())
+
+
+def config_to_dict(config) -> dict:
+    """A `ModelConfig` as plain JSON data (infinity as a word)."""
+    data = dataclasses.asdict(config)
+    if math.isinf(data["inner"]["clip"]):
+        data["inner"]["clip"] = "inf"
+    return data | {"mixers": list(config.mixers)}
+
+
+def config_from_dict(data: dict):
+    """The `ModelConfig` that `config_to_dict` wrote."""
+    import ttt_core as ttt
+
+    inner = dict(data["inner"])
+    inner["clip"] = float(inner["clip"])
+    fields = data | {"mixers": tuple(data["mixers"]), "inner": ttt.InnerConfig(**inner)}
+    return ttt.ModelConfig(**fields)
+
+
+def model_hash(model) -> str:
+    """sha256 over a model's configuration and every weight: who made this stream?"""
+    digest = hashlib.sha256(json.dumps(config_to_dict(model.config)).encode())
+    for name, array in _named_arrays(model).items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def save_stream(path: str | os.PathLike, state, model) -> Path:
+    """Write a `StreamState` to one file, marked with the hash of its model."""
+    from safetensors.numpy import save as to_bytes
+
+    marks = {"format": "ttt-e2e-lab stream 1", "model": model_hash(model)}
+    return _write(Path(path), to_bytes(_named_arrays(state), metadata=marks))
+
+
+def load_stream(path: str | os.PathLike, model):
+    """The `StreamState` at `path`; it continues bit-identically.
+
+    **Raises** `ValueError` for the stream of another model or a file that is none,
+    `FileNotFoundError` where there is no file.
+    """
+    import ttt_core as ttt
+
+    path = Path(path)
+    marks = _marks(path)
+    if marks.get("format") != "ttt-e2e-lab stream 1":
+        raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
+    if marks["model"] != model_hash(model):
+        raise ValueError(
+            f"{path} is a stream of another model (hash {marks['model'][:12]}, this "
+            f"model's is {model_hash(model)[:12]}): its fast weights mean nothing "
+            "here; load the model that it was saved with."
+        )
+    arrays = _read_arrays(path)
+    capacity = max([a.shape[-3] for k, a in arrays.items() if k.endswith("keys")] + [1])
+    return _fill(ttt.init_state(model, capacity=capacity), arrays, path)
+
+
+def _load_weights(weights: Path, described: dict):
+    import equinox as eqx
+    import jax
+
+    if not weights.exists():
+        raise FileNotFoundError(f"{weights} is missing beside its card.")
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    if found != described["sha256"]:
+        raise ValueError(
+            f"{weights} has sha256 {found[:12]}..., its card says "
+            f"{described['sha256'][:12]}...: the file is damaged or was replaced; "
+            "restore it from the repository (git checkout) or train it again."
+        )
+    config = config_from_dict(described["config"])
+    skeleton = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
+    return _fill(skeleton, _read_arrays(weights), weights)
+
+
+def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
+    import jax
+    import jax.numpy as jnp
+
+    names = list(_names(skeleton))
+    missing, extra = set(names) - set(arrays), set(arrays) - set(names)
+    if missing or extra:
+        raise ValueError(
+            f"{path} does not fit its configuration: missing {sorted(missing)[:3]}, "
+            f"not expected {sorted(extra)[:3]}."
+        )
+    leaves, structure = jax.tree.flatten(skeleton)
+    for name, leaf in zip(names, leaves, strict=True):
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(
+                f"{path}: {name} has shape {list(arrays[name].shape)}, its "
+                f"configuration says {list(leaf.shape)}."
+            )
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+
+
+def _names(tree):
+    import jax
+
+    for path, _ in jax.tree_util.tree_leaves_with_path(tree):
+        yield ".".join(_key(part) for part in path)
+
+
+def _key(part) -> str:
+    for field in ("name", "key", "idx"):
+        if hasattr(part, field):
+            return str(getattr(part, field))
+    return str(part)
+
+
+def _named_arrays(tree) -> dict[str, np.ndarray]:
+    import equinox as eqx
+    import jax
+
+    arrays = eqx.filter(tree, eqx.is_array)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(arrays)]
+    return dict(zip(_names(arrays), leaves, strict=True))
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _marks(path: Path) -> dict:
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise FileNotFoundError(f"There is no saved stream at {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a saved stream: {error}.") from error
+
+
+def _card_path(name: str | os.PathLike) -> Path:
+    given = Path(name)
+    stem = given.with_suffix("") if given.suffix in (".json", ".safetensors") else given
+    for path in (PUBLISHED / f"{stem}.json", stem.with_name(stem.name + ".json")):
+        if path.exists():
+            return path
+    known = sorted(path.stem for path in PUBLISHED.glob("*.json"))
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
+    hint = f"did you mean {near[0]!r}? Published: {', '.join(known)}" if known else ""
+    raise FileNotFoundError(
+        f"There is no model {str(name)!r}; "
+        f"{hint or 'none is published yet: train one with `ttt-lab train tiny-e2e`'}."
+    )
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(data)
+    draft.replace(path)
+    return path

@@ -1,0 +1,121 @@
+"""The command `ttt-lab`.
+
+Everything heavy is imported where it is used, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+GROUPS = {
+    "data": "texts and tokenizers: list, show, prepare",
+    "eval": "numbers and curves of a trained model",
+    "bench": "speed and memory on this machine",
+}
+
+
+def main():
+    """Run one command; errors of the user's making are printed as a sentence."""
+    arguments = sys.argv[1:]
+    group = arguments[0] if arguments else ""
+    if group in GROUPS:
+        commands, arguments = _group(group), arguments[1:]
+        prog, description = f"ttt-lab {group}", GROUPS[group]
+    else:
+        more = "\n".join(f"  ttt-lab {name:6} {text}" for name, text in GROUPS.items())
+        commands, prog = _top(), "ttt-lab"
+        description = (
+            f"Watch, train and measure models that learn while they read.\n{more}"
+        )
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog=prog, description=description, args=arguments or ["--help"]
+        )
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
+        print(f"ttt-lab: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("ttt-lab: stopped; the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+
+
+def train(
+    recipe: tyro.conf.Positional[str],
+    /,
+    size: str = "tiny",
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
+    run: str | None = None,
+    publish: bool = False,
+):
+    """Train a recipe; run again to resume where it stopped.
+
+    Args:
+        recipe: a name from `ttt-lab recipes`.
+        size: one of the recipe's sizes.
+        set: overrides of the experiment, as `lr=2e-3 model.window=256`.
+        run: name of the run folder in .runs/ (default: the experiment's name).
+        publish: put the finished model into lab/published/models.
+    """
+    from lab.training_session import run_recipe
+
+    run_recipe(recipe, size=size, overrides=set, run=run, publish=publish)
+
+
+def recipes():
+    """List the recipes with their question, cost and expected number."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lab.recipes import RECIPES
+
+    table = Table("recipe", "sizes", "question", "cost", "expected")
+    for name, recipe in RECIPES.items():
+        sizes = ", ".join(recipe.SIZES)
+        table.add_row(name, sizes, recipe.QUESTION, recipe.COST, recipe.EXPECTED)
+    Console().print(table)
+
+
+def explore(port: int = 8501):
+    """Open the explorer on 127.0.0.1.
+
+    Args:
+        port: the port that it listens on.
+    """
+    import subprocess
+
+    app = Path(__file__).resolve().parents[1] / "app"
+    address = ["--server.address=127.0.0.1", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(app / "main.py"), *address]
+    sys.exit(subprocess.run(command, cwd=app).returncode)
+
+
+def _group(name: str) -> dict:
+    if name == "data":
+        from lab.data import commands
+
+        return {
+            "list": commands.list_,
+            "show": commands.show,
+            "prepare": commands.prepare,
+            "train-tokenizer": commands.train_tokenizer,
+        }
+    if name == "eval":
+        from lab.evals import commands
+
+        return {"gain": commands.gain}
+    from lab.bench import commands
+
+    return {"read": commands.read, "remat": commands.remat}
+
+
+def _top() -> dict:
+    from lab.stream import stream
+
+    return {"train": train, "recipes": recipes, "stream": stream, "explore": explore}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Texts in, token ids out: documents, tokenizers, shards, batches and needles."""

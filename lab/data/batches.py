@@ -1,0 +1,189 @@
+"""Batches: windows of documents, shuffled, and resumed to the bit. Grain reads them.
+
+A training sequence is `[bos, *seq tokens of one document]`: a window never crosses
+into another document. A document of `n` tokens has `n // seq` windows side by side.
+What is left over, fewer than `seq` tokens, is the slack: each epoch the document's
+windows shift together by a new random part of it, so that no epoch cuts the document
+where another did. Windows of all documents are shuffled together, anew each epoch.
+
+Batch number `i` follows from the seed and `i` alone: the state of an iterator is one
+number, and several processes read disjoint rows of the very batches that one would.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from lab.data.shards import Shards
+
+
+class Windows(NamedTuple):
+    """How documents are cut into windows of `seq` tokens.
+
+    Attributes:
+        total: number of windows in an epoch.
+        documents: number of documents that have one.
+        dropped: number of documents shorter than `seq`, which have none.
+        dropped_tokens: tokens in those.
+    """
+
+    total: int
+    documents: int
+    dropped: int
+    dropped_tokens: int
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Held-out passages: `tokens [count, length + 1]`, and where each was found."""
+
+    tokens: np.ndarray
+    names: tuple[str, ...]
+    offsets: tuple[int, ...]
+
+
+def windows(shards: Shards, seq: int) -> Windows:
+    """Count windows and dropped documents.
+
+    Raises ValueError where `seq` is not positive or no document is that long.
+    """
+    lengths = _lengths(shards, seq)
+    short = lengths[lengths < seq]
+    total = int((lengths // seq).sum())
+    if total == 0:
+        raise ValueError(
+            f"No document of {shards.corpus}/{shards.split} has {seq} tokens: the "
+            f"longest has {lengths.max(initial=0)}; use a smaller seq or longer texts."
+        )
+    return Windows(total, len(lengths) - len(short), len(short), int(short.sum()))
+
+
+def batches(
+    shards: Shards,
+    *,
+    seq: int,
+    batch: int,
+    bos: int,
+    seed: int,
+    epochs: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+):
+    """Training batches as a Grain iterator.
+
+    It has `get_state()` and `set_state(state)`; restored, it goes on bit-identically.
+
+    Args:
+        shards: tokens to read.
+        seq: tokens per window, without `bos`.
+        batch: sequences per batch, over all processes together.
+        bos: the entry that starts every sequence.
+        seed: decides the order of windows and their shifts.
+        epochs: passes over the windows; None never ends. What does not fill a last
+            batch is left out.
+        process_index, process_count: this process and how many share each batch.
+
+    Returns:
+        A `grain.DatasetIterator` of `{"tokens": int32 [rows, seq + 1]}`, with `rows`
+        = `batch // process_count`.
+
+    Raises ValueError for sizes that do not fit, as too few tokens for one batch.
+    """
+    total = windows(shards, seq).total
+    _check_sizes(batch, epochs, total, process_index, process_count)
+    import grain
+
+    cut = _Cut(shards, seq=seq, bos=bos, seed=seed)
+    # Repeating before slicing keeps global positions: they tell the epoch.
+    dataset = (
+        grain.MapDataset.range(total)
+        .seed(seed)
+        .shuffle()
+        .repeat(epochs)
+        .map_with_index(lambda position, window: cut(position // total, window))
+    )[process_index::process_count]
+    dataset = dataset.batch(batch // process_count, drop_remainder=True)
+    ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+    return iter(dataset.to_iter_dataset(ahead))
+
+
+def passages(shards: Shards, *, count: int, length: int, bos: int) -> Passages:
+    """`count` passages spread evenly over the split; the same ones every time.
+
+    Args:
+        shards: tokens to read, of documents held out.
+        count: number of passages; no two overlap.
+        length: tokens of each, without `bos`.
+        bos: the entry in front of each.
+
+    Raises ValueError where the split has fewer than `count` such passages.
+    """
+    total = windows(shards, length).total
+    if not 0 < count <= total:
+        raise ValueError(
+            f"{shards.corpus}/{shards.split} has {total} passages of {length} tokens: "
+            f"got count={count}; use 1 to {total}, or shorter ones."
+        )
+    cut = _Cut(shards, seq=length, bos=bos, seed=0)
+    spread = (2 * np.arange(count) + 1) * total // (2 * count)
+    found = [cut.find(int(window)) for window in spread]
+    return Passages(
+        tokens=np.stack([cut.read(document, offset) for document, offset in found]),
+        names=tuple(shards.documents[document].name for document, _ in found),
+        offsets=tuple(offset for _, offset in found),
+    )
+
+
+class _Cut:
+    """Windows of documents, by number."""
+
+    def __init__(self, shards: Shards, *, seq: int, bos: int, seed: int) -> None:
+        lengths = _lengths(shards, seq)
+        self.shards, self.seq, self.bos, self.seed = shards, seq, bos, seed
+        self.slack = lengths % seq
+        self.ends = np.cumsum(lengths // seq)
+
+    def __call__(self, epoch: int, window: int) -> dict[str, np.ndarray]:
+        document, offset = self.find(window)
+        draw = np.random.default_rng((self.seed, epoch, document))
+        shift = int(draw.integers(self.slack[document] + 1))
+        return {"tokens": self.read(document, offset + shift)}
+
+    def find(self, window: int) -> tuple[int, int]:
+        document = int(np.searchsorted(self.ends, window, side="right"))
+        first = int(self.ends[document - 1]) if document else 0
+        return document, (window - first) * self.seq
+
+    def read(self, document: int, offset: int) -> np.ndarray:
+        row = np.empty(self.seq + 1, dtype=np.int32)
+        row[0] = self.bos
+        row[1:] = self.shards.tokens(document)[offset : offset + self.seq]
+        return row
+
+
+def _lengths(shards: Shards, seq: int) -> np.ndarray:
+    if seq < 1:
+        raise ValueError(f"A window has at least one token: got seq={seq}.")
+    return np.array([entry.length for entry in shards.documents], dtype=np.int64)
+
+
+def _check_sizes(
+    batch: int, epochs: int | None, total: int, index: int, count: int
+) -> None:
+    if batch < 1 or count < 1 or batch % count:
+        raise ValueError(
+            f"`batch` is shared evenly by the processes: got batch={batch}, "
+            f"process_count={count}; use a multiple of {max(count, 1)}."
+        )
+    if not 0 <= index < count:
+        raise ValueError(
+            f"`process_index` goes from 0 to {count - 1}: got process_index={index}."
+        )
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"`epochs` is at least 1, or None: got epochs={epochs}.")
+    if total * (epochs or 1) < batch and epochs is not None:
+        raise ValueError(
+            f"There are too few tokens for one batch: {total} windows in each of "
+            f"{epochs} epochs, batch={batch}; use a smaller batch or seq."
+        )

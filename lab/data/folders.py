@@ -1,0 +1,73 @@
+"""Where prepared data lives: a folder of the user, never the repository.
+
+`TTT_LAB_DATA` names it; otherwise it is `ttt-lab/data` in the user's cache folder.
+Whatever is prepared appears there whole or not at all: it is written beside its
+place under a passing name, then renamed.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+CARDS = Path(__file__).resolve().parents[2] / "datasets"
+
+
+def data() -> Path:
+    """The user's data folder, `$TTT_LAB_DATA` or `~/.cache/ttt-lab/data`."""
+    if chosen := os.environ.get("TTT_LAB_DATA"):
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "ttt-lab", "data")
+
+
+def card(name: str) -> str:
+    """The card of corpus `name`, Markdown. Raises FileNotFoundError without one."""
+    return _card_file(name, "README.md").read_text(encoding="utf-8")
+
+
+def card_json(name: str, file: str):
+    """A JSON file that lies beside the card of corpus `name`."""
+    return json.loads(_card_file(name, file).read_text(encoding="utf-8"))
+
+
+@contextmanager
+def appearing(place: Path) -> Iterator[Path]:
+    """A passing path to write a file or folder to; renamed to `place` at the end.
+
+    After an exception nothing is left behind. Where somebody else made `place`
+    meanwhile, theirs stays: prepared data is the same whoever makes it.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{place.name}-", dir=place.parent
+    ) as passing:
+        draft = Path(passing, place.name)
+        yield draft
+        if place.is_dir():
+            return
+        try:
+            draft.replace(place)
+        except OSError:
+            if not place.exists():
+                raise
+
+
+def forget(place: Path) -> None:
+    """Remove a prepared folder, if there is one."""
+    if place.is_dir():
+        shutil.rmtree(place)
+
+
+def _card_file(name: str, file: str) -> Path:
+    path = CARDS / name / file
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no {path}: the cards lie in the folder datasets/ of the "
+            "repository; install from a clone of it with `pip install -e .`."
+        )
+    return path

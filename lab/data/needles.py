@@ -1,0 +1,262 @@
+"""Needles: a sentence planted in a document, to ask for later.
+
+What a model kept of a needle is nll(absent) - nll(present) of the answer, in nats.
+For that to say something, the two documents must differ in nothing but the needle: so
+`plant` works on token ids, and puts in the needle's place filler of exactly as many
+tokens. Everything before and after is the same integer at the same index.
+
+The generated tasks are the single needles of RULER (arXiv 2404.06654): S-NIAH-1 hides
+a number in repeated noise, S-NIAH-2 a number in prose, S-NIAH-3 a UUID in prose.
+"""
+
+import math
+import random
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle, islice
+from numbers import Integral
+
+import numpy as np
+
+from lab.data.tokenizers import AbstractTokenizer
+
+
+NOISE = (
+    "The grass is green. The sky is blue. The sun is yellow. Here we go. There and "
+    "back again."
+)
+_FILLER = (
+    " The morning was mild, and a light wind came over the fields. Some of the windows "
+    "stood open. A cart went slowly along the road, and nobody looked up. Later there "
+    "was a little rain, which soon passed. The evening was quiet, as evenings there "
+    "often are."
+)
+_QUALITIES = (
+    "amber ancient brisk calm clever copper distant eager early faint gentle golden "
+    "hollow humble idle ivory jolly keen little lonely merry narrow northern old pale "
+    "patient quick quiet rapid rustic silver simple slender stormy sunny tidy velvet "
+    "wandering wise young"
+).split()
+_THINGS = (
+    "anchor apple barrel basket bell bridge candle castle cellar clock cloud compass "
+    "cottage drum feather ferry garden hammer harbour island kettle ladder lantern "
+    "letter meadow mirror orchard parrot pebble pillow river saddle shovel sparrow "
+    "table teapot thimble tower violin window"
+).split()
+# The end of a sentence: its mark, closing quotes, then white space or the text's end.
+_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)[.!?][\"'”’)\]]*(?=\s|$)")
+_WORD_END = re.compile(r"\S(?=\s)")
+_AROUND = 4_000
+
+
+@dataclass(frozen=True)
+class Needle:
+    """A sentence, a question that is a beginning of it, and the answer.
+
+    `question + answer` is text the sentence continues in the same way, so a model that
+    only knows how to go on can be asked. The answer starts with a space.
+    """
+
+    sentence: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A document with a needle and its twin with filler in the needle's place.
+
+    Attributes:
+        needle: what was planted.
+        present, absent: `int32 [n]` each, equal outside of `start:stop`.
+        start, stop: the tokens of the needle, or of the filler.
+        prompt: `int32`, the question as a new paragraph.
+        answer: `int32`, the answer.
+        byte: where in the text's UTF-8 the needle went.
+    """
+
+    needle: Needle
+    present: np.ndarray
+    absent: np.ndarray
+    start: int
+    stop: int
+    prompt: np.ndarray
+    answer: np.ndarray
+    byte: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of RULER's single-needle tasks: a needle for each seed, and its haystack.
+
+    Attributes:
+        title: for people.
+        haystack: "noise" (then `noise` makes the text) or "prose" (any document).
+        needle: seed -> `Needle`.
+    """
+
+    title: str
+    haystack: str
+    needle: Callable[[int], Needle]
+
+
+def passkey(seed: int) -> Needle:
+    """A number of seven digits that belongs to two words; the same for the same seed.
+
+    >>> passkey(0).sentence
+    'One of the special magic numbers for quick-barrel is: 7463343.'
+    """
+    draw = random.Random(seed)
+    return _magic(draw, "numbers", str(draw.randint(1_000_000, 9_999_999)))
+
+
+def magic_uuid(seed: int) -> Needle:
+    """A UUID of 36 characters that belongs to two words."""
+    draw = random.Random(seed)
+    return _magic(draw, "uuids", str(uuid.UUID(int=draw.getrandbits(128), version=4)))
+
+
+def custom(sentence: str, question: str, answer: str) -> Needle:
+    """A needle of your own.
+
+    Args:
+        sentence: what is planted; line breaks become spaces.
+        question: what the model is made to continue.
+        answer: how it should; must stand in `sentence`.
+
+    Raises ValueError where one of them is empty or the sentence lacks the answer.
+    """
+    given = {"sentence": sentence, "question": question, "answer": answer}
+    tidy = {name: " ".join(text.split()) for name, text in given.items()}
+    for name, text in tidy.items():
+        if not text:
+            raise ValueError(f"The needle's {name} is empty: type one.")
+    if tidy["answer"] not in tidy["sentence"]:
+        raise ValueError(
+            f"The answer {tidy['answer']!r} does not stand in the sentence "
+            f"{tidy['sentence']!r}: the document would never say it."
+        )
+    return Needle(tidy["sentence"], tidy["question"], " " + tidy["answer"])
+
+
+def from_sentence(sentence: str, *, words: int = 1) -> Needle:
+    """A needle of a sentence alone: its last words are the answer, the rest asks.
+
+    Args:
+        sentence: such as "The name of the cat is Bartholomew."; a full stop is added
+            where there is none.
+        words: number of words of the answer.
+
+    Raises ValueError for an empty sentence or one with too few words.
+    """
+    tidy = " ".join(sentence.split())
+    said = tidy.rstrip(".!?…;:,\"'”’)")
+    if not said:
+        raise ValueError("The sentence is empty: type one, such as 'My cat is Tom.'")
+    parts = said.split(" ")
+    if words < 1 or len(parts) <= words:
+        raise ValueError(
+            f"The sentence {tidy!r} has {len(parts)} word(s): the last {words} would "
+            "be the answer and some must remain to ask with; type a longer one."
+        )
+    ended = tidy if re.search(r"[.!?…][\"'”’)]*$", tidy) else f"{said}."
+    return custom(ended, " ".join(parts[:-words]), " ".join(parts[-words:]))
+
+
+def noise(length: int) -> str:
+    """RULER's repeated noise, whole sentences, at least `length` characters."""
+    return " ".join([NOISE] * max(1, math.ceil(length / (len(NOISE) + 1))))
+
+
+def plant(
+    tokenizer: AbstractTokenizer, text: str, needle: Needle, at: float | int
+) -> Planted:
+    """Put a needle into a document, and filler of as many tokens into its twin.
+
+    Args:
+        tokenizer: decides the tokens; no `bos` is added.
+        text: the document.
+        needle: what to plant.
+        at: a depth from 0.0 to 1.0 (float) or a position in the text's UTF-8 bytes
+            (int). The needle goes to the nearest end of a sentence.
+
+    Raises ValueError for an empty document, a place outside of it, or a needle that
+    is longer than the document.
+    """
+    if not text.strip():
+        raise ValueError("The document is empty: there is nothing to plant in.")
+    cut = _boundary(text, _wished_byte(text, at))
+    before, after = tokenizer.encode(text[:cut]), tokenizer.encode(text[cut:])
+    planted = tokenizer.encode(f" {needle.sentence}")
+    if len(planted) > len(before) + len(after):
+        raise ValueError(
+            f"The needle has {len(planted)} tokens and the document only "
+            f"{len(before) + len(after)}: use a shorter sentence or a longer document."
+        )
+    filler = _filler(tokenizer, len(planted))
+    return Planted(
+        needle=needle,
+        present=_ids(before + planted + after),
+        absent=_ids(before + filler + after),
+        start=len(before),
+        stop=len(before) + len(planted),
+        prompt=_ids(tokenizer.encode(f"\n\n{needle.question}")),
+        answer=_ids(tokenizer.encode(needle.answer)),
+        byte=len(text[:cut].encode("utf-8")),
+    )
+
+
+TASKS = {
+    "s-niah-1": Task("pass-key in repeated noise", "noise", passkey),
+    "s-niah-2": Task("number in prose", "prose", passkey),
+    "s-niah-3": Task("UUID in prose", "prose", magic_uuid),
+}
+
+
+def _magic(draw: random.Random, kind: str, value: str) -> Needle:
+    key = f"{draw.choice(_QUALITIES)}-{draw.choice(_THINGS)}"
+    question = f"One of the special magic {kind} for {key} is:"
+    return Needle(f"{question} {value}.", question, f" {value}")
+
+
+def _wished_byte(text: str, at: float | int) -> int:
+    size = len(text.encode("utf-8"))
+    if isinstance(at, Integral) and not isinstance(at, bool):
+        if not 0 <= at <= size:
+            raise ValueError(
+                f"The document has {size} bytes: got at={at}; use 0 to {size}, or a "
+                "depth from 0.0 to 1.0."
+            )
+        return int(at)
+    if isinstance(at, bool) or not 0.0 <= at <= 1.0:
+        raise ValueError(
+            f"A depth goes from 0.0, the start, to 1.0, the end: got at={at}; a whole "
+            "number is a position in bytes."
+        )
+    return round(float(at) * size)
+
+
+def _boundary(text: str, byte: int) -> int:
+    """The end of a sentence nearest to a byte, else of a word, as a character index."""
+    wished = len(text.encode("utf-8")[:byte].decode("utf-8", errors="ignore"))
+    low, high = max(0, wished - _AROUND), wished + _AROUND
+    near = text[low:high]
+    for pattern in (_SENTENCE_END, _WORD_END):
+        ends = [low + found.end() for found in pattern.finditer(near)]
+        # The window's own end only counts where the text ends there too.
+        ends = [end for end in ends if end < high or high >= len(text)]
+        if ends:
+            return min(ends, key=lambda end: abs(end - wished))
+    return wished
+
+
+def _filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:
+    ids = list(islice(cycle(tokenizer.encode(_FILLER)), count))
+    stop = tokenizer.encode(".")
+    return ids[:-1] + stop if len(stop) == 1 else ids
+
+
+def _ids(values: list[int]) -> np.ndarray:
+    return np.asarray(values, dtype=np.int32)

@@ -1,0 +1,293 @@
+"""Tokenizers: text to integers and, exactly, back again.
+
+Three vocabularies share one small interface. `bytes` needs no training, `bpe-4k` is
+a byte-level BPE learned on 19th-century novels and shipped beside this file, and
+`llama-3` is what the paper's models read. Each is a list of byte strings, one per
+entry, plus one entry, `bos`, that stands for "a document starts here" and that no
+text encodes to. So the bytes of the tokens, joined, are always the text's UTF-8, and
+the place of every token in the text follows from byte lengths alone. That matters
+because a byte-level BPE may cut inside a character.
+
+Read next: `documents.py` (the texts), `shards.py` (tokens on disk).
+"""
+
+import functools
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+
+NAMES = ("bytes", "bpe-4k", "llama-3")
+
+
+class AbstractTokenizer:
+    """What every tokenizer offers; `load` returns one.
+
+    Attributes:
+        name: one of `NAMES`, or whatever a newly trained tokenizer was called.
+        vocab: number of entries, `bos` included.
+        bos: the entry that starts every document; no text encodes to it.
+        fingerprint: sha256 (hex) of the definition; shards remember it.
+    """
+
+    name: str
+    vocab: int
+    bos: int
+    fingerprint: str
+
+    @property
+    @abstractmethod
+    def pieces(self) -> Sequence[bytes]:
+        """The bytes of each entry; empty for special entries."""
+
+    @abstractmethod
+    def _encode(self, text: str) -> list[int]:
+        """Ids of a text already known to be valid UTF-8."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without any special token.
+
+        Raises ValueError where `text` holds lone surrogates, which no UTF-8 can say.
+        """
+        _utf8(text)
+        return self._encode(text)
+
+    def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        """Ids of each text, `int32 [n]`, one array after the other."""
+        for text in texts:
+            yield np.asarray(self.encode(text), dtype=np.int32)
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes that `ids` stand for; special entries stand for none.
+
+        Raises ValueError for an id outside the vocabulary.
+        """
+        return b"".join(self.pieces[self._checked(i)] for i in ids)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text that `ids` stand for; bytes that are not UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of `text` and where each lies in it.
+
+        Returns:
+            `(ids, spans)`: `int32 [n]`, and `int32 [n, 2]` with the first byte and
+            the byte after the last, counted in the text's UTF-8. Neighbouring spans
+            touch; the last one ends where the text ends.
+        """
+        ids = np.asarray(self.encode(text), dtype=np.int32)
+        stops = np.cumsum(self.lengths[ids], dtype=np.int32)
+        starts = np.concatenate([np.zeros(1, np.int32), stops])[:-1]
+        return ids, np.stack([starts, stops], axis=1)
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Number of bytes of each entry, `int32 [vocab]`; 0 for special entries."""
+        return np.array([len(piece) for piece in self.pieces], dtype=np.int32)
+
+    def _checked(self, token: int) -> int:
+        if not 0 <= token < self.vocab:
+            raise ValueError(
+                f"Token id {token} is not in the vocabulary of {self.name!r}: "
+                f"ids go from 0 to {self.vocab - 1}."
+            )
+        return int(token)
+
+    def __repr__(self) -> str:
+        return f"<tokenizer {self.name}: {self.vocab:,} entries, bos {self.bos}>"
+
+
+class ByteTokenizer(AbstractTokenizer):
+    """One entry per byte, and `bos` = 256."""
+
+    name = "bytes"
+    vocab = 257
+    bos = 256
+    fingerprint = hashlib.sha256(b"256 bytes in order, then bos").hexdigest()
+    pieces = tuple(bytes([value]) for value in range(256)) + (b"",)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(text.encode("utf-8"))
+
+
+class BpeTokenizer(AbstractTokenizer):
+    """A byte-level BPE from a `tokenizers` JSON file; `bos` is one past its entries."""
+
+    def __init__(self, name: str, definition: str) -> None:
+        import tokenizers
+
+        self._model = tokenizers.Tokenizer.from_str(definition)
+        self.name = name
+        self.bos = self._model.get_vocab_size()
+        self.vocab = self.bos + 1
+        self.fingerprint = hashlib.sha256(definition.encode("utf-8")).hexdigest()
+
+    @functools.cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        value_of = _byte_level_alphabet()
+        entries = (self._model.id_to_token(i) for i in range(self.bos))
+        return *(bytes(value_of[c] for c in entry) for entry in entries), b""
+
+    def _encode(self, text: str) -> list[int]:
+        return self._model.encode(text, add_special_tokens=False).ids
+
+    def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        # A few texts at a time: all cores at work, yet never a corpus in memory.
+        for group in _groups(texts, 8):
+            for text in group:
+                _utf8(text)
+            found = self._model.encode_batch_fast(group, add_special_tokens=False)
+            yield from (np.asarray(one.ids, dtype=np.int32) for one in found)
+
+
+class LlamaTokenizer(AbstractTokenizer):
+    """Llama 3's 128,000 byte strings and 256 special entries, from `llama-models`."""
+
+    name = "llama-3"
+    vocab = 128_256
+    bos = 128_000
+
+    def __init__(self) -> None:
+        path = _llama_file()
+        from llama_models.llama3.tokenizer import Tokenizer
+
+        self._model = Tokenizer(path)
+        self.fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    @functools.cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        ordinary = self._model.model.decode_tokens_bytes(list(range(self.bos)))
+        return *ordinary, *(b"" for _ in range(self.bos, self.vocab))
+
+    def _encode(self, text: str) -> list[int]:
+        # Written-out special tokens, such as "<|eot_id|>", stay ordinary text.
+        return self._model.encode(text, bos=False, eos=False)
+
+
+@functools.cache
+def load(name: str) -> AbstractTokenizer:
+    """The tokenizer called `name`: `bytes`, `bpe-4k` or `llama-3`.
+
+    Raises ValueError for an unknown name, ModuleNotFoundError where `llama-3` needs
+    its extra.
+
+        >>> load("bytes").encode("hi")
+        [104, 105]
+    """
+    if name == "bytes":
+        return ByteTokenizer()
+    if name == "llama-3":
+        return LlamaTokenizer()
+    if name == "bpe-4k":
+        return from_file(Path(__file__).with_name("bpe-4k.json"))
+    close = get_close_matches(name, NAMES, n=1, cutoff=0.4)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"There is no tokenizer {name!r}: use {', '.join(NAMES)}.{meant}")
+
+
+def from_file(path: Path) -> BpeTokenizer:
+    """A tokenizer that `train_bpe` made and somebody saved; named after its file.
+
+    Raises FileNotFoundError where there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no tokenizer file {path}: make one with "
+            f"`ttt-lab data train-tokenizer --vocab 4096 --out {path}`."
+        )
+    return BpeTokenizer(path.stem, path.read_text(encoding="utf-8"))
+
+
+def train_bpe(texts: Iterable[str], vocab: int) -> str:
+    """Learn a byte-level BPE and return its definition as JSON.
+
+    Nothing is normalised, no space is put in front, and all 256 bytes are entries from
+    the start, so any text round-trips. `bos` takes the last of the `vocab` entries and
+    stays outside the file: there is no way to write it.
+
+    Args:
+        texts: the texts to learn from, read once.
+        vocab: number of entries, `bos` included; at least 257.
+
+    Raises ValueError where `vocab` is too small, or too large for so little text.
+    """
+    if vocab < 257:
+        raise ValueError(
+            f"A byte-level BPE has 256 bytes and bos: got vocab={vocab}; use 257 or "
+            "more, such as 4096."
+        )
+    model = _train(texts, vocab - 1)
+    if model.get_vocab_size() != vocab - 1:
+        raise ValueError(
+            f"The texts are too small for vocab={vocab}: they hold only "
+            f"{model.get_vocab_size() + 1} entries; ask for fewer or give more text."
+        )
+    return json.dumps(json.loads(model.to_str()), ensure_ascii=False, indent=0)
+
+
+def _train(texts: Iterable[str], entries: int):
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    model = Tokenizer(models.BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=entries,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    model.train_from_iterator(texts, trainer)
+    return model
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """The printable character that byte-level BPE writes for each byte, inverted."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [value for value in range(256) if value not in shown]
+    # GPT-2's table: bytes with no printable character move up past 255, in order.
+    return {chr(value): value for value in shown} | {
+        chr(256 + rank): value for rank, value in enumerate(hidden)
+    }
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"The text cannot be written as UTF-8: character {error.start} is the lone "
+            f"surrogate {text[error.start]!r}; read the file with errors='replace'."
+        ) from error
+
+
+def _groups(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    group: list[str] = []
+    for text in texts:
+        group.append(text)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _llama_file() -> Path:
+    found = find_spec("llama_models")
+    if found is None or find_spec("tiktoken") is None:
+        raise ModuleNotFoundError(
+            "The tokenizer 'llama-3' comes with the package llama-models, which is not "
+            'installed: pip install "ttt-e2e-lab[llama3]".'
+        )
+    path = Path(found.submodule_search_locations[0], "llama3", "tokenizer.model")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The package llama-models holds no {path.name} under llama3: it has moved "
+            "since 0.3.0; pip install 'llama-models==0.3.0'."
+        )
+    return path

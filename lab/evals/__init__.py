@@ -1,0 +1,1 @@
+"""Evaluations: one file is one number or one curve. They never draw."""

@@ -1,0 +1,161 @@
+"""A model made ready in the background: opened, then compiled stage by stage.
+
+A screen must never freeze while XLA compiles. So a thread does the work, the learning
+step first because a reading can start with it alone, and everybody else asks how far it
+has come: `ready` for the bold, `wait` for the patient, `words` for people.
+
+jax is only imported by that thread: importing this file is instant.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+# What is made ready, in this order: words for it while it is made, and once it is.
+STAGES = {
+    "model": ("opening the model", "model open"),
+    "learning": ("compiling the learning step", "learning step ready"),
+    "twin": ("compiling the frozen twin", "frozen twin ready"),
+    "needle": ("compiling the needle's question", "needle's question ready"),
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model (a `ttt_core.Transformer`), its name, its tokenizer's name, its hash."""
+
+    model: object
+    name: str
+    tokenizer: str
+    hash: str
+
+
+def load_model(name: str) -> Loaded:
+    """The published model `name`, or the one in the file at that path.
+
+    Raises what `lab.checkpoints.load` raises.
+    """
+    from lab import checkpoints
+
+    model, card = checkpoints.load(name), checkpoints.card(name)
+    digest = checkpoints.model_hash(model)
+    return Loaded(model, Path(name).stem, card["tokenizer"], digest)
+
+
+class Programs:
+    """A model and its compiled programs, made ready one stage after the other.
+
+    `start` begins in a background thread and returns at once. `words` says in what
+    state each of `STAGES` is, for a screen; `wait` blocks until one is ready.
+    """
+
+    def __init__(self, name: str, *, load: Callable[[str], Loaded] | None = None):
+        self.name = name
+        self.loaded: Loaded | None = None
+        self.twin = None
+        self.error: str | None = None
+        self._load = load or load_model
+        self._began: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self._ready = {stage: threading.Event() for stage in STAGES}
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def start(self, *, after: float = 0.0) -> "Programs":
+        """Begin, unless begun; `after` seconds leave time for a first picture."""
+        with self._starting:
+            if self._thread is None:
+                work = threading.Thread(
+                    target=self._prepare, args=(after,), daemon=True
+                )
+                self._thread = work
+                work.start()
+        return self
+
+    def ready(self, stage: str) -> bool:
+        """Whether `stage` is ready to be used."""
+        return self._ready[stage].is_set() and self.error is None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen: all ready, or an error."""
+        return self.error is not None or all(map(self.ready, STAGES))
+
+    def wait(self, stage: str, timeout: float | None = None) -> "Programs":
+        """Block until `stage` is ready.
+
+        Raises ValueError with the reason if the model cannot be used, TimeoutError
+        after `timeout` seconds.
+        """
+        self.start()
+        if not self._ready[stage].wait(timeout):
+            raise TimeoutError(f"{self.words(stage)}: not ready within {timeout:g} s.")
+        if self.error:
+            raise ValueError(self.error)
+        return self
+
+    def words(self, stage: str) -> str:
+        """A few words on `stage`, such as "compiling the learning step, 4 s"."""
+        doing, done = STAGES[stage]
+        if stage in self._took:
+            return f"{done} in {self._took[stage]:.1f} s"
+        if stage in self._began and not self.error:
+            return f"{doing}, {time.monotonic() - self._began[stage]:.0f} s"
+        return f"{doing}: waiting its turn"
+
+    @property
+    def now(self) -> str:
+        """What is going on at this moment, in one line; empty when finished."""
+        if self.finished:
+            return ""
+        return next((self.words(s) for s in STAGES if not self.ready(s)), "")
+
+    def _prepare(self, after: float):
+        time.sleep(after)
+        try:
+            for stage in STAGES:
+                self._began[stage] = time.monotonic()
+                getattr(self, f"_make_{stage}")()
+                self._took[stage] = time.monotonic() - self._began[stage]
+                self._ready[stage].set()
+        # Whatever goes wrong in this thread, the screen must hear of it.
+        except Exception as error:  # noqa: BLE001
+            self.error = f"The model {self.name!r} cannot be used: {error}"
+        finally:
+            for event in self._ready.values():
+                event.set()
+
+    def _make_model(self):
+        import ttt_core as ttt
+
+        self.loaded = self._load(self.name)
+        self.twin = ttt.without_learning(self.loaded.model)
+
+    def _make_learning(self):
+        _read_nothing(self.loaded.model)
+
+    def _make_twin(self):
+        _read_nothing(self.twin)
+
+    def _make_needle(self):
+        import ttt_core as ttt
+
+        for model in (self.loaded.model, self.twin):
+            ttt.predict(model, ttt.init_state(model), []).block_until_ready()
+
+
+def _read_nothing(model) -> None:
+    """Compile reading, on two chunks: the second starts from a computed state."""
+    import jax
+
+    import ttt_core as ttt
+
+    state, tokens = ttt.init_state(model), np.zeros(model.config.chunk, np.int32)
+    for _ in range(2):
+        state, report = ttt.read_chunk(model, state, tokens)
+    jax.block_until_ready(report)

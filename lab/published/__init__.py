@@ -1,0 +1,49 @@
+"""What a fresh clone shows at once: trained models, recorded readings, checked results.
+
+This file only lists what lies beside it, and needs neither jax nor a model to do so.
+`lab.checkpoints` loads the models, `lab.traces` opens the recordings.
+"""
+
+import json
+from pathlib import Path
+
+from lab import traces
+
+
+HERE = Path(__file__).parent
+
+
+def models() -> dict[str, dict]:
+    """The cards of the published models by name, alphabetically; empty if none."""
+    found = sorted((HERE / "models").glob("*.json"))
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def recordings() -> dict[str, traces.Header]:
+    """The headers of the recorded readings by name, alphabetically; empty if none.
+
+    Raises ValueError for a damaged file, naming it.
+    """
+    return {path.stem: traces.peek(path) for path in _traces()}
+
+
+def recording(name: str) -> traces.Trace:
+    """The recorded reading called `name`.
+
+    Raises ValueError naming what there is.
+    """
+    found = {path.stem: path for path in _traces()}
+    if name not in found:
+        known = ", ".join(found) or "none yet"
+        raise ValueError(f"There is no recording {name!r}; published are: {known}.")
+    return traces.load(found[name])
+
+
+def results() -> dict[str, dict]:
+    """The checked results (JSON) by name, alphabetically; empty if none."""
+    found = sorted((HERE / "results").glob("*.json"))
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def _traces() -> list[Path]:
+    return sorted((HERE / "traces").glob("*.npz"))

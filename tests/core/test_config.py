@@ -1,0 +1,96 @@
+"""Configurations: the impossible is refused in a sentence; presets are the paper's."""
+
+import dataclasses
+import math
+
+import jax
+import pytest
+from minis import MINI
+
+import ttt_core as ttt
+from ttt_core.model import plan_stacks
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"chunk": 7}, "chunk=7, window=6; use chunk <= 6"),
+        ({"d_model": 100, "heads": 6}, "d_model=100, heads=6; use heads=2 or 5 or 10"),
+        ({"d_model": 6}, "even head width: got .* 3"),
+        ({"heads": 4, "kv_heads": 3}, "heads=4, kv_heads=3"),
+        ({"bos": 17}, "bos=17 with vocab=17; use a value from 0 to 16"),
+        ({"fast_blocks": 4}, "fast_blocks=4 with layers=3"),
+        ({"d_ff": 0, "d_fast": 0}, "`d_fast` must be >= 1"),
+        ({"d_ff": -1}, "`d_ff` must be >= 0.*got -1"),
+        ({"layers": 0}, "`layers` must be >= 1: got 0"),
+        ({"mixers": ("windw",)}, "'windw'; did you mean 'window'"),
+        ({"mixers": ()}, "at least one mixer"),
+        ({"compute_dtype": "float16"}, "'float16'; did you mean"),
+        ({"kernel": "cuddn"}, "did you mean 'cudnn'"),
+        ({"rule": "sdg"}, "did you mean 'sgd'"),
+        ({"lr": -1.0}, "`inner.lr` must be .* got -1.0"),
+        ({"lr": math.inf}, "`inner.lr` must be a finite number"),
+        ({"clip": 0.0}, "`inner.clip` must be > 0: got 0.0; use math.inf"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_value_and_the_fix(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        MINI.replace(**changes)
+
+
+def test_an_unknown_preset_suggests_the_nearest():
+    with pytest.raises(ValueError, match="'tiny-e2'; did you mean 'tiny-e2e'"):
+        ttt.preset("tiny-e2")
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("125m", 184), ("350m", 490), ("760m", 960), ("1b", 1500), ("3b", 3100)],
+)
+def test_paper_sizes_build_with_a_quarter_of_the_blocks_fast(name, millions):
+    config = ttt.preset(name)
+    assert config.fast_blocks * 4 == config.layers
+    assert (config.window, config.chunk, config.vocab) == (8192, 1024, 128_256)
+    shapes = jax.eval_shape(lambda: config.build(key=jax.random.key(0)))
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    assert abs(count / 1e6 / millions - 1) < 0.15
+
+
+def test_the_125m_preset_has_the_size_of_the_authors_checkpoint():
+    shapes = jax.eval_shape(lambda: ttt.preset("125m").build(key=jax.random.key(0)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 184_363_776
+
+
+def test_configurations_are_frozen_hashable_and_reach_into_the_inner_loop():
+    config = ttt.preset("nano")
+    assert hash(config.replace(lr=0.5)) != hash(config)
+    assert config.replace(lr=0.5).replace(lr=config.inner.lr) == config
+    assert config.replace(lr=0.5, window=64).inner.lr == 0.5
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.window = 3
+    assert config.learns and not config.replace(lr=0.0).learns
+    assert not config.replace(fast_blocks=0).learns
+
+
+def test_every_small_preset_differs_from_tiny_e2e_in_what_its_name_says():
+    e2e = ttt.preset("tiny-e2e")
+    assert ttt.preset("tiny-swa") == e2e.replace(lr=0.0)
+    assert ttt.preset("tiny-naive").replace(lr=0.0) == ttt.preset("tiny-swa")
+    assert ttt.preset("tiny-full") == ttt.preset("tiny-swa").replace(mixers=("full",))
+    assert set(ttt.preset("tiny-hybrid").kinds) == {"window", "full"}
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    ["wwww", "wwfwwfw", "wwwwwf" * 2, "wf", "f", "wfffw", "wwwfwwwfwwwfww"],
+)
+def test_stacks_keep_the_order_of_the_blocks(kinds):
+    kinds = tuple(kinds)
+    plan = plan_stacks(kinds)
+    assert tuple(k for unit, repeats in plan for k in unit * repeats) == kinds
+    assert plan_stacks(()) == []
+
+
+def test_stacks_are_few_for_a_repeating_pattern():
+    assert plan_stacks(("w",) * 24) == [(("w",), 24)]
+    assert plan_stacks(("w", "w", "f") * 4) == [(("w", "w", "f"), 4)]

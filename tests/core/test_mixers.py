@@ -1,0 +1,102 @@
+"""Attention mixers: what they share, what they keep, where they end.
+
+That pieces equal the whole, and the banded form the plain one, stands with the
+invariants (number 4).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import plain
+import pytest
+from minis import MINI
+
+from ttt_core.mixers import window as window_file
+from ttt_core.mixers.attention import attend
+from ttt_core.mixers.full import build_full, causal_attention, grow
+from ttt_core.mixers.window import (
+    build_window,
+    fused_attention,
+    query_block,
+    windowed_attention,
+)
+
+
+def qkv(seq, heads=4, kv_heads=2, width=8, keys=None):
+    random = np.random.default_rng(seq)
+    rows = seq if keys is None else keys
+    shapes = (seq, heads, width), (rows, kv_heads, width), (rows, kv_heads, width)
+    return [jnp.asarray(random.normal(size=shape), jnp.float32) for shape in shapes]
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_grouped_heads_are_repeated_heads(kv_heads):
+    q, k, v = (a.swapaxes(0, 1) for a in qkv(6, 4, kv_heads))
+    mask = jnp.tril(jnp.ones((6, 6), bool))
+    repeated = [jnp.repeat(a, 4 // kv_heads, axis=0) for a in (k, v)]
+    np.testing.assert_allclose(
+        attend(q, k, v, mask), attend(q, *repeated, mask), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("window", [1, 5, 16, 40])
+def test_the_fused_call_is_the_banded_form(window):
+    q, k, v = qkv(40)
+    state = jnp.zeros((window, 2, 8))
+    keys, values = (jnp.concatenate([state, a]) for a in (k, v))
+    count = jnp.asarray(0, jnp.int32)
+    fused = fused_attention(q, k, v, window=window, theta=100.0, kernel="xla")
+    banded = jax.jit(functools.partial(windowed_attention, theta=100.0))
+    np.testing.assert_allclose(banded(q, keys, values, count), fused, atol=2e-6)
+
+
+def test_blocks_one_by_one_are_blocks_at_once(monkeypatch):
+    q, keys, values = qkv(90, keys=130)
+    count = jnp.asarray(33, jnp.int32)
+    attention = lambda: windowed_attention(q, keys, values, count, theta=100.0)
+    at_once = jax.jit(attention)()
+    one_by_one = functools.partial(window_file._map_blocks, limit=0)
+    monkeypatch.setattr(window_file, "_map_blocks", one_by_one)
+    np.testing.assert_allclose(jax.jit(lambda: attention())(), at_once, atol=1e-6)
+
+
+def test_full_attention_by_blocks_is_full_attention():
+    with jax.enable_x64(True):
+        q, keys, values = (a.astype(jnp.float64) for a in qkv(45))
+        position = jnp.arange(45, dtype=jnp.int32)
+        expected = plain.attention(*map(np.asarray, (q, keys, values)), None, 100.0)
+        q, keys = (plain.rotate(np.asarray(a), np.arange(45), 100.0) for a in (q, keys))
+        call = lambda block: causal_attention(
+            jnp.asarray(q), jnp.asarray(keys), values, position, block=block
+        )
+        for block in (512, 45, 16):
+            np.testing.assert_allclose(call(block), expected, atol=1e-12)
+
+
+def test_a_window_keeps_its_last_keys_and_counts_them(getkey):
+    mixer = build_window(MINI, key=getkey())
+    x = jax.random.normal(getkey(), (9, MINI.d_model))
+    _, k, v = mixer.projections(x)
+    _, state = mixer(x[:4], mixer.init_state(0, x.dtype))
+    assert int(state.count) == 4 and state.keys.shape[0] == MINI.window
+    _, state = mixer(x[4:], state)
+    assert int(state.count) == MINI.window
+    np.testing.assert_allclose(state.keys, k[-MINI.window :], atol=1e-6)
+    np.testing.assert_allclose(state.values, v[-MINI.window :], atol=1e-6)
+
+
+def test_a_grown_buffer_goes_on_as_before(getkey):
+    mixer = build_full(MINI, key=getkey())
+    x = jax.random.normal(getkey(), (12, MINI.d_model))
+    _, small = mixer(x[:8], mixer.init_state(8, x.dtype))
+    _, large = mixer(x[:8], mixer.init_state(32, x.dtype))
+    grown = grow(small, 32)
+    np.testing.assert_array_equal(mixer(x[8:], grown)[0], mixer(x[8:], large)[0])
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), small)
+    assert grow(stacked, 32).keys.shape == (3, *large.keys.shape)
+
+
+def test_query_blocks_are_half_a_window_within_limits():
+    assert [query_block(w) for w in (1, 32, 128, 8192)] == [16, 16, 64, 512]

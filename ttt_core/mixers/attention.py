@@ -1,0 +1,80 @@
+"""What both attention mixers share: projections, QK norm, and masked softmax attention.
+
+Grouped-query attention is the general case: `heads = kv_heads * group`. Keys are normed
+before rotation and values are left as they are (paper-size models: section 4, "QK
+norm").
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from ttt_core.config import ModelConfig
+from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
+
+
+class Projections(eqx.Module):
+    """The weights of one attention layer, stored `[in, out]`, without biases."""
+
+    wq: Float[Array, "d_model q_width"]
+    wk: Float[Array, "d_model kv_width"]
+    wv: Float[Array, "d_model kv_width"]
+    wo: Float[Array, "q_width d_model"]
+    q_norm: RMSNorm | None
+    k_norm: RMSNorm | None
+    heads: int = eqx.field(static=True)
+    kv_heads: int = eqx.field(static=True)
+    head_dim: int = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "seq d_model"]):
+        """Queries `[seq, heads, head_dim]`, keys and values `[seq, kv_heads, ...]`."""
+        q = linear(x, self.wq).reshape(-1, self.heads, self.head_dim)
+        k = linear(x, self.wk).reshape(-1, self.kv_heads, self.head_dim)
+        v = linear(x, self.wv).reshape(-1, self.kv_heads, self.head_dim)
+        if self.q_norm is None or self.k_norm is None:
+            return q, k, v
+        return self.q_norm(q), self.k_norm(k), v
+
+    def merge_heads(self, y: Float[Array, "seq heads head_dim"]):
+        """Back to the residual stream, `[seq, d_model]`."""
+        return linear(y.reshape(-1, self.heads * self.head_dim), self.wo)
+
+
+def build_projections(config: ModelConfig, *, key: PRNGKeyArray) -> Projections:
+    """Projections from Normal(0, init_std)."""
+    d, width, std = config.d_model, config.head_dim, config.init_std
+    kq, kk, kv, ko = jax.random.split(key, 4)
+    norm = build_norm(width, config.norm_eps) if config.qk_norm else None
+    return Projections(
+        wq=normal(kq, (d, config.heads * width), std),
+        wk=normal(kk, (d, config.kv_heads * width), std),
+        wv=normal(kv, (d, config.kv_heads * width), std),
+        wo=normal(ko, (config.heads * width, d), std),
+        q_norm=norm,
+        k_norm=norm,
+        heads=config.heads,
+        kv_heads=config.kv_heads,
+        head_dim=width,
+    )
+
+
+def attend(
+    q: Float[Array, "heads queries head_dim"],
+    k: Float[Array, "kv_heads keys head_dim"],
+    v: Float[Array, "kv_heads keys head_dim"],
+    mask: Bool[Array, "queries keys"],
+) -> Float[Array, "heads queries head_dim"]:
+    """Softmax attention of every query over the keys that `mask` allows it.
+
+    Heads come first, so that both products are plain batched matrix products. Every
+    query must be allowed at least one key. Twice differentiable.
+    """
+    heads, queries, head_dim = q.shape
+    kv_heads, keys, _ = k.shape
+    rows = (q * head_dim**-0.5).reshape(kv_heads, -1, head_dim)
+    scores = jnp.einsum("hqd,hkd->hqk", rows, k).reshape(heads, queries, keys)
+    scores = jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
+    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    weights = weights.reshape(kv_heads, -1, keys)
+    return jnp.einsum("hqk,hkd->hqd", weights, v).reshape(q.shape)

@@ -1,0 +1,174 @@
+"""Sliding-window attention: each token sees the last `window` keys, itself included.
+
+One function serves training, streaming and decoding: the state holds the last `window`
+keys and values (normed, not yet rotated), the call brings `seq` new ones. Queries are
+cut into blocks, and each block meets only the band of keys it can reach, so that work
+grows with `seq * window` and not `seq^2`:
+
+    keys     | state (window) | block 0 | block 1 | block 2 |
+    band of block 1      [~~~~~~~~~~~~~~~~~~~~]
+
+Rotary positions count from the start of the state. Only differences matter to
+attention, so a window far into a stream is as exact as the first one.
+
+`windowed_attention_reference` is the plain masked form, and the tests' yardstick.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from ttt_core.config import ModelConfig
+from ttt_core.layers import rotate
+from ttt_core.mixers.attention import Projections, attend, build_projections
+
+
+class WindowState(eqx.Module):
+    """The last `window` keys and values; the newest `count` of them are real."""
+
+    keys: Float[Array, "window kv_heads head_dim"]
+    values: Float[Array, "window kv_heads head_dim"]
+    count: Int[Array, ""]
+
+
+class Window(eqx.Module):
+    """Sliding-window attention with QK norm and rotary positions."""
+
+    projections: Projections
+    window: int = eqx.field(static=True)
+    rope_theta: float = eqx.field(static=True)
+    kernel: str = eqx.field(static=True)
+
+    def init_state(self, capacity: int, dtype) -> WindowState:
+        """An empty window. `capacity` is ignored: the state never grows."""
+        del capacity
+        shape = (self.window, self.projections.kv_heads, self.projections.head_dim)
+        empty = jnp.zeros(shape, dtype)
+        return WindowState(empty, empty, jnp.zeros((), jnp.int32))
+
+    def __call__(
+        self, x: Float[Array, "seq d_model"], state: WindowState | None
+    ) -> tuple[Float[Array, "seq d_model"], WindowState | None]:
+        """Attend from each of `x` to at most `window` keys up to itself.
+
+        `state=None`: `x` is a whole sequence, and no state is handed on. This is where
+        a fused kernel may serve: it has no second derivative, and whole sequences pass
+        only through blocks that are differentiated once.
+        """
+        q, k, v = self.projections(x)
+        if state is None and self.kernel != "xla":
+            y = fused_attention(
+                q, k, v, window=self.window, theta=self.rope_theta, kernel=self.kernel
+            )
+            return self.projections.merge_heads(y), None
+        before = self.init_state(0, x.dtype) if state is None else state
+        keys = jnp.concatenate([before.keys, k])
+        values = jnp.concatenate([before.values, v])
+        y = windowed_attention(q, keys, values, before.count, theta=self.rope_theta)
+        y = self.projections.merge_heads(y)
+        if state is None:
+            return y, None
+        count = jnp.minimum(state.count + len(x), self.window)
+        return y, WindowState(keys[-self.window :], values[-self.window :], count)
+
+
+def build_window(config: ModelConfig, *, key: PRNGKeyArray) -> Window:
+    """A sliding-window mixer of the configuration's sizes."""
+    projections = build_projections(config, key=key)
+    return Window(projections, config.window, config.rope_theta, config.kernel)
+
+
+def windowed_attention(
+    q: Float[Array, "seq heads head_dim"],
+    keys: Float[Array, "total kv_heads head_dim"],
+    values: Float[Array, "total kv_heads head_dim"],
+    count: Int[Array, ""],
+    *,
+    theta: float,
+) -> Float[Array, "seq heads head_dim"]:
+    """Banded sliding-window attention, exact and twice differentiable.
+
+    `total = window + seq`: the state's keys and the call's own. Of the first `window`
+    keys the last `count` are real.
+    """
+    seq, window = len(q), len(keys) - len(q)
+    block = min(seq, query_block(window))
+    blocks, back = -(-seq // block), -(-window // block) * block
+    q = rotate(q, jnp.arange(window, window + seq), theta)
+    keys = rotate(keys, jnp.arange(window + seq), theta)
+
+    q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
+
+    after = blocks * block - seq
+    q = _pad_axis(q, 0, after).reshape(len(q), blocks, block, -1)
+    bands = [_bands(a, back - window, after, block, blocks) for a in (keys, values)]
+
+    reach = np.arange(back, back + block)[:, None] - np.arange(back + block)
+    in_window = jnp.asarray((reach >= 0) & (reach < window))
+    index = np.arange(blocks)[:, None] * block + np.arange(back + block)
+    is_real = jnp.asarray(index, count.dtype) >= back - count
+    mask = in_window[None] & is_real[:, None, :]
+
+    y = _map_blocks(attend, q, *bands, mask)
+    return y.reshape(len(y), blocks * block, -1)[:, :seq].swapaxes(0, 1)
+
+
+def query_block(window: int) -> int:
+    """Queries per band. Half a window wastes a third of the band; more wastes more."""
+    return int(np.clip(window // 2, 16, 512))
+
+
+def _pad_axis(a, before: int, after: int):
+    return jnp.pad(a, ((0, 0), (before, after), (0, 0)))
+
+
+def _bands(a, before: int, after: int, block: int, blocks: int):
+    """`[heads, total, ...]` -> `[heads, blocks, band, ...]`: the keys in reach."""
+    a = _pad_axis(a, before, after)
+    a = a.reshape(len(a), -1, block, a.shape[-1])
+    shifts = [a[:, i : i + blocks] for i in range(a.shape[1] - blocks + 1)]
+    return jnp.concatenate(shifts, axis=2)
+
+
+def _map_blocks(function, q, k, v, mask, limit: int = 2**27):
+    """All blocks at once, or one after the other where their scores would not fit."""
+    heads, blocks, block, _ = q.shape
+    if blocks * block * heads * k.shape[2] <= limit:
+        return jax.vmap(function, (1, 1, 1, 0), 1)(q, k, v, mask)
+    one = jax.checkpoint(lambda block: function(*block))
+    pieces = [jnp.moveaxis(a, 1, 0) for a in (q, k, v)]
+    return jnp.moveaxis(jax.lax.map(one, (*pieces, mask)), 0, 1)
+
+
+def windowed_attention_reference(q, keys, values, count, *, theta):
+    """`windowed_attention` in its plain form: one mask over all queries and keys."""
+    seq, window = len(q), len(keys) - len(q)
+    position = jnp.arange(window + seq, dtype=count.dtype)
+    q = rotate(q, position[window:], theta)
+    keys = rotate(keys, position, theta)
+    back = position[window:, None] - position[None, :]
+    is_real = position[None, :] >= window - count
+    mask = (back >= 0) & (back < window) & is_real
+    q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
+    return attend(q, keys, values, mask).swapaxes(0, 1)
+
+
+def fused_attention(q, k, v, *, window: int, theta: float, kernel: str):
+    """Sliding-window attention of a whole sequence by a fused kernel, once
+    differentiable.
+
+    `kernel="cudnn"` needs an NVIDIA GPU and bfloat16; "xla" is the same call anywhere
+    (used by the tests to check the call itself).
+    """
+    position = jnp.arange(len(q))
+    q, k = rotate(q, position, theta), rotate(k, position, theta)
+    return jax.nn.dot_product_attention(
+        q,
+        k,
+        v,
+        is_causal=True,
+        local_window_size=(window - 1, 0),
+        implementation=kernel,
+    )

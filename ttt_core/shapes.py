@@ -1,0 +1,40 @@
+"""The axis names that every signature of this package uses, in one place.
+
+| axis          | what it counts                                                   |
+|---------------|------------------------------------------------------------------|
+| `seq`         | tokens of one sequence or document (one example: never a batch)  |
+| `batch`       | sequences; only at call sites, through `jax.vmap`                |
+| `chunk`       | tokens between two inner steps (the paper's mini-batch `b`)      |
+| `n_chunks`    | full chunks in a sequence                                        |
+| `window`      | keys a token may see, itself included (the paper's `k`)          |
+| `layers`      | blocks of the model; `fast_blocks` of them carry a fast MLP      |
+| `d_model`     | width of the residual stream                                     |
+| `d_ff`        | hidden width of a slow MLP; `d_fast` that of a fast MLP          |
+| `heads`       | query heads; `kv_heads` key and value heads                      |
+| `head_dim`    | width of one head                                                |
+| `vocab`       | entries of the vocabulary                                        |
+
+Losses are in nats per token everywhere. Types are checked in tests (jaxtyping and
+beartype), free at run time.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+
+Scalar: TypeAlias = Float[Array, ""] | float | int
+TokenRow: TypeAlias = Int[Array, " _"] | Int[np.ndarray, " _"] | Sequence[int]
+Count: TypeAlias = Int[Array, ""]
+Flag: TypeAlias = Bool[Array, ""]
+Tokens: TypeAlias = Int[Array, " seq"]
+Hidden: TypeAlias = Float[Array, "seq d_model"]
+PyTree: TypeAlias = Any
+
+
+def is_concrete(array) -> bool:
+    """True where values can be looked at on the host: outside of jit, vmap and grad."""
+    return not isinstance(array, jax.core.Tracer)

@@ -1,0 +1,49 @@
+"""Looking at token ids at the door, where they are still numbers on the host."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ttt_core.shapes import is_concrete
+
+
+def as_tokens(tokens, vocab: int) -> np.ndarray:
+    """Token ids as `int32 [seq]` on the host.
+
+    **Raises** `ValueError` for anything that is not one row of whole numbers inside the
+    vocabulary.
+    """
+    array = np.asarray(tokens)
+    array = array.astype(np.int32) if array.size == 0 else array
+    check_tokens(array, vocab)
+    return array.astype(np.int32)
+
+
+def check_tokens(tokens, vocab: int, *, at_least: int = 0):
+    """Refuse ids that no embedding row exists for. Traced ids are the caller's care.
+
+    **Raises** `ValueError` with the offending value.
+    """
+    if tokens.ndim != 1:
+        raise ValueError(
+            f"tokens must be one row of ids, [length]: got shape {list(tokens.shape)}; "
+            "use jax.vmap for a batch."
+        )
+    if not jnp.issubdtype(tokens.dtype, jnp.integer):
+        raise ValueError(
+            f"tokens must be whole numbers: got dtype {tokens.dtype}; "
+            "encode the text with the model's tokenizer first."
+        )
+    if len(tokens) < at_least:
+        raise ValueError(
+            f"need at least {at_least} tokens (BOS, then the text): got {len(tokens)}; "
+            "is the document empty?"
+        )
+    if not is_concrete(tokens) or len(tokens) == 0:
+        return
+    ids = np.asarray(tokens)  # inside a jit, even reducing a constant is traced
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= vocab:
+        raise ValueError(
+            f"token id {low if low < 0 else high} is outside of the vocabulary, 0 to "
+            f"{vocab - 1}; was the text encoded by another model's tokenizer?"
+        )
