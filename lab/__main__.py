@@ -1,3 +1,5 @@
+"""`python -m lab` is the command `ttt-lab`."""
+
 from lab.cli import main
 
 

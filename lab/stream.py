@@ -40,7 +40,7 @@ def stream(
         model: a published model's name, or a path.
         document: a name that `ttt-lab data list` shows, or a UTF-8 text file.
         needle: a sentence to plant, whose last word is asked for after each chunk; or
-            "passkey", or "passkey-7" for the seventh of those.
+            "passkey" for a generated one; "passkey-7" is the one of seed 7.
         at: where to plant it, from 0 (start) to 1 (end).
         tokens: read at most so many, None = all.
         out: where the trace goes; `.runs/streams/` if not given.

@@ -128,7 +128,8 @@ def compile_step(experiment: Experiment, optimizer):
             out_specs=P(),
             check_vma=False,
         )(arrays, tokens, rate)
-        updates, opt_state = optimizer.update(grads, opt_state, arrays)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
+            updates, opt_state = optimizer.update(grads, opt_state, arrays)
         norm = optax.tree.norm(grads)
         measured = {"loss": loss, "grad_norm": norm, **measured}
         return eqx.apply_updates(model, updates), opt_state, measured
@@ -244,8 +245,11 @@ def _restore(manager, model, opt_state):
         return model, opt_state, 0
     arrays, static = eqx.partition((model, opt_state), eqx.is_array)
     leaves, structure = jax.tree.flatten(arrays)
+    # A target of its own lets any number of devices take up what any other left.
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     like = {
-        str(i): jax.ShapeDtypeStruct(a.shape, a.dtype) for i, a in enumerate(leaves)
+        str(i): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+        for i, leaf in enumerate(leaves)
     }
     found = manager.restore(step, args=ocp.args.StandardRestore(like))
     leaves = [found[str(i)] for i in range(len(leaves))]

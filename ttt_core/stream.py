@@ -175,7 +175,7 @@ def score(
     if not len(answer):
         raise ValueError("`answer` is empty: give at least one token to be scored.")
     _, nll = _score_pieces(model, state, prompt, answer)
-    return jnp.asarray(nll[len(nll) - len(answer) :])
+    return jax.device_put(nll[len(nll) - len(answer) :])
 
 
 def predict(
@@ -190,7 +190,7 @@ def predict(
     tokens = as_tokens(tokens, model.config.vocab)
     after = np.zeros(1, np.int32)  # a target nobody looks at: what follows is asked for
     logits, _ = _score_pieces(model, state, tokens, after)
-    return jnp.asarray(logits[len(logits) - len(tokens) - 1 :])
+    return jax.device_put(logits[len(logits) - len(tokens) - 1 :])
 
 
 def generate(
@@ -225,20 +225,20 @@ def generate(
         jnp.asarray(temperature, knobs[1].dtype),
         jnp.asarray(top_p, knobs[1].dtype),
     )
-    fork = _live(model, state, key, dials)
+    fork = _live(knobs[0], state, key, dials)
     tokens = []
     for i in range(length):
-        fork, token = _token_program(model, fork, jax.random.fold_in(key, i), *dials)
+        fork, token = _token_program(knobs[0], fork, jax.random.fold_in(key, i), *dials)
         tokens.append(int(token))
         n_open = int(state.n_open) + 1
         pending = np.asarray(state.open)[1 : n_open + 1].copy()
         pending[-1] = tokens[-1]
         if n_open == chunk:
             state, _ = _chunk_program(*knobs, state, pending)
-            fork = _live(model, state, key, dials)
+            fork = _live(knobs[0], state, key, dials)
         else:
             state = _hold_open(state, pending)
-    return jnp.asarray(tokens, jnp.int32), state
+    return jax.device_put(np.asarray(tokens, np.int32)), state
 
 
 class _Fork(eqx.Module):
@@ -383,7 +383,7 @@ def _stack_reports(reports: list[Report], nll, model: Transformer) -> Report:
         name: np.stack(rows) if rows else empty.get(name, np.zeros(0, dtype))
         for name, rows in fields.items()
     }
-    return Report(nll=jnp.asarray(nll), **jax.tree.map(jnp.asarray, stacked))
+    return Report(nll=jax.device_put(nll), **jax.device_put(stacked))
 
 
 def _buffers(state: StreamState) -> list[FullState]:

@@ -7,8 +7,9 @@ browser falls behind by seconds, and a click on Pause waits in that queue.
 import streamlit as st
 
 
-# Milliseconds from a picture to asking for the next. A busy browser adds its own.
-PAUSE = 60
+# Milliseconds from a picture to asking for the next. A busy browser adds its own. While
+# we only wait for a program, fewer pictures leave more of the machine to the compiler.
+PLAYING, WAITING = 60, 500
 
 _ASK_FOR_THE_NEXT = """
 export default function ({ data, setTriggerValue }) {
@@ -18,7 +19,7 @@ export default function ({ data, setTriggerValue }) {
 """
 
 
-def pulse(picture: int, *, pause: int = PAUSE) -> None:
+def pulse(picture: int, *, pause: int = PLAYING) -> None:
     """Have the fragment run again once `picture`, a fresh number, is drawn."""
     component = st.components.v2.component("pulse", js=_ASK_FOR_THE_NEXT)
     data = {"picture": picture, "pause": pause}

@@ -72,7 +72,11 @@ def _recording() -> None:
 
 
 def _change_recording() -> None:
-    player.choose_recording(st.session_state["widget-recording"])
+    name = st.session_state["widget-recording"]
+    # Also called when the widget merely comes or goes: then nothing was chosen.
+    if name in (None, session.get("recording")):
+        return
+    player.choose_recording(name)
     session.put(playing=False)
     player.move(None)
 

@@ -64,8 +64,8 @@ def _buttons(player: Player) -> None:
 def _scrubber(player: Player) -> None:
     """While it plays the slider only shows; after each move it is a new widget.
 
-    A browser that draws slowly goes on reporting where its slider was before. Reports on
-    a widget that is gone are dropped, and no place of the past becomes a wish.
+    A browser that draws slowly goes on reporting where its slider was before. Reports
+    on a widget that is gone are dropped, and no place of the past becomes a wish.
     """
     playing = session.get("playing")
     key = f"scrubber-{'playing' if playing else session.get('moves')}"

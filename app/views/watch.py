@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import cache, player, session
 from app.panels import about, charts, source, text, transport
-from app.panels.pulse import pulse
+from app.panels.pulse import PLAYING, WAITING, pulse
 
 
 INTRO = """
@@ -37,8 +37,9 @@ def stage() -> None:
     else:
         _panels(shown)
     if session.get("playing") or session.get("starting"):
+        idle = session.get("starting") or (shown and shown.waiting)
         session.put(picture=session.get("picture") + 1)
-        pulse(session.get("picture"))
+        pulse(session.get("picture"), pause=WAITING if idle else PLAYING)
     else:
         session.share()
     if cache.models():

@@ -89,7 +89,6 @@ def keep(name: str, result: dict) -> Path:
     folder = Path(__file__).parents[1] / "published" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(text + "
-", "utf-8")
+    path.write_text(text + "\n", "utf-8")
     Console().print(f"kept in {path.relative_to(folder.parents[2])}")
     return path

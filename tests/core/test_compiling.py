@@ -1,6 +1,7 @@
 """What is compiled, and what must not be compiled again."""
 
 import contextlib
+import dataclasses
 
 import jax
 import jax.monitoring
@@ -67,8 +68,6 @@ def test_new_numbers_compile_nothing(warm):
 
 
 def test_a_new_rate_or_clip_in_the_configuration_compiles_nothing(warm):
-    import dataclasses
-
     model, state = warm
     config = model.config.replace(lr=0.25, clip=3.0)
     with compiles(0):
@@ -91,4 +90,4 @@ def test_three_programs_are_all_it_takes():
     before = len(COMPILED)
     use_all(model, state, 9)
     names = [more.get("fun_name", "") for more in COMPILED[before:]]
-    assert len(names) <= 3, names
+    assert sorted(names) == [f"jit(_{n}_program)" for n in ("chunk", "peek", "token")]

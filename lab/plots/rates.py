@@ -1,0 +1,63 @@
+"""One text at several inner rates: where learning too slowly turns into too fast.
+
+Takes a `lab.analysis.rates.Sweep`.
+"""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lab.plots import theme
+
+
+def gain_by_rate(sweep) -> go.Figure:
+    """Mean gain over the text at each inner rate, with 95 % intervals."""
+    mean, half = sweep.mean_gain()
+    line = theme.line(
+        sweep.rates,
+        mean,
+        "mean gain",
+        theme.LEARNING,
+        mode="lines+markers",
+        marker_size=8,
+        error_y=dict(array=half, thickness=1.4, width=5),
+        hovertemplate="%{y:+.3f}",
+        showlegend=False,
+    )
+    return theme.figure(
+        [line],
+        title="What learning saved, by inner rate",
+        y="nats per token",
+        x="inner rate, times the one it was trained for",
+        shapes=[_zero(), theme.mark(1.0)],
+        annotations=[theme.label(1.0, " trained for this", y=0.08)],
+    )
+
+
+def gain_by_chunk(sweep, *, limits: tuple[float, float] | None = None) -> go.Figure:
+    """Gain of each chunk, one colour per rate; `limits` keeps the y axis still."""
+    ends = sweep.chunk * (1 + np.arange(sweep.gain.shape[1]))
+    lines = [
+        theme.line(
+            ends,
+            gain,
+            f"{rate:g}",
+            theme.BLOCKS[i % len(theme.BLOCKS)],
+            hovertemplate="%{y:+.3f}",
+        )
+        for i, (rate, gain) in enumerate(zip(sweep.rates, sweep.gain, strict=True))
+    ]
+    yaxis = theme.axis("nats per token")
+    return theme.figure(
+        lines,
+        title="What learning saved, chunk by chunk",
+        y="nats per token",
+        yaxis=yaxis | dict(range=limits) if limits else yaxis,
+        shapes=[_zero()],
+        showlegend=True,
+        legend_title_text="inner rate",
+    )
+
+
+def _zero() -> dict:
+    ends = dict(x0=0, x1=1, xref="paper", y0=0, y1=0)
+    return dict(type="line", line=dict(color=theme.INK, width=1), **ends)

@@ -1,0 +1,105 @@
+"""Models and streams as files: what is saved comes back, what is damaged is refused."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import ttt_core as ttt
+from lab import checkpoints
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ttt.preset("nano").build(key=jax.random.key(1))
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    return checkpoints.save(tmp_path / "small", model, {"tokenizer": "bytes"})
+
+
+def same(a, b) -> bool:
+    equal = lambda x, y: x.dtype == y.dtype and np.array_equal(x, y)
+    return jax.tree.all(jax.tree.map(equal, a, b))
+
+
+def test_a_saved_model_comes_back_bit_for_bit(model, saved):
+    for name in (saved, saved.with_suffix(""), saved.with_suffix(".safetensors")):
+        loaded = checkpoints.load(name)
+        assert same(loaded, model)
+        assert loaded.config == model.config
+
+
+def test_a_card_may_point_at_the_weights_of_another(model, saved):
+    card = json.loads(saved.read_text())
+    card["weights"] = "small"
+    card["config"]["inner"]["lr"] = 0.25
+    saved.with_name("naive.json").write_text(json.dumps(card))
+    naive = checkpoints.load(saved.with_name("naive"))
+    assert naive.config.inner.lr == 0.25
+    assert same(naive.embed, model.embed)
+
+
+def test_a_damaged_file_is_refused(saved):
+    weights = saved.with_suffix(".safetensors")
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(ValueError, match="damaged or was replaced"):
+        checkpoints.load(saved)
+
+
+def test_an_unknown_name_is_answered_with_what_there_is():
+    with pytest.raises(FileNotFoundError, match="There is no model 'tiny-e3e'"):
+        checkpoints.load("tiny-e3e")
+
+
+def test_weights_that_do_not_fit_their_configuration_are_refused(saved):
+    card = json.loads(saved.read_text())
+    card["config"]["d_ff"] = 48
+    saved.write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="its configuration says"):
+        checkpoints.load(saved)
+
+
+def test_an_unclipped_configuration_survives_json():
+    config = ttt.preset("nano").replace(clip=float("inf"))
+    data = json.loads(json.dumps(checkpoints.config_to_dict(config), allow_nan=False))
+    assert checkpoints.config_from_dict(data) == config
+
+
+@pytest.mark.parametrize("preset", ["nano", "tiny-full"])
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_a_stream_saved_and_continued_is_bit_identical(preset, rule, tmp_path):
+    """Invariant 2: save, reload and continue, as if never stopped."""
+    config = ttt.preset(preset).replace(rule=rule, vocab=257, bos=256, chunk=16)
+    config = config.replace(d_model=32, layers=2, fast_blocks=1, window=16, d_ff=32)
+    model = config.replace(d_fast=32).build(key=jax.random.key(0))
+    tokens = np.random.default_rng(0).integers(0, 256, 90)
+    state, _ = ttt.read(model, ttt.init_state(model, capacity=32), tokens[:41])
+    path = checkpoints.save_stream(tmp_path / "stream.safetensors", state, model)
+    loaded = checkpoints.load_stream(path, model)
+    assert same(loaded, state)
+    on, on_report = ttt.read(model, state, tokens[41:])
+    again, report = ttt.read(model, loaded, tokens[41:])
+    assert same(again, on)
+    assert same(report, on_report)
+
+
+def test_the_stream_of_another_model_is_refused(model, tmp_path):
+    path = checkpoints.save_stream(tmp_path / "s", ttt.init_state(model), model)
+    other = ttt.preset("nano").build(key=jax.random.key(2))
+    with pytest.raises(ValueError, match="stream of another model"):
+        checkpoints.load_stream(path, other)
+
+
+def test_a_file_that_is_no_stream_is_refused(model, saved, tmp_path):
+    with pytest.raises(ValueError, match="not a saved stream"):
+        checkpoints.load_stream(saved.with_suffix(".safetensors"), model)
+    (tmp_path / "noise").write_bytes(b"no stream at all")
+    with pytest.raises(ValueError, match="not a saved stream"):
+        checkpoints.load_stream(tmp_path / "noise", model)
+    with pytest.raises(FileNotFoundError, match="no saved stream"):
+        checkpoints.load_stream(tmp_path / "nothing", model)
