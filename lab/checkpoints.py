@@ -120,9 +120,8 @@ def load_stream(path: str | os.PathLike, model):
             f"model's is {model_hash(model)[:12]}): its fast weights mean nothing "
             "here; load the model that it was saved with."
         )
-    arrays = _read_arrays(path)
-    capacity = max([a.shape[-3] for k, a in arrays.items() if k.endswith("keys")] + [1])
-    return _fill(ttt.init_state(model, capacity=capacity), arrays, path)
+    # Same model, same shapes, but for the length of full attention's buffers.
+    return _fill(ttt.init_state(model), _read_arrays(path), path)
 
 
 def _load_weights(weights: Path, described: dict):
@@ -140,7 +139,10 @@ def _load_weights(weights: Path, described: dict):
         )
     config = config_from_dict(described["config"])
     skeleton = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
-    return _fill(skeleton, _read_arrays(weights), weights)
+    arrays = _read_arrays(weights)
+    model = _fill(skeleton, arrays, weights)
+    _check_shapes(skeleton, model, weights)
+    return model
 
 
 def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
@@ -154,14 +156,20 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
             f"{path} does not fit its configuration: missing {sorted(missing)[:3]}, "
             f"not expected {sorted(extra)[:3]}."
         )
-    leaves, structure = jax.tree.flatten(skeleton)
-    for name, leaf in zip(names, leaves, strict=True):
-        if arrays[name].shape != leaf.shape:
-            raise ValueError(
-                f"{path}: {name} has shape {list(arrays[name].shape)}, its "
-                f"configuration says {list(leaf.shape)}."
-            )
+    structure = jax.tree.structure(skeleton)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+
+
+def _check_shapes(skeleton, model, path: Path):
+    import jax
+
+    leaves = zip(jax.tree.leaves(skeleton), jax.tree.leaves(model), strict=True)
+    for name, (wanted, leaf) in zip(_names(skeleton), leaves, strict=True):
+        if leaf.shape != wanted.shape:
+            raise ValueError(
+                f"{path}: {name} has shape {list(leaf.shape)}, its "
+                f"configuration says {list(wanted.shape)}."
+            )
 
 
 def _names(tree):

@@ -78,18 +78,41 @@ def recipes():
     Console().print(table)
 
 
-def explore(port: int = 8501):
+def explore(port: int = 8501, browser: bool = True):
     """Open the explorer on 127.0.0.1.
 
     Args:
         port: the port that it listens on.
+        browser: open a browser window too, where there is a screen.
     """
+    import os
     import subprocess
+    import webbrowser
 
     app = Path(__file__).resolve().parents[1] / "app"
     address = ["--server.address=127.0.0.1", f"--server.port={port}"]
     command = [sys.executable, "-m", "streamlit", "run", str(app / "main.py"), *address]
-    sys.exit(subprocess.run(command, cwd=app).returncode)
+    server = subprocess.Popen(command, cwd=app)
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if browser and has_screen and _answers(port, server):
+        webbrowser.open(f"http://127.0.0.1:{port}")
+    sys.exit(server.wait())
+
+
+def _answers(port: int, server, seconds: float = 30.0) -> bool:
+    """Whether the server takes connections within some seconds."""
+    import socket
+    import time
+
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and server.poll() is None:
+        with socket.socket() as door:
+            if door.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def _group(name: str) -> dict:

@@ -28,7 +28,8 @@ def test_help_needs_no_jax(arguments):
         "try:\n    cli.main()\nexcept SystemExit as leave:\n    assert not leave.code\n"
         "assert 'jax' not in sys.modules, 'jax was imported'\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "usage: ttt-lab" in done.stdout
 

@@ -21,9 +21,9 @@ from ttt_core.mixers.attention import Projections, attend, build_projections
 class FullState(eqx.Module):
     """Rotated keys and values of all tokens so far, the first `count` of `capacity`."""
 
-    keys: Float[Array, "capacity kv_heads head_dim"]
-    values: Float[Array, "capacity kv_heads head_dim"]
-    count: Int[Array, ""]
+    keys: Float[Array, "*stack capacity kv_heads head_dim"]
+    values: Float[Array, "*stack capacity kv_heads head_dim"]
+    count: Int[Array, "*stack"]
 
 
 class Full(eqx.Module):

@@ -28,9 +28,9 @@ from ttt_core.mixers.attention import Projections, attend, build_projections
 class WindowState(eqx.Module):
     """The last `window` keys and values; the newest `count` of them are real."""
 
-    keys: Float[Array, "window kv_heads head_dim"]
-    values: Float[Array, "window kv_heads head_dim"]
-    count: Int[Array, ""]
+    keys: Float[Array, "*stack window kv_heads head_dim"]
+    values: Float[Array, "*stack window kv_heads head_dim"]
+    count: Int[Array, "*stack"]
 
 
 class Window(eqx.Module):

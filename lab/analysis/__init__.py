@@ -1,0 +1,1 @@
+"""What the fast weights hold, and how they came to hold it: arrays in, arrays out."""

@@ -1,0 +1,71 @@
+"""What if it learned slower, or faster? One text, read again at several inner rates."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+import ttt_core as ttt
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The same chunks read at each of `rates [n]` (factors on the model's own rate).
+
+    `loss [n, chunks]` in nats per token, `frozen [chunks]` that of the twin,
+    `drift [n, chunks]` of the fast block that moved furthest.
+    """
+
+    rates: np.ndarray
+    loss: np.ndarray
+    frozen: np.ndarray
+    drift: np.ndarray
+    chunk: int
+
+    @property
+    def gain(self) -> np.ndarray:
+        """Nats per token saved against the frozen twin, `[n, chunks]`."""
+        return self.frozen - self.loss
+
+    def mean_gain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean gain at each rate and the half-width of its 95 % interval, `[n]` each.
+
+        Neighbouring chunks are alike, so the interval is that of the means of ten
+        stretches of the text (fewer where there are fewer chunks).
+        """
+        from scipy.stats import t
+
+        parts = max(2, min(10, self.gain.shape[1] // 2))
+        split = np.array_split(self.gain, parts, axis=1)
+        means = np.stack([part.mean(axis=1) for part in split])
+        half = t.ppf(0.975, parts - 1) * means.std(axis=0, ddof=1) / parts**0.5
+        return self.gain.mean(axis=1), half
+
+
+def sweep(model: ttt.Transformer, tokens, rates) -> Sweep:
+    """Read `tokens` (whole chunks of them) from the start, once at each rate.
+
+    Rates are data to the compiled program: turning them compiles nothing.
+    """
+    rates = np.asarray(rates, float)
+    frozen, _ = _read(ttt.without_learning(model), tokens, 1.0)
+    runs = [_read(model, tokens, rate) for rate in rates]
+    return Sweep(
+        rates,
+        np.stack([loss for loss, _ in runs]),
+        frozen,
+        np.stack([drift for _, drift in runs]),
+        model.config.chunk,
+    )
+
+
+def _read(model, tokens, rate):
+    chunk = model.config.chunk
+    state, loss, drift = ttt.init_state(model), [], []
+    for start in range(0, len(tokens) // chunk * chunk, chunk):
+        piece = tokens[start : start + chunk]
+        state, report = ttt.read_chunk(model, state, piece, rate=rate)
+        loss.append(report.loss)
+        drift.append(report.drift)
+    drift = np.asarray(jnp.stack(drift)).max(axis=1, initial=0)
+    return np.asarray(jnp.stack(loss)), drift

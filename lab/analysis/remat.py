@@ -1,0 +1,57 @@
+"""What forgetting buys: memory of the gradient through a loop against `remat=n`.
+
+`lab.bench.remat` measures whole models, whose compiling takes a while. Here the fast
+weights are one matrix, so that they are nearly all there is to keep and the law of
+`ttt_core.adapt`, `n_chunks / n + n` copies of them, shows undisturbed.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import ttt_core as ttt
+from lab.analysis.two_kinds import squared_error
+from ttt_core.rules import SGD
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of temporary memory by `remat`, None for keeping everything.
+
+    `copy` is the size of one copy of the fast weights.
+    """
+
+    chunks: int
+    copy: int
+    temporary: dict[int | None, int]
+
+
+def matrix_memory(*, chunks: int, choices, width: int = 256, chunk: int = 4) -> Memory:
+    """Memory that the compiled gradient of a loop over one matrix asks for.
+
+    Read off the compiled program; nothing is run.
+    """
+    shape = (chunks, chunk)
+    text = ttt.Chunk(
+        jax.ShapeDtypeStruct((*shape, width), jnp.float32),
+        jax.ShapeDtypeStruct((*shape, width), jnp.float32),
+        jax.ShapeDtypeStruct(shape, bool),
+    )
+    start = jax.ShapeDtypeStruct((width, width), jnp.float32)
+
+    def loss(start, text, remat):
+        knobs = {"rule": SGD(), "rate": 0.1, "clip": 1.0, "origin": start}
+        step = partial(ttt.inner_step, loss=squared_error, **knobs)
+        _, report = ttt.adapt(ttt.Learner(start, (), ()), text, step, remat=remat)
+        return jnp.mean(report.nll)
+
+    def measure(remat):
+        gradient = jax.jit(jax.grad(partial(loss, remat=remat)))
+        compiled = gradient.lower(start, text).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    copy = int(np.prod(start.shape)) * start.dtype.itemsize
+    return Memory(chunks, copy, {remat: measure(remat) for remat in choices})
