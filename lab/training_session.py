@@ -138,7 +138,9 @@ def _train_with_progress(experiment: Experiment, folder: Path):
                     f"{line['tokens_per_s']:,.0f} tokens/s"
                 )
 
-        return train(experiment, run=folder, report=report)
+        model = train(experiment, run=folder, report=report)
+        progress.update(task, completed=experiment.steps)
+        return model
 
 
 def describe_model(experiment: Experiment, model, folder: Path) -> dict:

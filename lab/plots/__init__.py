@@ -11,4 +11,5 @@ from lab.plots.curves import gain as gain
 from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.recall import recall as recall
+from lab.plots.results import gain_by_position as gain_by_position
 from lab.plots.text import coloured_text as coloured_text

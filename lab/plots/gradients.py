@@ -14,7 +14,9 @@ from lab.plots import theme
 
 COLOURS = {"second": theme.LEARNING, "first": theme.BLOCKS[1], "none": theme.FROZEN}
 NAMES = {"second": "second order", "first": "first order", "none": "no inner loop"}
-LAND = [[0, "rgba(128,136,148,0.02)"], [1, "rgba(128,136,148,0.62)"]]
+LAND = [[0, "#f6f7f9"], [1, "#87909c"]]
+WIDTHS = {"second": 7, "first": 4.5, "none": 2.2}
+ARROW = 0.5
 
 
 def finite_differences(steps, errors: dict[str, np.ndarray]) -> go.Figure:
@@ -44,8 +46,8 @@ def finite_differences(steps, errors: dict[str, np.ndarray]) -> go.Figure:
 def landscapes(views: list) -> go.Figure:
     """All starts of the two-number world, at one or several inner rates.
 
-    Lighter is better. Arrows: downhill from one start, by each gradient (one scale for
-    all arrows of a panel). Rings: where each comes to rest.
+    Lighter is better. Arrows: downhill from one start, by each gradient (directions;
+    all are equally long). Rings: where each comes to rest.
     """
     fig = make_subplots(
         cols=len(views),
@@ -59,7 +61,8 @@ def landscapes(views: list) -> go.Figure:
     frame = frame.to_plotly_json() | {"height": 420, "hovermode": "closest"}
     for name in ("xaxis", "yaxis"):
         frame.pop(name)
-    frame["margin"] = dict(l=52, r=10, t=92, b=40)
+    frame["margin"] = dict(l=52, r=10, t=108, b=40)
+    frame["title"] |= dict(y=0.98, yref="container", yanchor="top")
     frame["legend"] = dict(orientation="h", x=0, y=1.1, yanchor="bottom")
     fig.update_layout(frame)
     fig.update_xaxes(title=dict(text="first number", font_size=12), showgrid=False)
@@ -86,9 +89,8 @@ def _land(fig: go.Figure, view, column: int):
         ),
         **place,
     )
-    longest = max(np.linalg.norm(g) for g in view.gradients.values())
     for order, gradient in view.gradients.items():
-        tip = view.start - 0.75 * gradient / longest
+        tip = view.start - ARROW * gradient / np.linalg.norm(gradient)
         fig.add_trace(
             go.Scatter(
                 x=[view.start[0], tip[0]],
@@ -97,8 +99,8 @@ def _land(fig: go.Figure, view, column: int):
                 name=NAMES[order],
                 legendgroup=order,
                 showlegend=first,
-                line=dict(color=COLOURS[order], width=3),
-                marker=dict(symbol="arrow", size=[0, 13], angleref="previous"),
+                line=dict(color=COLOURS[order], width=WIDTHS[order]),
+                marker=dict(symbol="arrow", size=[0, 14], angleref="previous"),
                 hoverinfo="skip",
             ),
             **place,
@@ -112,8 +114,9 @@ def _land(fig: go.Figure, view, column: int):
                 showlegend=False,
                 marker=dict(
                     symbol="circle-open",
-                    size={"second": 20, "first": 14, "none": 14}[order],
-                    line=dict(width=3, color=COLOURS[order]),
+                    color=COLOURS[order],
+                    size={"second": 22, "first": 15, "none": 9}[order],
+                    line_width=3,
                 ),
                 hovertemplate=f"{NAMES[order]} rests at (%{{x:.2f}}, %{{y:.2f}})"
                 "<extra></extra>",
@@ -158,7 +161,8 @@ def trained(found) -> go.Figure:
         theme.axis("chunk"),
         theme.axis("loss") | dict(type="log"),
     )
-    frame["margin"] = dict(l=52, r=10, t=92, b=40)
+    frame["margin"] = dict(l=52, r=10, t=108, b=40)
+    frame["title"] |= dict(y=0.98, yref="container", yanchor="top")
     frame["legend"] = dict(orientation="h", x=0, y=1.14, yanchor="bottom")
     fig.update_layout(frame)
     fig.update_yaxes(title=dict(text="% above second order"), row=1, col=2)
