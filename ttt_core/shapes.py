@@ -23,11 +23,11 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 
 Scalar: TypeAlias = Float[Array, ""] | float | int
-TokenRow: TypeAlias = Int[Array, " _"] | Int[np.ndarray, " _"] | Sequence[int]
+TokenRow: TypeAlias = Integer[Array, " _"] | Integer[np.ndarray, " _"] | Sequence
 Count: TypeAlias = Int[Array, ""]
 Flag: TypeAlias = Bool[Array, ""]
 Tokens: TypeAlias = Int[Array, " seq"]

@@ -20,22 +20,30 @@ import numpy as np
 
 import ttt_core as ttt
 from ttt_core.rules import AbstractRule
+from ttt_core.shapes import Scalar
 
 
 ORDERS = ("second", "first", "none")
 
 
 class FirstOrder(AbstractRule):
-    """A rule that steps by the same gradients and lets no derivative through them."""
+    """A rule that steps by the same gradients and lets no derivative through them.
+
+    `through` is the share that it does let through: 1 would be second order again.
+    """
 
     rule: AbstractRule
+    through: Scalar = 0.0
 
     def init(self, fast):
         return self.rule.init(fast)
 
     def step(self, grads, rule_state, fast, rate):
-        constant = jax.lax.stop_gradient(grads)
-        return self.rule.step(constant, rule_state, fast, rate)
+        def stop(g):
+            through = jnp.asarray(self.through, g.dtype)
+            return through * g + jax.lax.stop_gradient((1 - through) * g)
+
+        return self.rule.step(jax.tree.map(stop, grads), rule_state, fast, rate)
 
 
 def with_order(model: ttt.Transformer, order: str) -> ttt.Transformer:
@@ -60,10 +68,17 @@ def check_order(order: str):
         raise ValueError(f"`order` must be one of {', '.join(ORDERS)}: got {order!r}.")
 
 
-@eqx.filter_jit
-def gradient(model: ttt.Transformer, order: str, tokens, rate=1.0):
-    """`(loss, gradient)` of `meta_loss` on one sequence: `(fast, slow)` arrays."""
+def gradient(model: ttt.Transformer, order: str, tokens, rate: Scalar = 1.0):
+    """Loss and gradient of `meta_loss` on one sequence: `(loss, (fast, slow))`.
 
+    Compiled once for each order.
+    """
+    rate = jnp.asarray(rate, model.final_norm.weight.dtype)
+    return _gradient(model, order, tokens, rate)
+
+
+@eqx.filter_jit
+def _gradient(model, order, tokens, rate):
     def loss(model):
         return ttt.meta_loss(with_order(model, order), tokens, rate=rate)[0]
 
@@ -90,7 +105,7 @@ def angles(model: ttt.Transformer, tokens, rates) -> Angles:
     rows = {order: [] for order in ORDERS}
     for rate in rates:
         for order in ORDERS:
-            _, parts = gradient(model, order, tokens, jnp.asarray(rate))
+            _, parts = gradient(model, order, tokens, rate)
             rows[order].append([_flat(part) for part in parts])
 
     def measure(order, how):

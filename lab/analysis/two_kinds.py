@@ -67,14 +67,16 @@ def squared_error(fast, chunk: ttt.Chunk, states):
     return jnp.mean(error), (error, states)
 
 
-def read(start, document: ttt.Chunk, rate, order: str = "second") -> ttt.Report:
-    """Read one document from `start [2]`, learning from every chunk."""
-    rule = FirstOrder(SGD()) if order == "first" else SGD()
-    rate = 0.0 if order == "none" else rate
+def read(start, document: ttt.Chunk, rate, through=1.0) -> ttt.Report:
+    """Read one document from `start [2]`, learning from every chunk.
+
+    `through` is how much of a derivative the inner gradient lets through: 1 is second
+    order, 0 is first.
+    """
     step = partial(
         ttt.inner_step,
         loss=squared_error,
-        rule=rule,
+        rule=FirstOrder(SGD(), through),
         rate=rate,
         clip=jnp.inf,
         origin=start,
@@ -82,16 +84,26 @@ def read(start, document: ttt.Chunk, rate, order: str = "second") -> ttt.Report:
     return ttt.adapt(ttt.Learner(start, (), ()), document, step)[1]
 
 
-def mean_loss(start, documents: ttt.Chunk, rate, order: str = "second"):
+@jax.jit
+def mean_loss(start, documents: ttt.Chunk, rate, through=1.0):
     """The outer loss: mean over documents and chunks, read from `start`."""
-    reports = jax.vmap(lambda document: read(start, document, rate, order))(documents)
-    return jnp.mean(reports.nll)
+    one = lambda document: read(start, document, rate, through)
+    return jnp.mean(jax.vmap(one)(documents).nll)
 
 
-@partial(jax.jit, static_argnames="order")
+_gradient = jax.jit(jax.grad(mean_loss))
+
+
 def gradient(start, documents: ttt.Chunk, rate, order: str):
     """The gradient of the outer loss at `start [2]`, of one of the three orders."""
-    return jax.grad(mean_loss)(start, documents, rate, order)
+    return _gradient(start, documents, *_knobs(rate, order))
+
+
+def _knobs(rate, order: str):
+    """An order as two numbers, so that one compiled program serves all three."""
+    check_order(order)
+    rate = jnp.asarray(rate, float)
+    return rate * (order != "none"), jnp.asarray(order != "first", float)
 
 
 @jax.jit
@@ -114,7 +126,6 @@ def resting_point(documents: ttt.Chunk, rate, order: str) -> np.ndarray:
     In this world the gradient is a linear function of the start, so three values of it
     say where it is zero.
     """
-    check_order(order)
     points = jnp.asarray([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     grads = [np.asarray(gradient(p, documents, rate, order)) for p in points]
     slope = np.stack([grads[1] - grads[0], grads[2] - grads[0]], axis=1)
@@ -197,18 +208,18 @@ def meta_train(
     first = jax.random.normal(keys[0], (seeds, 2))
     tests = draw(keys[1], held_out, world)
 
-    @partial(jax.jit, static_argnames="order")
-    @partial(jax.vmap, in_axes=(0, 0, None))
-    def run(start, key, order):
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, 0, None, None))
+    def run(start, key, rate, through):
         def step(start, i):
             documents = draw(jax.random.fold_in(key, i), batch, world)
             lr = 2.0 * (1 - i / steps)
-            return start - lr * gradient(start, documents, rate, order), None
+            return start - lr * _gradient(start, documents, rate, through), None
 
         return jax.lax.scan(step, start, jnp.arange(steps))[0]
 
     seed_keys = jax.random.split(keys[2], seeds)
-    starts = {order: run(first, seed_keys, order) for order in ORDERS}
+    starts = {o: run(first, seed_keys, *_knobs(rate, o)) for o in ORDERS}
     curves = {
         order: np.asarray(jax.vmap(lambda s: loss_by_chunk(s, tests, rate))(found))
         for order, found in starts.items()

@@ -42,7 +42,7 @@ def test_masked_targets_do_not_count_but_have_values(mini):
     tokens, mask = with_bos(mini, text(10)), np.ones(10, bool)
     mask[[1, 2, 8, 9]] = False  # half of a chunk, and the whole tail
     loss, aux = meta(mini, tokens, mask)
-    means = [aux.nll[[0, 3]].mean(), aux.nll[4:8].mean()]
+    means = [aux.nll[np.array([0, 3])].mean(), aux.nll[4:8].mean()]
     np.testing.assert_allclose(loss, np.mean(means), rtol=1e-6)
     np.testing.assert_allclose(aux.loss, means, rtol=1e-6)
     assert all_finite(aux.nll) and aux.nll.shape == (10,)

@@ -160,7 +160,7 @@ def test_a_rate_that_is_no_number_is_refused(mini, rate):
 def test_what_cannot_be_read_is_refused_with_the_value_and_the_fix(mini, midway):
     refuse = lambda sentence: pytest.raises(ValueError, match=sentence)
     start, key = ttt.init_state(mini), jax.random.key(0)
-    with refuse("exactly one chunk of 4 tokens: got 3; `read` takes any number"):
+    with refuse("takes one chunk of 4 tokens: got 3; `read` takes any number"):
         ttt.read_chunk(mini, start, [1, 2, 3])
     with refuse("2 open tokens of an unfinished chunk.*use `read`"):
         ttt.read_chunk(mini, midway, text(4))

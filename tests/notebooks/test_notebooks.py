@@ -44,6 +44,7 @@ def test_it_runs_and_every_widget_has_a_figure_beside_it(path, monkeypatch):
     notebook = open_notebook(path)
     skip_what_is_not_published(notebook)
     monkeypatch.setenv("TTT_LAB_QUICK", "1")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # as people run it: one CPU device
     where = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(notebook, timeout=600, resources=where).execute()
     widgets = [cell for cell in code(notebook) if WIDGET in shown(cell)]
