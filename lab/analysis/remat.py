@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import ttt_core as ttt
-from lab.analysis.two_kinds import squared_error
 from ttt_core.rules import SGD
 
 
@@ -35,23 +34,25 @@ def matrix_memory(*, chunks: int, choices, width: int = 256, chunk: int = 4) -> 
     Read off the compiled program; nothing is run.
     """
     shape = (chunks, chunk)
-    text = ttt.Chunk(
-        jax.ShapeDtypeStruct((*shape, width), jnp.float32),
-        jax.ShapeDtypeStruct((*shape, width), jnp.float32),
-        jax.ShapeDtypeStruct(shape, bool),
-    )
+    row = jax.ShapeDtypeStruct((*shape, width), jnp.float32)
     start = jax.ShapeDtypeStruct((width, width), jnp.float32)
 
-    def loss(start, text, remat):
+    def loss(start, x, y, remat):
+        text = ttt.Chunk(x, y, jnp.ones(shape, bool))
         knobs = {"rule": SGD(), "rate": 0.1, "clip": 1.0, "origin": start}
-        step = partial(ttt.inner_step, loss=squared_error, **knobs)
+        step = partial(ttt.inner_step, loss=_squared_error, **knobs)
         _, report = ttt.adapt(ttt.Learner(start, (), ()), text, step, remat=remat)
         return jnp.mean(report.nll)
 
     def measure(remat):
         gradient = jax.jit(jax.grad(partial(loss, remat=remat)))
-        compiled = gradient.lower(start, text).compile()
+        compiled = gradient.lower(start, row, row).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     copy = int(np.prod(start.shape)) * start.dtype.itemsize
     return Memory(chunks, copy, {remat: measure(remat) for remat in choices})
+
+
+def _squared_error(fast, chunk: ttt.Chunk, states):
+    error = jnp.mean((chunk.inputs @ fast - chunk.targets) ** 2, axis=-1) / 2
+    return jnp.mean(error), (error, states)

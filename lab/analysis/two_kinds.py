@@ -102,8 +102,8 @@ def gradient(start, documents: ttt.Chunk, rate, order: str):
 def _knobs(rate, order: str):
     """An order as two numbers, so that one compiled program serves all three."""
     check_order(order)
-    rate = jnp.asarray(rate, float)
-    return rate * (order != "none"), jnp.asarray(order != "first", float)
+    learns, through = float(order != "none"), float(order != "first")
+    return jnp.asarray(rate, float) * learns, jnp.asarray(through)
 
 
 @jax.jit

@@ -60,6 +60,7 @@ def test_reading_is_timed_early_and_late(model):
         measure_reading(model, tokens, late=500)
 
 
+@pytest.mark.slow
 def test_rematerialisation_takes_less_memory(model):
     found = measure_remat(model, seq=256, choices=(None, 1))
     assert 0 < found[1] < found[None]

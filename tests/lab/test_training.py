@@ -67,6 +67,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(experiment, tmp_path, monkeypa
     assert same(resumed, whole)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(experiment, tmp_path):
     from lab import train
 
@@ -89,10 +90,11 @@ def test_a_diverging_run_stops_and_says_what_to_try(experiment, tmp_path, monkey
     from lab import train
 
     wild = dataclasses.replace(experiment, lr=float("inf"), warmup=0.0)
-    with pytest.raises(FloatingPointError, match="try half the outer rate"):
+    with pytest.raises(FloatingPointError, match="Try half the outer rate"):
         train.train(wild, run=tmp_path / "run", report=quiet)
 
 
+@pytest.mark.slow
 def test_sharing_the_batch_among_devices_changes_nothing(experiment, tmp_path):
     from lab import train
 
