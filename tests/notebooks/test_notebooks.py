@@ -40,13 +40,18 @@ def notebook(request):
 @pytest.mark.parametrize("path", PATHS, ids=name)
 def test_it_runs_and_every_widget_has_a_figure_beside_it(path, monkeypatch):
     from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError
 
     notebook = open_notebook(path)
     skip_what_is_not_published(notebook)
     monkeypatch.setenv("TTT_LAB_QUICK", "1")
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # as people run it: one CPU device
     where = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(notebook, timeout=600, resources=where).execute()
+    run = lambda: NotebookClient(notebook, timeout=150, resources=where).execute()
+    try:
+        run()
+    except CellTimeoutError:  # a kernel's answer can get lost on a busy machine
+        run()
     widgets = [cell for cell in code(notebook) if WIDGET in shown(cell)]
     assert widgets, "a notebook of this course has at least one knob"
     for cell in widgets:
