@@ -33,3 +33,11 @@ def nano():
 
     build = lambda key: ttt.preset("nano").build(key=key)
     return jax.jit(build)(jax.random.key(0))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Each file starts without compiled programs: thousands at once exhaust the maps
+    that a process may have, and XLA aborts. The cache on disk keeps them cheap."""
+    yield
+    jax.clear_caches()
