@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ttt_core.fast import drift, global_norm
+from ttt_core.remat import keep_inputs
 from ttt_core.rules import AbstractRule
 from ttt_core.shapes import PyTree, Scalar
 
@@ -166,9 +167,9 @@ def adapt(
     head = jax.tree.map(lambda a: a[:whole].reshape(-1, n, *a.shape[1:]), chunks)
     rest = jax.tree.map(lambda a: a[whole:], chunks)
 
-    one = jax.checkpoint(step)
+    one = keep_inputs(step)
     group = lambda learner, chunks: jax.lax.scan(one, learner, chunks)
-    outer = group if n == 1 else jax.checkpoint(group)
+    outer = group if n == 1 else keep_inputs(group)
     learner, reports = jax.lax.scan(outer, learner, head)
     reports = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), reports)
     if whole == n_chunks:

@@ -29,6 +29,7 @@ from ttt_core.chunks import (
 from ttt_core.fast import split
 from ttt_core.inner import Chunk, Learner, Report, adapt, score_step
 from ttt_core.model import Transformer, init_states, run_fast, run_slow
+from ttt_core.remat import keep_inputs, keep_products
 from ttt_core.shapes import PyTree, Scalar, TokenRow
 from ttt_core.tokens import check_tokens
 
@@ -66,14 +67,17 @@ def meta_loss(
     seq, chunk = len(tokens) - 1, model.config.chunk
     mask = jnp.ones(seq, bool) if mask is None else mask
     _check_arguments(seq, mask, remat)
-    hidden, _ = run_slow(model, tokens[:-1], None, remat=remat is not None)
+    keep = keep_products if remat is None else keep_inputs
+    hidden, _ = run_slow(model, tokens[:-1], None, remat=keep)
     learner, step, loss = _reader(model, rate, seq)
     if not model.config.learns:
-        hidden, _ = run_fast(model, hidden, None, remat=remat is not None)
+        hidden, _ = run_fast(model, hidden, None, remat=keep)
 
     whole = seq // chunk * chunk
     text = Chunk(hidden, tokens[1:], mask)
     full = jax.tree.map(lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:]), text)
+    if remat is None:
+        step = keep_products(step, vocab=model.config.vocab)
     learner, reports = adapt(learner, full, step, remat=remat)
     means, weights = masked_mean(reports.nll, full.mask), jnp.any(full.mask, axis=-1)
     nll, weights = reports.nll.reshape(-1), weights.astype(means.dtype)
@@ -142,7 +146,7 @@ def meta_gradient(
 
     def part_loss(model, part):
         one = lambda tokens: meta_loss(model, tokens, rate=rate, remat=remat)
-        losses, reports = jax.vmap(one)(part)
+        losses, reports = _map_sequences(one, part)
         return jnp.mean(losses) / accumulate, reports
 
     value_and_grad = eqx.filter_value_and_grad(part_loss, has_aux=True)
@@ -157,6 +161,15 @@ def meta_gradient(
     (loss, grads), reports = jax.lax.scan(add_part, start, parts)
     merge_parts = lambda a: a.reshape(batch, *a.shape[2:])
     return loss, jax.tree.map(merge_parts, reports), grads
+
+
+def _map_sequences(function, sequences):
+    """`vmap` over sequences. A single one goes without: products with a batch axis of
+    length one are not recognised as plain ones, and cost a copy.
+    """
+    if len(sequences) > 1:
+        return jax.vmap(function)(sequences)
+    return jax.tree.map(lambda a: a[None], function(sequences[0]))
 
 
 def meta_step(

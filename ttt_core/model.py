@@ -14,6 +14,8 @@ fast MLPs of all blocks stand apart from the stacks, as one `MLP` whose arrays a
 stacked over the fast blocks: that is what `ttt_core.fast.split` takes out.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ from ttt_core.layers import (
     normal,
 )
 from ttt_core.mixers import BUILDERS
+from ttt_core.remat import keep_all
 from ttt_core.rules import RULES, AbstractRule
 from ttt_core.shapes import PyTree
 
@@ -79,11 +82,12 @@ class Stack(eqx.Module):
         stacked = eqx.filter_vmap(make, axis_size=self.repeats)
         return tuple(stacked(block) for block in self.unit)
 
-    def __call__(self, x, states, fast_mlps, *, remat: bool = False):
+    def __call__(self, x, states, fast_mlps, *, remat: Callable = keep_all):
         """Scan the unit over the repeats.
 
         `states`: as from `init_state`, or None for a whole sequence without states.
         `fast_mlps`: this stack's share, `[repeats * len(unit), ...]`, or None.
+        `remat`: what the backward pass keeps of each unit (`ttt_core.remat`).
         """
         size = len(self.unit)
         fast_mlps = jax.tree.map(
@@ -100,8 +104,7 @@ class Stack(eqx.Module):
                 new.append(state)
             return x, None if states is None else tuple(new)
 
-        body = jax.checkpoint(body) if remat else body
-        return jax.lax.scan(body, x, (self.unit, states, fast_mlps))
+        return jax.lax.scan(remat(body), x, (self.unit, states, fast_mlps))
 
 
 class MixerStates(eqx.Module):
@@ -224,12 +227,12 @@ def run_slow(
     inputs: Int[Array, " seq"],
     states: tuple[PyTree, ...] | None,
     *,
-    remat: bool = False,
+    remat: Callable = keep_all,
 ):
     """Embedding and the blocks below the first fast one.
 
-    `states=None` reads `inputs` as a whole sequence. Returns `(hidden [seq, d_model],
-    states)`.
+    `states=None` reads `inputs` as a whole sequence; `remat` says what the backward
+    pass keeps of it (`ttt_core.remat`). Returns `(hidden [seq, d_model], states)`.
     """
     hidden = model.embed[inputs].astype(activation_dtype(model))
     return _run(model.slow_stacks, hidden, states, None, remat=remat)
@@ -240,7 +243,7 @@ def run_fast(
     hidden: Float[Array, "seq d_model"],
     states: tuple[PyTree, ...] | None,
     *,
-    remat: bool = False,
+    remat: Callable = keep_all,
 ):
     """The blocks that carry fast MLPs. Returns `(hidden, states)`."""
     fast = model.fast_mlps or None
@@ -275,7 +278,6 @@ def _logits(norm: RMSNorm, head, hidden):
     return at_least_float32(hidden @ head.astype(hidden.dtype))
 
 
-@jax.checkpoint
 def _nll(norm: RMSNorm, head, hidden, targets):
     logits = _logits(norm, head, hidden)
     chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
@@ -289,7 +291,7 @@ def token_nll(
 ) -> Float[Array, " seq"]:
     """Negative log-likelihood of each target, nats.
 
-    Rematerialised: the logits of one call never outlive it, so that a scan over chunks
-    does not keep `[seq, vocab]` numbers for its backward pass.
+    Called for one chunk at a time: `[seq, vocab]` logits exist while this runs. Scans
+    over chunks recompute them in the backward pass (`ttt_core.remat`).
     """
     return _nll(model.final_norm, _head(model), hidden, targets)

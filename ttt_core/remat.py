@@ -1,0 +1,51 @@
+"""What the backward pass keeps of the forward pass, and what it computes again.
+
+Matrix products are what costs arithmetic; norms, activations and softmaxes between them
+cost little to compute again and much to store. So the products are kept and the rest is
+recomputed (`keep_products`): a third of the memory, and faster, since on a CPU writing
+to fresh memory is what is slow. The one product that is never kept are the logits,
+which are larger than everything else in a chunk together.
+"""
+
+from collections.abc import Callable
+
+import jax
+
+
+def keep_products(function: Callable, *, vocab: int = 0) -> Callable:
+    """`function`, of whose insides the backward pass keeps matrix products only.
+
+    Products with an axis of length `vocab`, such as logits, are recomputed as well. For
+    the body of a `jax.lax.scan`.
+    """
+
+    def is_kept(primitive, *operands, **params):
+        if primitive is not jax.lax.dot_general_p:
+            return False
+        return vocab not in _free_axes(*operands[:2], params["dimension_numbers"])
+
+    # Inside a scan there is nothing that a compiler could merge the second pass with.
+    return jax.checkpoint(function, prevent_cse=False, policy=is_kept)
+
+
+def keep_inputs(function: Callable) -> Callable:
+    """`function`, recomputed as a whole in the backward pass, in the body of a scan."""
+    return jax.checkpoint(function, prevent_cse=False)
+
+
+def keep_all(function: Callable) -> Callable:
+    """`function` as it is: where nothing is differentiated, or little."""
+    return function
+
+
+def _free_axes(left, right, dimension_numbers) -> list[int]:
+    """Lengths of a product's axes that are neither contracted nor batched."""
+    contracted, batched = dimension_numbers
+    return [
+        length
+        for operand, summed, shared in zip(
+            (left, right), contracted, batched, strict=True
+        )
+        for axis, length in enumerate(operand.shape)
+        if axis not in (*summed, *shared)
+    ]
