@@ -47,21 +47,39 @@ def train(
     /,
     size: str = "tiny",
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
+    plain: bool = False,
+    until: str | None = None,
     run: str | None = None,
     publish: bool = False,
+    sweep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=A,B,C")] = (),
+    tokens: float = 5e5,
+    elastic: bool = False,
+    checkpoint_every: float = 120.0,
 ):
     """Train a recipe; run again to resume where it stopped.
 
     Args:
         recipe: a name from `ttt-lab recipes`.
         size: one of the recipe's sizes.
-        set: overrides of the experiment, as `lr=2e-3 model.window=256`.
+        set: overrides, as `lr=2e-3` (every stage) `extend.lr=1e-3` `model.window=256`.
+        plain: train the twin that is not meta-trained (inner rate 0).
+        until: stop after this stage; the same command without it goes on.
         run: name of the run folder in .runs/ (default: the experiment's name).
         publish: put the finished model into lab/published/models.
+        sweep: compare settings by short runs of the first stage, as `lr=2e-3,4e-3`.
+        tokens: length of each of a sweep's runs.
+        elastic: resume even on other devices than the run was begun on.
+        checkpoint_every: seconds between checkpoints; changes no number.
     """
-    from lab.training_session import run_recipe
+    from lab.training_session import Options, make_experiment, run_recipe
 
-    run_recipe(recipe, size=size, overrides=set, run=run, publish=publish)
+    options = Options(size, set, plain, run, until, publish, elastic, checkpoint_every)
+    if not sweep:
+        run_recipe(recipe, options)
+        return
+    from lab.sweep import run_sweep
+
+    run_sweep(make_experiment(recipe, options), sweep, int(tokens), options)
 
 
 def recipes():
@@ -126,18 +144,35 @@ def _group(name: str) -> dict:
             "train-tokenizer": commands.train_tokenizer,
         }
     if name == "eval":
-        from lab.evals import commands
+        from lab.evals import commands, recall_commands, system_commands
 
-        return {"gain": commands.gain}
+        return {
+            "gain": commands.gain,
+            "compare": system_commands.compare,
+            "decompose": system_commands.decompose,
+            "tune-inner": system_commands.tune_inner,
+            "recall": recall_commands.recall,
+        }
     from lab.bench import commands
 
-    return {"read": commands.read, "remat": commands.remat}
+    return {
+        "read": commands.read,
+        "train": commands.train,
+        "remat": commands.remat,
+    }
 
 
 def _top() -> dict:
+    from lab.plan_command import plan
     from lab.stream import stream
 
-    return {"train": train, "recipes": recipes, "stream": stream, "explore": explore}
+    return {
+        "train": train,
+        "plan": plan,
+        "recipes": recipes,
+        "stream": stream,
+        "explore": explore,
+    }
 
 
 if __name__ == "__main__":

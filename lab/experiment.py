@@ -1,22 +1,36 @@
-"""What a recipe asks for: a model, a text, and how to train the one on the other."""
+"""What a recipe asks for: a model, texts, and how to train the one on the other.
+
+A run goes through *stages*, as the paper's do: pre-train at a short context, then
+extend at a long one. Weights are carried over, the optimiser begins anew with a warm-up
+and a cosine of its own. Steps are counted through all stages.
+"""
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
+
+import numpy as np
+
+
+METHODS = ("meta", "plain")
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
-    """Everything that decides a training run, and nothing about where it happens.
+class Stage:
+    """One stage of a training: a text, a length, a schedule.
 
-    `tokens`: length of the run. `seq`: tokens of a sequence. `batch`: sequences of an
-    outer step, in `accumulate` parts. `lr`: peak outer rate, reached after `warmup` (a
-    share of the steps) and lowered to `final_lr` by a cosine. `inner_start`: the inner
-    rate begins at this share of `model.inner.lr` and reaches it after `inner_warmup` (a
-    share of the steps). `decay`: AdamW's, on everything. `remat`: see `meta_loss`.
+    `tokens`: length of the stage. `seq`: tokens of a sequence. `batch`: sequences of an
+    outer step, in `accumulate` parts one after the other. `lr`: peak outer rate,
+    reached after `warmup` (a share of the stage's steps) and lowered to `final_lr` by a
+    cosine. `inner_start`: the inner rate begins at this share of `model.inner.lr` and
+    reaches it after `inner_warmup` (a share of the steps); 1 = no warm-up.
+    `rope_theta`: base of the rotary positions from this stage on, None = as before.
+    `remat`: see `meta_loss`.
+
+    **Raises** `ValueError` with the offending value.
     """
 
     name: str
-    model: object
-    tokenizer: str
     corpus: str
     tokens: int
     seq: int
@@ -25,35 +39,201 @@ class Experiment:
     accumulate: int = 1
     warmup: float = 0.1
     final_lr: float = 1e-5
-    decay: float = 0.1
-    clip: float = 1.0
     inner_start: float = 0.1
     inner_warmup: float = 0.1
+    rope_theta: float | None = None
     remat: int | None = None
-    seed: int = 0
 
     def __post_init__(self):
         for name in ("tokens", "seq", "batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be >= 1: got {getattr(self, name)}.")
+        if self.remat is not None and self.remat < 1:
+            raise ValueError(
+                f"`remat` must be >= 1, or none to keep everything: got {self.remat}."
+            )
         if self.batch % self.accumulate:
             raise ValueError(
                 f"`accumulate` must divide `batch`: got accumulate={self.accumulate}, "
                 f"batch={self.batch}."
             )
-        for name in ("warmup", "inner_warmup"):
+        for name in ("warmup", "inner_warmup", "inner_start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
-                    f"`{name}` is a share of the steps, from 0 to 1: "
-                    f"got {getattr(self, name)}."
+                    f"`{name}` is a share, from 0 to 1: got {getattr(self, name)}."
                 )
+        if not self.lr > 0:
+            raise ValueError(f"`lr` must be > 0: got {self.lr}.")
 
     @property
     def steps(self) -> int:
         """Outer steps: as many as `tokens` fill, at least one."""
-        return max(1, self.tokens // (self.seq * self.batch))
+        return max(1, self.tokens // self.tokens_per_step)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of one outer step."""
+        return self.seq * self.batch
 
     def inner_rate(self, step: int) -> float:
-        """The factor on the inner learning rate at an outer step (0-based)."""
+        """The factor on the inner rate at a step of this stage (0-based)."""
         ramp = min(1.0, (step + 1) / max(1.0, self.inner_warmup * self.steps))
         return self.inner_start + (1.0 - self.inner_start) * ramp
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a training run, and nothing about where it happens.
+
+    `model`: a `ModelConfig`. `method`: "meta" trains through the inner steps; "plain"
+    trains the same Transformer without any (inner rate 0). `decay`: AdamW's, on
+    everything. `clip`: global norm of the outer gradient. `seed` decides the first
+    weights and the order of the data. `checks`: how many times a stage measures
+    held-out loss.
+
+    **Raises** `ValueError` with the offending value.
+    """
+
+    name: str
+    model: object
+    tokenizer: str
+    stages: tuple[Stage, ...]
+    method: str = "meta"
+    decay: float = 0.1
+    clip: float = 1.0
+    seed: int = 0
+    checks: int = 10
+
+    def __post_init__(self):
+        choose("method", self.method, METHODS)
+        names = [stage.name for stage in self.stages]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"stages need names of their own, at least one: {names}.")
+        if self.method == "meta" and not self.model.learns:
+            raise ValueError(
+                "meta-training needs a model that learns: got inner rate "
+                f"{self.model.inner.lr} and {self.model.fast_blocks} fast blocks; set "
+                'model.lr and model.fast_blocks, or method="plain".'
+            )
+
+    @property
+    def steps(self) -> int:
+        """Outer steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all stages, whole steps only."""
+        return sum(stage.steps * stage.tokens_per_step for stage in self.stages)
+
+    @property
+    def phases(self) -> tuple["Phase", ...]:
+        """The stages with their place in the run."""
+        found, start, tokens, theta = [], 0, 0, None
+        for index, stage in enumerate(self.stages):
+            theta = stage.rope_theta or theta
+            found.append(Phase(self, index, start, tokens, theta))
+            start += stage.steps
+            tokens += stage.steps * stage.tokens_per_step
+        return tuple(found)
+
+    def plain(self) -> "Experiment":
+        """The twin trained plainly: same weights, same text, no inner steps."""
+        if self.method == "plain":
+            return self
+        return dataclasses.replace(self, method="plain", name=self.name + "-plain")
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """A stage at its place in a run: what one compiled outer step needs to know.
+
+    `start`: the run's first step of this stage. `tokens_before`: tokens of the stages
+    before it. `theta`: base of the rotary positions, None = the model's own.
+    """
+
+    experiment: Experiment
+    index: int
+    start: int
+    tokens_before: int
+    theta: float | None
+
+    @property
+    def stage(self) -> Stage:
+        """What this stage asks for."""
+        return self.experiment.stages[self.index]
+
+    @property
+    def model(self):
+        """The model's configuration during this stage."""
+        config = self.experiment.model
+        if self.theta is not None:
+            config = config.replace(rope_theta=self.theta)
+        return config.replace(lr=0.0) if self.experiment.method == "plain" else config
+
+    @property
+    def seq(self) -> int:
+        """Tokens of a sequence."""
+        return self.stage.seq
+
+    @property
+    def batch(self) -> int:
+        """Sequences of an outer step, over all devices."""
+        return self.stage.batch
+
+    @property
+    def accumulate(self) -> int:
+        """Parts of a batch, one after the other."""
+        return self.stage.accumulate
+
+    @property
+    def remat(self) -> int | None:
+        """See `meta_loss`."""
+        return self.stage.remat
+
+    @property
+    def end(self) -> int:
+        """The run's first step after this stage."""
+        return self.start + self.stage.steps
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the run ends with this stage."""
+        return self.index + 1 == len(self.experiment.stages)
+
+    @property
+    def seed(self) -> int:
+        """Decides the order of the data: the experiment's, another in each stage."""
+        if self.index == 0:
+            return self.experiment.seed
+        words = np.random.SeedSequence((self.experiment.seed, self.index))
+        return int(words.generate_state(1)[0])
+
+    @property
+    def checkpoint_name(self) -> str:
+        """What the model is called when this stage is done."""
+        name = self.experiment.name
+        return name if self.is_last else f"{name}-{self.stage.name}"
+
+    def tokens_at(self, step: int) -> int:
+        """Tokens seen after a step of the run."""
+        return self.tokens_before + (step + 1 - self.start) * self.stage.tokens_per_step
+
+    def is_checked_at(self, step: int) -> bool:
+        """Whether held-out loss is measured after a step of the run."""
+        every = max(1, self.stage.steps // max(1, self.experiment.checks))
+        done = step + 1 - self.start
+        return self.experiment.checks > 0 and (
+            done % every == 0 or done == self.stage.steps
+        )
+
+
+def choose(kind: str, name: str, known: Iterable[str]) -> str:
+    """`name` if it is known, else a `ValueError` naming the closest that is."""
+    known = list(known)
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    listed = ", ".join(known) or "none"
+    raise ValueError(f"There is no {kind} {name!r}; {meant}Known: {listed}.")

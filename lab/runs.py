@@ -1,11 +1,15 @@
 """Run folders: everything a training leaves behind, in plain files.
 
     .runs/NAME/experiment.json    what was asked for
-    .runs/NAME/environment.json   versions, command, commit, machine
+    .runs/NAME/environment.json   versions, command, commit, machine of the last start
+    .runs/NAME/devices.json       the devices it was begun on
     .runs/NAME/metrics.jsonl      one line a step
-    .runs/NAME/checkpoints/       Orbax: model, optimiser, data position
+    .runs/NAME/checkpoints/       Orbax: model, optimiser, data position, seed
+    .runs/NAME/NAME-STAGE.*       the model at the end of a stage, with its card
+    .runs/NAME/NAME.*             the finished model, with its card
 
-The folder is ignored by git; `TTT_LAB_RUNS` moves it.
+The folder is ignored by git; `TTT_LAB_RUNS` moves it. Every file appears whole or not
+at all, but for the last line of the metrics.
 """
 
 import dataclasses
@@ -67,12 +71,19 @@ class Metrics:
         """Keep the lines of the steps before `resume_at`; later ones are made again."""
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] < resume_at]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: dict):
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def write_whole(path: Path, text: str):
+    """Write a file such that, killed at any moment, it is the old one or the new."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, "utf-8")
+    os.replace(draft, path)
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -96,4 +107,43 @@ def describe(experiment) -> dict:
         field.name: getattr(experiment, field.name)
         for field in dataclasses.fields(experiment)
     }
-    return fields | {"model": config_to_dict(experiment.model)}
+    stages = [dataclasses.asdict(stage) for stage in experiment.stages]
+    fields |= {"model": config_to_dict(experiment.model), "stages": stages}
+    return json.loads(json.dumps(fields))
+
+
+def claim(run: Path, experiment, done: int):
+    """Make the run folder, or check that it belongs to this very experiment.
+
+    `done`: steps that its newest checkpoint holds; a stage that has not begun by then
+    may still be changed.
+
+    **Raises** `ValueError` where it holds a run with other settings.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    path, wanted = run / "experiment.json", describe(experiment)
+    if path.exists() and done:
+        found = json.loads(path.read_text("utf-8"))
+        different = _differences(found, wanted, experiment, done)
+        if different:
+            raise ValueError(
+                f"{run} holds a run with other settings ({', '.join(different)}); "
+                "give this one another name with --run NAME, or remove the folder."
+            )
+    write_whole(path, json.dumps(wanted, indent=1) + "\n")
+    about = json.dumps(environment(), indent=1)
+    write_whole(run / "environment.json", about + "\n")
+
+
+def _differences(found: dict, wanted: dict, experiment, done: int) -> list[str]:
+    """Names of the settings that differ and had a part in the first `done` steps."""
+    different = [
+        name for name in wanted if name != "stages" and found.get(name) != wanted[name]
+    ]
+    begun = [phase.index for phase in experiment.phases if phase.start < done]
+    for index in begun:
+        old = found.get("stages", [])[index : index + 1]
+        new = wanted["stages"][index]
+        changed = [key for key in new if not old or old[0].get(key) != new[key]]
+        different += [f"{new['name']}.{key}" for key in changed]
+    return sorted(different)

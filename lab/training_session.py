@@ -1,7 +1,6 @@
-"""What happens around a training: options, progress line, held-out losses, the card."""
+"""What happens around a training: options, progress line, snapshots and their cards."""
 
 import dataclasses
-import difflib
 import shutil
 from pathlib import Path
 
@@ -17,175 +16,227 @@ from rich.progress import (
 )
 
 from lab import checkpoints, runs
-from lab.experiment import Experiment
+from lab.experiment import Experiment, Phase, choose
 from lab.recipes import RECIPES
+from lab.settings import override
 
 
-HELD_OUT = {"count": 12, "length": 4096}
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a recipe is run: none of these decides a number but `size`, `settings` and
+    `plain`.
+
+    `settings`: as `NAME=VALUE`. `plain`: the twin that is not meta-trained. `run`: name
+    of the run folder. `until`: the last stage to train. `publish`: copy the model to
+    lab/published. `elastic`: go on even on other devices. `checkpoint_every`: seconds.
+    """
+
+    size: str = "tiny"
+    settings: tuple[str, ...] = ()
+    plain: bool = False
+    run: str | None = None
+    until: str | None = None
+    publish: bool = False
+    elastic: bool = False
+    checkpoint_every: float = 120.0
 
 
-def run_recipe(name, *, size="tiny", overrides=(), run=None, publish=False) -> Path:
+def run_recipe(name: str, options: Options) -> Path:
     """Train a recipe to its end and write model and card. Returns the card's path.
 
     **Raises** `ValueError` naming the closest recipe, size or option that exists.
     """
+    recipe, size = find(name, options.size)
+    if hasattr(recipe, "points_at"):
+        return _point(recipe, size, options)
+    experiment = make_experiment(name, options)
+    folder = runs.folder(options.run or experiment.name)
+    card = train_with_progress(experiment, folder, options)
+    return publish_model(card) if options.publish else card
+
+
+def find(name: str, size: str):
+    """The recipe module and the size, both checked."""
     recipe = RECIPES[choose("recipe", name, RECIPES)]
-    size = choose("size", size, recipe.SIZES)
-    experiment = override(recipe.experiment(size), overrides)
-    folder = runs.folder(run or experiment.name)
-    model = _train_with_progress(experiment, folder)
-    about = describe_model(experiment, model, folder)
-    card = checkpoints.save(folder / experiment.name, model, about)
-    Console().print(f"[bold]{card}[/bold]  held out: {about['held_out']}")
-    return publish_model(card) if publish else card
+    return recipe, choose("size", size, recipe.SIZES)
 
 
-def choose(kind: str, name: str, known) -> str:
-    """`name` if it is known, else a `ValueError` naming the closest that is."""
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
-    raise ValueError(
-        f"There is no {kind} {name!r}; did you mean {near[0]!r}? "
-        f"Known: {', '.join(known)}."
-    )
-
-
-def override(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
-    """The experiment with `NAME=VALUE` settings; `model.NAME` reaches the model.
-
-    `model.lr`, `model.clip` and `model.rule` are those of the inner loop.
-
-    **Raises** `ValueError` for an unknown name or a value of the wrong kind.
-    """
-    model = {}
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        if not equals:
-            raise ValueError(f"settings look like lr=2e-3: got {setting!r}.")
-        if path.startswith("model."):
-            field = path.removeprefix("model.")
-            current = _fields(experiment.model) | _fields(experiment.model.inner)
-            choose("setting", field, [k for k in current if k != "inner"])
-            model[field] = _parse(path, text, current[field])
-        else:
-            known = [k for k in _fields(experiment) if k not in ("model", "name")]
-            choose("setting", path, known)
-            value = _parse(path, text, getattr(experiment, path))
-            experiment = dataclasses.replace(experiment, **{path: value})
-    if not model:
-        return experiment
-    return dataclasses.replace(experiment, model=experiment.model.replace(**model))
-
-
-def _fields(config) -> dict:
-    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-
-
-def _parse(name: str, text: str, current):
-    try:
-        if isinstance(current, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(current, int):
-            return int(float(text)) if float(text).is_integer() else int(text)
-        if isinstance(current, float):
-            return float(text)
-        if isinstance(current, tuple):
-            return tuple(text.split(","))
-        if current is None:
-            return None if text.lower() == "none" else int(text)
-    except (ValueError, KeyError) as error:
-        kind = type(current).__name__
+def make_experiment(name: str, options: Options) -> Experiment:
+    """The recipe's experiment with the options applied."""
+    recipe, size = find(name, options.size)
+    if not hasattr(recipe, "experiment"):
         raise ValueError(
-            f"{name} takes a value like {current!r} ({kind}): got {text!r}."
-        ) from error
-    return text
+            f"{name} trains nothing: it reads with the weights of "
+            f"{recipe.points_at(size)}; train those."
+        )
+    experiment = override(recipe.experiment(size), options.settings)
+    return experiment.plain() if options.plain else experiment
 
 
-def _train_with_progress(experiment: Experiment, folder: Path):
+def train_with_progress(experiment: Experiment, folder: Path, options: Options) -> Path:
+    """Train up to `options.until`; returns the card of the last stage's model."""
+    use_devices(experiment)
     from lab.train import train
 
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     console = Console()
-    console.print(f"run folder: {folder}  (stop with Ctrl-C, run again to resume)")
-    losses = []
-    with Progress(*columns, console=console, speed_estimate_period=120) as progress:
-        task = progress.add_task(
-            experiment.name, total=experiment.steps, loss=np.nan, speed=0.0
+    console.print(
+        f"run folder: {folder}  (stop with Ctrl-C, run again to resume)",
+        soft_wrap=True,
+    )
+    written = []
+
+    def stage_done(phase: Phase, model):
+        written.append(write_snapshot(phase, model, folder, console))
+
+    with _Bar(experiment, console) as bar:
+        train(
+            experiment,
+            run=folder,
+            report=bar.report,
+            say=lambda text: console.print(f"[yellow]{text}[/yellow]"),
+            stage_done=stage_done,
+            until=options.until,
+            checkpoint_every=options.checkpoint_every,
+            elastic=options.elastic,
         )
+    return written[-1] if written else _card_of(experiment, folder, options.until)
 
-        def report(line: dict, _):
-            losses.append(line["loss"])
-            progress.update(
-                task,
-                completed=line["step"] + 1,
-                loss=float(np.mean(losses[-20:])),
-                speed=line["tokens_per_s"],
+
+def use_devices(experiment: Experiment):
+    """One device a core, as far as the batches allow; before JAX has been used."""
+    from lab.devices import use_all_cores
+
+    use_all_cores(max(stage.batch for stage in experiment.stages))
+
+
+def write_snapshot(phase: Phase, model, folder: Path, console=None) -> Path:
+    """Model and card at the end of a stage, unless they are there. Returns the card."""
+    path = folder / phase.checkpoint_name
+    card = path.with_name(path.name + ".json")
+    if not card.exists():
+        about = describe_model(phase, model, folder)
+        card = checkpoints.save(path, model, about)
+        if console:
+            console.print(
+                f"[bold]{card}[/bold]  held out: {about['held_out']}", soft_wrap=True
             )
-            every = max(1, experiment.steps // 40)
-            if not console.is_terminal and (line["step"] + 1) % every == 0:
-                console.print(
-                    f"step {line['step'] + 1}/{experiment.steps}  "
-                    f"loss {np.mean(losses[-every:]):.3f}  "
-                    f"{line['tokens_per_s']:,.0f} tokens/s"
-                )
-
-        model = train(experiment, run=folder, report=report)
-        progress.update(task, completed=experiment.steps)
-        return model
+    return card
 
 
-def describe_model(experiment: Experiment, model, folder: Path) -> dict:
+def describe_model(phase: Phase, model, folder: Path) -> dict:
     """The card of a trained model: where it came from and what it is worth."""
+    from lab import held_out
     from lab.data import shards
 
-    data = shards.open(experiment.corpus, experiment.tokenizer, "train")
+    experiment = phase.experiment
     lines = runs.read_metrics(folder / "metrics.jsonl")
+    lines = [line for line in lines if line["step"] < phase.end]
     settings = runs.describe(experiment)
     settings.pop("model")
+    hashes = {
+        stage.corpus: shards.open(stage.corpus, experiment.tokenizer, "train").data_hash
+        for stage in experiment.stages[: phase.index + 1]
+    }
     return {
         "tokenizer": experiment.tokenizer,
         "recipe": experiment.name,
         **runs.environment(),
         "seed": experiment.seed,
         "experiment": settings,
-        "data_hash": data.data_hash,
-        "tokens_seen": experiment.steps * experiment.batch * experiment.seq,
+        "stage": phase.stage.name,
+        "data_hash": hashes[phase.stage.corpus],
+        "data_hashes": hashes,
+        "tokens_seen": phase.tokens_at(phase.end - 1),
         "training_loss": float(np.mean([line["loss"] for line in lines[-20:]])),
         "training_hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
-        "held_out": held_out(experiment, model),
-    }
-
-
-def held_out(experiment: Experiment, model) -> dict:
-    """Mean loss of passages the model has not seen, with learning and without."""
-    from lab.data import batches, shards
-    from lab.evals.gain import measure_gain
-
-    opened = shards.open(experiment.corpus, experiment.tokenizer, "val")
-    passages = batches.passages(opened, **HELD_OUT, bos=model.config.bos)
-    gain = measure_gain(model, passages.tokens[:, 1:])
-    return {
-        "text": f"{experiment.corpus}/val",
-        "passages": HELD_OUT["count"],
-        "tokens_each": HELD_OUT["length"],
-        "loss_learning": round(float(gain.learning.mean()), 4),
-        "loss_frozen": round(float(gain.frozen.mean()), 4),
+        "held_out": held_out.summary(phase, model),
     }
 
 
 def publish_model(card: Path) -> Path:
-    """Copy a finished model and its card to where a clone finds them."""
+    """Copy a finished model and its card to where a clone finds them.
+
+    A card that points at another model's weights is copied alone.
+
+    **Raises** `FileNotFoundError` where it points at weights that are not published.
+    """
     target = checkpoints.PUBLISHED
     target.mkdir(parents=True, exist_ok=True)
-    weights = card.with_suffix(".safetensors")
-    shutil.copyfile(weights, target / weights.name)
+    points_at = checkpoints.card(card).get("weights")
+    if points_at:
+        if not (target / f"{points_at}.safetensors").exists():
+            raise FileNotFoundError(
+                f"{card.stem} reads with the weights of {points_at}, which is not "
+                f"published yet: `ttt-lab train {points_at} --publish` first."
+            )
+    else:
+        weights = card.with_suffix(".safetensors")
+        shutil.copyfile(weights, target / weights.name)
     return Path(shutil.copyfile(card, target / card.name))
+
+
+def _point(recipe, size: str, options: Options) -> Path:
+    from lab.naive import tune
+
+    if options.plain or options.until or options.settings:
+        raise ValueError(
+            f"{recipe.points_at(size)}'s weights are used as they are: nothing to set, "
+            "no stages, no plain twin; leave out --set, --until and --plain."
+        )
+    card = tune(recipe.name(size), recipe.points_at(size), recipe.RATES)
+    return publish_model(card) if options.publish else card
+
+
+def _card_of(experiment: Experiment, folder: Path, until: str | None) -> Path:
+    names = {phase.stage.name: phase.checkpoint_name for phase in experiment.phases}
+    return folder / f"{names[until] if until else experiment.name}.json"
+
+
+class _Bar:
+    """The progress line; plain lines where there is no terminal."""
+
+    def __init__(self, experiment: Experiment, console: Console):
+        columns = (
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(
+                "loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"
+            ),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.experiment, self.console, self.losses = experiment, console, []
+        self.progress = Progress(*columns, console=console, speed_estimate_period=120)
+        self.task = self.progress.add_task(
+            experiment.name, total=experiment.tokens, loss=np.nan, speed=0.0
+        )
+
+    def __enter__(self):
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_):
+        self.progress.stop()
+
+    def report(self, line: dict):
+        """Show one metrics line."""
+        self.losses.append(line["loss"])
+        self.progress.update(
+            self.task,
+            description=f"{self.experiment.name} {line['stage']}",
+            completed=line["tokens"],
+            loss=float(np.mean(self.losses[-20:])),
+            speed=line["tokens_per_s"],
+        )
+        every = max(1, self.experiment.steps // 40)
+        is_due = (line["step"] + 1) % every == 0 or "held_out" in line
+        if is_due and not self.console.is_terminal:
+            held_out = line.get("held_out")
+            said = "" if held_out is None else f"  held out {held_out:.4f}"
+            self.console.print(
+                f"{line['stage']} step {line['step'] + 1}/{self.experiment.steps}  "
+                f"loss {np.mean(self.losses[-every:]):.3f}  "
+                f"{line['tokens_per_s']:,.0f} tokens/s{said}"
+            )

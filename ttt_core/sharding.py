@@ -19,10 +19,11 @@ names of the weights and lie as they do; so do fast weights, whose sequences lie
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ttt_core.config import ModelConfig
 from ttt_core.model import Transformer
@@ -46,6 +47,16 @@ RULES = {
     "down": (-2, None),
 }
 WHOLE = frozenset({"weight", "log_rate", "count"})
+
+
+def make_mesh(data: int, state: int = 1, devices: Sequence | None = None) -> Mesh:
+    """The mesh of `data * state` devices (those given, else all there are).
+
+    >>> make_mesh(1).axis_names
+    ('data', 'state')
+    """
+    auto = (AxisType.Auto, AxisType.Auto)
+    return jax.make_mesh((data, state), (DATA, STATE), auto, devices=devices)
 
 
 def partition_spec(
@@ -96,9 +107,8 @@ def fast_specs(fast: PyTree, config: ModelConfig, state: int) -> PyTree:
 
 def constrain(tree: PyTree, config: ModelConfig, mesh: Mesh) -> PyTree:
     """`tree` inside a jitted function, its arrays held to where the rules put them."""
-    here = (
-        jax.sharding.get_abstract_mesh()
-    )  # inside `shard_map`, where `data` is manual
+    # inside `shard_map` the axis `data` is manual, which the mesh of its context knows
+    here = jax.sharding.get_abstract_mesh()
     arrays, static = eqx.partition(tree, eqx.is_array)
     wanted = shardings(arrays, config, mesh if here.empty else here)
     return eqx.combine(jax.lax.with_sharding_constraint(arrays, wanted), static)

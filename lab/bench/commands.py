@@ -54,6 +54,70 @@ def read(
         keep("bench-read", {"model": model, "document": document, **numbers})
 
 
+def train(
+    seqs: tuple[int, ...] = (2048, 8192),
+    tokens: int = 16_384,
+    repeats: int = 5,
+    publish: bool = False,
+):
+    """Step time, tokens/s, memory and share of the machine's peak, in training.
+
+    Meta-training, its plain twin and full attention of the same size (tiny), taking
+    turns.
+
+    Args:
+        seqs: lengths of the training sequences.
+        tokens: tokens of a step (at least one sequence for each core).
+        repeats: steps timed of each; the best one counts.
+        publish: keep the numbers in lab/published/results.
+    """
+    from lab.devices import use_all_cores
+
+    use_all_cores(max(1, tokens // max(seqs)))
+    import ttt_core as ttt
+    from lab.bench.training import measure_peak, measure_training
+
+    names = {"meta": "tiny-e2e", "plain": "tiny-swa", "full": "tiny-full"}
+    systems = {name: ttt.preset(preset) for name, preset in names.items()}
+    before = measure_peak()
+    report = lambda name, seq: Console().print(f"compiling {name}, {seq:,} tokens")
+    costs = measure_training(
+        systems, seqs=seqs, tokens=tokens, repeats=repeats, report=report
+    )
+    peak = max(before, measure_peak())
+    _print_costs(costs, peak)
+    if publish:
+        rows = [_cost_row(cost, peak, costs) for cost in costs]
+        about = {"peak_gflops": round(peak / 1e9, 1), "repeats": repeats}
+        keep("bench-train", about | {"systems": names, "rows": rows})
+
+
+def _cost_row(cost, peak: float, costs) -> dict:
+    plain = next(c for c in costs if c.system == "plain" and c.seq == cost.seq)
+    return {
+        "system": cost.system,
+        "seq": cost.seq,
+        "batch": cost.batch,
+        "step_seconds": round(cost.step_seconds, 4),
+        "over_plain": round(cost.step_seconds / plain.step_seconds, 3),
+        "tokens_per_second": round(cost.tokens_per_second),
+        "compile_seconds": round(cost.compile_seconds, 1),
+        "mflop_per_token": round(cost.flops_per_token / 1e6, 2),
+        "share_of_peak": round(cost.share(peak), 4),
+        "temporary_mib_per_device": round(cost.temporary_bytes / 2**20, 1),
+    }
+
+
+def _print_costs(costs, peak: float):
+    table = Table(title=f"training, peak {peak / 1e9:,.0f} GFLOP/s")
+    rows = [_cost_row(cost, peak, costs) for cost in costs]
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if v != row["system"] else v for v in row.values()))
+    Console().print(table)
+
+
 def remat(model: str = "tiny-e2e", seq: int = 2048, publish: bool = False):
     """Memory of one meta-gradient against how often learners are kept.
 

@@ -10,6 +10,7 @@ Batch number `i` follows from the seed and `i` alone: the state of an iterator i
 number, and several processes read disjoint rows of the very batches that one would.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,18 +91,47 @@ def batches(
 
     Raises ValueError for sizes that do not fit, as too few tokens for one batch.
     """
-    total = windows(shards, seq).total
+    return iterate(
+        Cut(shards, seq=seq, bos=bos, seed=seed),
+        windows(shards, seq).total,
+        batch=batch,
+        seed=seed,
+        epochs=epochs,
+        process_index=process_index,
+        process_count=process_count,
+    )
+
+
+def iterate(
+    row: Callable[[int, int], dict[str, np.ndarray]],
+    total: int,
+    *,
+    batch: int,
+    seed: int,
+    epochs: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+):
+    """A Grain iterator over batches of rows, shuffled anew each epoch.
+
+    Args:
+        row: `(epoch, window) -> {name: array}`, a function of these two alone; called
+            from several threads.
+        total: number of windows in an epoch.
+        batch, seed, epochs, process_index, process_count: as `batches`.
+
+    Raises ValueError for sizes that do not fit.
+    """
     _check_sizes(batch, epochs, total, process_index, process_count)
     import grain
 
-    cut = _Cut(shards, seq=seq, bos=bos, seed=seed)
     # Repeating before slicing keeps global positions: they tell the epoch.
     dataset = (
         grain.MapDataset.range(total)
         .seed(seed)
         .shuffle()
         .repeat(epochs)
-        .map_with_index(lambda position, window: cut(position // total, window))
+        .map_with_index(lambda position, window: row(position // total, window))
     )[process_index::process_count]
     dataset = dataset.batch(batch // process_count, drop_remainder=True)
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
@@ -125,7 +155,7 @@ def passages(shards: Shards, *, count: int, length: int, bos: int) -> Passages:
             f"{shards.corpus}/{shards.split} has {total} passages of {length} tokens: "
             f"got count={count}; use 1 to {total}, or shorter ones."
         )
-    cut = _Cut(shards, seq=length, bos=bos, seed=0)
+    cut = Cut(shards, seq=length, bos=bos, seed=0)
     spread = (2 * np.arange(count) + 1) * total // (2 * count)
     found = [cut.find(int(window)) for window in spread]
     return Passages(
@@ -135,8 +165,11 @@ def passages(shards: Shards, *, count: int, length: int, bos: int) -> Passages:
     )
 
 
-class _Cut:
-    """Windows of documents, by number."""
+class Cut:
+    """Windows of documents, by epoch and number: the rows of `batches`.
+
+    `Cut(...)(epoch, window)` is `{"tokens": int32 [seq + 1]}`.
+    """
 
     def __init__(self, shards: Shards, *, seq: int, bos: int, seed: int) -> None:
         lengths = _lengths(shards, seq)
@@ -151,11 +184,13 @@ class _Cut:
         return {"tokens": self.read(document, offset + shift)}
 
     def find(self, window: int) -> tuple[int, int]:
+        """Document and offset of a window, before any shift."""
         document = int(np.searchsorted(self.ends, window, side="right"))
         first = int(self.ends[document - 1]) if document else 0
         return document, (window - first) * self.seq
 
     def read(self, document: int, offset: int) -> np.ndarray:
+        """`bos` and the `seq` tokens of a document from `offset` on."""
         row = np.empty(self.seq + 1, dtype=np.int32)
         row[0] = self.bos
         row[1:] = self.shards.tokens(document)[offset : offset + self.seq]

@@ -33,13 +33,13 @@ _FILLER = (
     "was a little rain, which soon passed. The evening was quiet, as evenings there "
     "often are."
 )
-_QUALITIES = (
+QUALITIES = (
     "amber ancient brisk calm clever copper distant eager early faint gentle golden "
     "hollow humble idle ivory jolly keen little lonely merry narrow northern old pale "
     "patient quick quiet rapid rustic silver simple slender stormy sunny tidy velvet "
     "wandering wise young"
 ).split()
-_THINGS = (
+THINGS = (
     "anchor apple barrel basket bell bridge candle castle cellar clock cloud compass "
     "cottage drum feather ferry garden hammer harbour island kettle ladder lantern "
     "letter meadow mirror orchard parrot pebble pillow river saddle shovel sparrow "
@@ -195,11 +195,11 @@ def plant(
             f"The needle has {len(planted)} tokens and the document only "
             f"{len(before) + len(after)}: use a shorter sentence or a longer document."
         )
-    filler = _filler(tokenizer, len(planted))
+    blank = filler(tokenizer, len(planted))
     return Planted(
         needle=needle,
         present=_ids(before + planted + after),
-        absent=_ids(before + filler + after),
+        absent=_ids(before + blank + after),
         start=len(before),
         stop=len(before) + len(planted),
         prompt=_ids(tokenizer.encode(f"\n\n{needle.question}")),
@@ -216,7 +216,7 @@ TASKS = {
 
 
 def _magic(draw: random.Random, kind: str, value: str) -> Needle:
-    key = f"{draw.choice(_QUALITIES)}-{draw.choice(_THINGS)}"
+    key = f"{draw.choice(QUALITIES)}-{draw.choice(THINGS)}"
     question = f"One of the special magic {kind} for {key} is:"
     return Needle(f"{question} {value}.", question, f" {value}")
 
@@ -252,7 +252,8 @@ def _boundary(text: str, byte: int) -> int:
     return wished
 
 
-def _filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:
+def filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:
+    """Ids of `count` tokens that say nothing; they end as a sentence does."""
     ids = list(islice(cycle(tokenizer.encode(_FILLER)), count))
     stop = tokenizer.encode(".")
     return ids[:-1] + stop if len(stop) == 1 else ids

@@ -1,6 +1,10 @@
-"""`ttt-lab eval`: run an evaluation, print its table, keep its numbers."""
+"""`ttt-lab eval`: run an evaluation, print its table, keep its numbers.
+
+Commands on several systems are in `system_commands.py`.
+"""
 
 import json
+import re
 from pathlib import Path
 
 from rich.console import Console
@@ -85,10 +89,17 @@ def _as_json(row) -> dict:
 
 def keep(name: str, result: dict) -> Path:
     """Write a result, with the command and commit it came from, for clones to show."""
-    text = json.dumps({**result, "provenance": runs.environment()}, indent=1)
+    text = as_text({**result, "provenance": runs.environment()})
     folder = Path(__file__).parents[1] / "published" / "results"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(text + "\n", "utf-8")
+    path.write_text(text, "utf-8")
     Console().print(f"kept in {path.relative_to(folder.parents[2])}")
     return path
+
+
+def as_text(result: dict) -> str:
+    """JSON with a line for each entry, and lists of numbers on one line each."""
+    text = json.dumps(result, indent=1, ensure_ascii=False)
+    flat = lambda found: "[" + " ".join(found[1].split()) + "]"
+    return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"

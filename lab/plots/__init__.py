@@ -10,6 +10,15 @@ from lab.plots.curves import drift as drift
 from lab.plots.curves import gain as gain
 from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
+from lab.plots.decomposition import decomposition as decomposition
+from lab.plots.decomposition import parts_by_position as parts_by_position
+from lab.plots.distances import first_choice_by_distance as first_choice_by_distance
+from lab.plots.distances import nats_by_distance as nats_by_distance
+from lab.plots.distances import whole_answers_by_distance as whole_answers_by_distance
+from lab.plots.positions import gap_by_position as gap_by_position
+from lab.plots.positions import loss_by_position as loss_by_position
 from lab.plots.recall import recall as recall
 from lab.plots.results import gain_by_position as gain_by_position
+from lab.plots.results import result_figures as result_figures
 from lab.plots.text import coloured_text as coloured_text
+from lab.plots.tuning import gain_by_inner_rate as gain_by_inner_rate

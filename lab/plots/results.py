@@ -4,6 +4,31 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
+from lab.plots.decomposition import decomposition, parts_by_position
+from lab.plots.distances import (
+    first_choice_by_distance,
+    nats_by_distance,
+    whole_answers_by_distance,
+)
+from lab.plots.positions import gap_by_position, loss_by_position
+from lab.plots.tuning import gain_by_inner_rate
+
+
+FIGURES = {
+    "compare": {"loss": loss_by_position, "gap": gap_by_position},
+    "decompose": {"bars": decomposition, "curves": parts_by_position},
+    "tune-inner": {"gain": gain_by_inner_rate},
+    "recall": {
+        "nats": nats_by_distance,
+        "first": first_choice_by_distance,
+        "whole": whole_answers_by_distance,
+    },
+}
+
+
+def result_figures(kind: str, result: dict) -> dict[str, go.Figure]:
+    """All figures of a result by a short name; `kind` is the `ttt-lab eval` command."""
+    return {name: draw(result) for name, draw in FIGURES[kind].items()}
 
 
 def gain_by_position(result: dict) -> go.Figure:

@@ -1,0 +1,145 @@
+"""What a training step costs here: time, tokens, memory, share of the machine's peak.
+
+Meta-training, its plain twin and full attention of the same size, over lengths of
+context, by the trainer's own compiled step (optimiser included). Steps of the systems
+take turns, so that a machine that slows down slows all of them; the best time of each
+counts. Useful operations are counted by `lab.flops`: nothing recomputed counts.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """One system at one length, and what a step of it took.
+
+    `flops_per_token`: useful ones. `temporary_bytes`: what the compiled step asks for
+    on each device beside weights and optimiser state.
+    """
+
+    system: str
+    seq: int
+    batch: int
+    step_seconds: float
+    compile_seconds: float
+    flops_per_token: float
+    temporary_bytes: int
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens trained on per second, over all devices."""
+        return self.seq * self.batch / self.step_seconds
+
+    def share(self, peak: float) -> float:
+        """Useful operations per second as a share of `peak`."""
+        return self.tokens_per_second * self.flops_per_token / peak
+
+
+def measure_peak(size: int = 1024, repeats: int = 20) -> float:
+    """Operations per second of the best of `repeats` float32 matrix products."""
+    import jax
+    import jax.numpy as jnp
+
+    product = jax.jit(lambda a: a @ a)
+    a = jnp.ones((size, size), jnp.float32)
+    product(a).block_until_ready()
+    best = min(_seconds(lambda: product(a)) for _ in range(repeats))
+    return 2 * size**3 / best
+
+
+def measure_training(
+    systems: dict, *, seqs=(2048,), tokens: int = 16_384, repeats: int = 5, report=None
+) -> list[Cost]:
+    """Cost of a step of every system at every length.
+
+    `systems`: configurations by name. A step has `tokens` tokens, or one sequence for
+    each device where that is more. `report(name, seq)` says what is next.
+
+    **Raises** `ValueError` where a length does not leave one sequence for each device.
+    """
+    import jax
+
+    costs = []
+    for seq in seqs:
+        batch = max(tokens // seq, len(jax.devices()))
+        steps = {}
+        for name, config in systems.items():
+            if report:
+                report(name, seq)
+            steps[name] = _Step(config, seq, batch)
+        times = {name: [] for name in steps}
+        for _ in range(repeats):
+            for name, step in steps.items():
+                times[name].append(_seconds(step))
+        costs += [step.cost(name, min(times[name])) for name, step in steps.items()]
+    return costs
+
+
+class _Step:
+    """A compiled outer step on random tokens; calling it takes one."""
+
+    def __init__(self, config, seq: int, batch: int):
+        import equinox as eqx
+        import jax
+
+        from lab.devices import compile_step
+        from lab.train import make_optimizer
+
+        experiment = _experiment(config, seq, batch)
+        phase = experiment.phases[0]
+        optimizer = make_optimizer(experiment, phase.stage)
+        self.phase, self.step = phase, compile_step(phase, optimizer)
+        self.model = phase.model.build(key=jax.random.key(0))
+        self.opt_state = optimizer.init(eqx.filter(self.model, eqx.is_inexact_array))
+        draw = np.random.default_rng(0)
+        self.tokens = draw.integers(0, config.vocab, (batch, seq + 1), np.int32)
+        self.compile_seconds = _seconds(self)
+        self.temporary_bytes = self._temporary_bytes()
+
+    def __call__(self):
+        self.model, self.opt_state, measured = self.step(
+            self.model, self.opt_state, self.tokens, 1.0
+        )
+        return measured
+
+    def _temporary_bytes(self) -> int:
+        """Read off the very program that runs, which jit hands out again."""
+        arguments = self.step.arrange(self.model, self.opt_state, self.tokens, 1.0)
+        compiled = self.step.program.lower(*arguments).compile()
+        return int(compiled.compiled.memory_analysis().temp_size_in_bytes)
+
+    def cost(self, name: str, seconds: float) -> Cost:
+        from lab.flops import train_flops_per_token
+
+        phase = self.phase
+        flops = train_flops_per_token(phase.model, phase.seq)
+        return Cost(
+            name,
+            phase.seq,
+            phase.batch,
+            seconds,
+            self.compile_seconds,
+            flops,
+            self.temporary_bytes,
+        )
+
+
+def _experiment(config, seq: int, batch: int):
+    from lab.experiment import Experiment, Stage
+
+    stage = Stage(
+        "bench", "", tokens=seq * batch, seq=seq, batch=batch, lr=1e-3, accumulate=batch
+    )
+    method = "meta" if config.learns else "plain"
+    return Experiment("bench", config, "", (stage,), method=method)
+
+
+def _seconds(function) -> float:
+    import jax
+
+    began = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - began

@@ -1,0 +1,188 @@
+"""Training batches straight from the paper's tokens: a zarr v3 store, read in place.
+
+The authors publish their corpora tokenised, as a store with two one-dimensional arrays,
+`train` and `val`. Documents lie end to end in them, each after its `bos`. Sample `i` is
+`tokens[i * seq : (i + 1) * seq + 1]`: neighbours share one token, the last target of
+one being the first input of the next. Unlike in our own shards a sequence may cross
+from one document into another; the target there is a `bos`, which nobody can predict,
+so it counts neither in the inner nor in the outer loss: `mask` says so.
+
+    zarr:/data/dclm_filter_8k        a folder
+    zarr:gs://bucket/llama3-books3   whatever TensorStore can open
+
+TensorStore (which Orbax brings) reads and decompresses what a sample needs, from a disk
+or a bucket; a small cache keeps the chunks of the store that were read last.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from lab.data import batches as grain_batches
+from lab.data.batches import Passages
+from lab.data.tokenizers import AbstractTokenizer
+
+
+CACHE_BYTES = 256 * 2**20
+_MARKS = 64
+
+
+class ZarrTokens:
+    """One split of a store.
+
+    Attributes:
+        store, split: where it is.
+        total: number of tokens.
+    """
+
+    def __init__(self, store: str, split: str, array) -> None:
+        self.store, self.split, self._array = store, split, array
+        self.total = int(array.shape[0])
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Tokens from `start` up to `stop`, `int32 [stop - start]`."""
+        return self._array[start:stop].read().result().astype(np.int32)
+
+    def data_hash(self) -> str:
+        """sha256 (hex) of the length and of 64 samples of 64 tokens, evenly spread."""
+        told = hashlib.sha256(f"{self.total} tokens".encode())
+        for start in np.linspace(0, max(0, self.total - _MARKS), _MARKS, dtype=int):
+            stop = min(self.total, int(start) + _MARKS)
+            told.update(self.read(int(start), stop).astype("<i4").tobytes())
+        return told.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"<zarr {self.store}/{self.split}: {self.total:,} tokens>"
+
+
+def open(store: str, split: str) -> ZarrTokens:
+    """The tokens of a split, opened and not read.
+
+    Args:
+        store: a folder, or an address that TensorStore understands (`gs://...`).
+        split: `train` or `val`.
+
+    Raises ValueError for another split or an array that is no row of whole numbers,
+    FileNotFoundError where there is no such array.
+    """
+    if split not in ("train", "val"):
+        raise ValueError(f"A zarr store has the splits train and val: got {split!r}.")
+    import tensorstore
+
+    spec = {
+        "driver": "zarr3",
+        "kvstore": _place(store, split),
+        "context": {"cache_pool": {"total_bytes_limit": CACHE_BYTES}},
+    }
+    try:
+        array = tensorstore.open(spec, read=True, open=True).result()
+    except ValueError as error:
+        raise FileNotFoundError(_why_not(store, split, str(error))) from error
+    if array.ndim != 1 or not np.issubdtype(array.dtype.numpy_dtype, np.integer):
+        raise ValueError(
+            f"{store}/{split} has shape {list(array.shape)} and holds "
+            f"{array.dtype.name}: tokens are one row of whole numbers."
+        )
+    return ZarrTokens(store, split, array)
+
+
+def windows(tokens: ZarrTokens, seq: int) -> int:
+    """Samples of `seq + 1` tokens in a split.
+
+    Raises ValueError where `seq` is not positive or there is none.
+    """
+    if seq < 1:
+        raise ValueError(f"A sample has at least one token: got seq={seq}.")
+    total = (tokens.total - 1) // seq
+    if total < 1:
+        raise ValueError(
+            f"{tokens.store}/{tokens.split} has {tokens.total} tokens: too few for a "
+            f"sample of {seq} and one more; use a smaller seq."
+        )
+    return total
+
+
+def batches(
+    tokens: ZarrTokens,
+    tokenizer: AbstractTokenizer,
+    *,
+    seq: int,
+    batch: int,
+    seed: int,
+    epochs: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+):
+    """Training batches as a Grain iterator, see `lab.data.batches.batches`.
+
+    Returns:
+        A `grain.DatasetIterator` of `{"tokens": int32 [rows, seq + 1], "mask": bool
+        [rows, seq]}`; `mask` is False where the target is the tokenizer's `bos`.
+
+    Raises ValueError for sizes that do not fit; the iterator raises it for a token that
+    the tokenizer does not have.
+    """
+
+    def row(_epoch: int, window: int) -> dict[str, np.ndarray]:
+        start = int(window) * seq
+        found = tokens.read(start, start + seq + 1)
+        _check_vocabulary(found, tokens, tokenizer)
+        return {"tokens": found, "mask": found[1:] != tokenizer.bos}
+
+    return grain_batches.iterate(
+        row,
+        windows(tokens, seq),
+        batch=batch,
+        seed=seed,
+        epochs=epochs,
+        process_index=process_index,
+        process_count=process_count,
+    )
+
+
+def passages(
+    tokens: ZarrTokens, tokenizer: AbstractTokenizer, *, count: int, length: int
+) -> Passages:
+    """`count` samples of `length + 1` tokens spread evenly; the same ones every time.
+
+    Raises ValueError where there are fewer.
+    """
+    total = windows(tokens, length)
+    if not 0 < count <= total:
+        raise ValueError(
+            f"{tokens.store}/{tokens.split} has {total} passages of {length} tokens: "
+            f"got count={count}; use 1 to {total}, or shorter ones."
+        )
+    starts = (2 * np.arange(count) + 1) * total // (2 * count) * length
+    found = np.stack([tokens.read(int(at), int(at) + length + 1) for at in starts])
+    _check_vocabulary(found, tokens, tokenizer)
+    names = tuple(f"{tokens.split}[{at}]" for at in starts)
+    return Passages(found, names, tuple(int(at) for at in starts))
+
+
+def _place(store: str, split: str):
+    if "://" in store:
+        return f"{store.rstrip('/')}/{split}/"
+    return {"driver": "file", "path": str(Path(store).expanduser().absolute() / split)}
+
+
+def _why_not(store: str, split: str, said: str) -> str:
+    here = Path(store).expanduser()
+    if "://" not in store and here.is_dir():
+        inside = sorted(path.name for path in here.iterdir())
+        holds = f"the folder holds {', '.join(inside[:8]) or 'nothing'}"
+        if (here / split / ".zarray").is_file():
+            holds = "the array is of zarr version 2"
+        return f"There is no zarr v3 array {split!r} in {store}: {holds}."
+    return f"Cannot open the zarr store {store}, split {split}: {said.splitlines()[0]}"
+
+
+def _check_vocabulary(found: np.ndarray, tokens: ZarrTokens, tokenizer) -> None:
+    low, high = int(found.min()), int(found.max())
+    if low < 0 or high >= tokenizer.vocab:
+        raise ValueError(
+            f"{tokens.store}/{tokens.split} has the token {high if low >= 0 else low}, "
+            f"and {tokenizer.name} has {tokenizer.vocab} entries: the store was made "
+            "with another tokenizer."
+        )

@@ -1,0 +1,208 @@
+"""Where a training runs: the devices it finds, the mesh they form, the compiled step.
+
+The outer step is one program for one device, eight, or a pod. Its mesh has the axes of
+`ttt_core.sharding`: sequences lie along `data`, weights are cut along `state`. Over
+`data` the step is written out by hand (`shard_map`): every device reads sequences of
+its own and only the meta-gradients are averaged. Over `state` XLA's partitioner cuts
+the same program along the weights.
+"""
+
+import contextlib
+import os
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import ttt_core as ttt
+from ttt_core import sharding
+from ttt_core.sharding import DATA, STATE, constrain, hold_fast, release, shardings
+
+
+def use_all_cores(batch: int):
+    """Give each core a device of its own, as far as `batch` can be shared evenly.
+
+    A small model's operations are too small to split: two cores that read different
+    sequences are half again as fast as two that share each product. Call it before JAX
+    has been used; afterwards, on a GPU or TPU, or where several processes share a
+    training, it changes nothing.
+    """
+    if jax.distributed.is_initialized():
+        return
+    cores = os.cpu_count() or 1
+    devices = max(n for n in range(1, cores + 1) if batch % n == 0)
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+
+
+def mesh_shape(
+    devices: int, batch: int, state: int = 1, *, all_of_them: bool = False
+) -> tuple[int, int]:
+    """`(data, state)`: how many of the devices share a batch, each weight cut in
+    `state`.
+
+    As many as divide the batch; `all_of_them` accepts no fewer (processes cannot be
+    left out).
+
+    **Raises** `ValueError` naming what would fit.
+    """
+    if state < 1 or devices % state:
+        fits = [n for n in range(1, devices + 1) if devices % n == 0]
+        raise ValueError(
+            f"`state` must divide the number of devices: got state={state} with "
+            f"{devices} devices; use one of {', '.join(map(str, fits))}."
+        )
+    most = devices // state
+    data = max(n for n in range(1, most + 1) if batch % n == 0)
+    if all_of_them and data < most:
+        raise ValueError(
+            f"`batch` must be a multiple of the {most} devices that share it (of "
+            f"{devices}, state={state}): got batch={batch}; use {-(-batch // most)} x "
+            f"{most} = {-(-batch // most) * most}, or a larger state."
+        )
+    return data, state
+
+
+def make_mesh(batch: int, state: int = 1) -> Mesh:
+    """The mesh for batches of `batch` sequences, over the devices of all processes."""
+    devices, several = jax.devices(), jax.process_count() > 1
+    shape = mesh_shape(len(devices), batch, state, all_of_them=several)
+    return sharding.make_mesh(*shape, devices[: shape[0] * shape[1]])
+
+
+def rows(mesh: Mesh) -> tuple[int, int]:
+    """`(index, count)`: this process's share of each batch, for `batches.batches`.
+
+    Processes that hold pieces of the same weights read the same rows.
+    """
+    here = [device.process_index == jax.process_index() for device in mesh.devices.flat]
+    along_data = np.flatnonzero(np.reshape(here, mesh.devices.shape).any(axis=1))
+    share, first = len(along_data), int(along_data[0])
+    return first // share, mesh.shape[DATA] // share
+
+
+def place(tree, config, mesh: Mesh):
+    """The arrays of a model or an optimiser's state where the rules put them.
+
+    Every process brings the same whole arrays, or arrays that lie there already.
+    """
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    arrays = jax.device_put(arrays, shardings(arrays, config, mesh))
+    return eqx.combine(arrays, static)
+
+
+def gather(tree):
+    """The whole arrays on a device of this process; all processes must call it."""
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    here = jax.local_devices()[0]
+    if jax.process_count() > 1:
+        mesh = jax.tree.leaves(arrays)[0].sharding.mesh
+        whole = jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, P()))
+        arrays = jax.tree.map(lambda a: a.addressable_data(0), whole(arrays))
+    return eqx.combine(jax.device_put(jax.device_get(arrays), here), static)
+
+
+def compile_step(phase, optimizer, mesh: Mesh | None = None):
+    """The jitted outer step; the old model and optimiser state are donated.
+
+    Each device takes its share of the sequences, in `accumulate` parts over all devices
+    together; the meta-gradients are averaged. `phase` says what the step is (a
+    `lab.experiment.Phase`). The result is called with `(model, opt_state, tokens,
+    rate)`, where `tokens` are this process's rows of the batch, and returns new model
+    and state, and what was measured.
+    """
+    mesh = mesh or make_mesh(phase.batch)
+    config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
+
+    def gradient(arrays, static, tokens, rate):
+        """On one share of the batch: the mean over its sequences."""
+        model = eqx.combine(arrays, static)
+        loss, reports, grads = ttt.meta_gradient(
+            hold_fast(model, mesh),
+            tokens,
+            rate=rate,
+            remat=phase.remat,
+            accumulate=parts,
+        )
+        return loss, _summary(reports, phase), release(grads)
+
+    @eqx.filter_jit(donate="all")
+    def step(model, opt_state, tokens, rate):
+        arrays, static = eqx.partition(model, eqx.is_array)
+        shared = _over_data(lambda arrays, *rest: gradient(arrays, static, *rest), mesh)
+        loss, measured, grads = shared(arrays, tokens, rate)
+        grads = constrain(grads, config, mesh)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
+            updates, opt_state = optimizer.update(grads, opt_state, arrays)
+        norm = optax.tree.norm(grads)
+        measured = {"loss": loss, "grad_norm": norm, **measured}
+        model = eqx.apply_updates(model, updates)
+        return *constrain((model, opt_state), config, mesh), measured
+
+    def arrange(model, opt_state, tokens, rate):
+        """The arguments where the mesh wants them."""
+        model, opt_state = place((model, opt_state), config, mesh)
+        rate = jax.device_put(jnp.asarray(rate), NamedSharding(mesh, P()))
+        return model, opt_state, _share(np.asarray(tokens), phase.batch, mesh), rate
+
+    def placed(model, opt_state, tokens, rate):
+        arguments = arrange(model, opt_state, tokens, rate)
+        with warnings.catch_warnings():  # tokens are donated too, and never fit
+            warnings.filterwarnings("ignore", message="Some donated buffers")
+            return step(*arguments)
+
+    placed.program, placed.arrange = step, arrange
+    return placed
+
+
+def parts_per_device(phase, data: int) -> int:
+    """How many parts, one after the other, each of `data` shares of a batch is read in.
+
+    The fewest that keep no more sequences in work at once, over all devices together,
+    than a part of the batch has.
+    """
+    share = phase.batch // data
+    at_once = max(1, phase.batch // phase.accumulate // data)
+    return min(
+        n for n in range(1, share + 1) if share % n == 0 and share // n <= at_once
+    )
+
+
+def _over_data(function, mesh: Mesh):
+    """`function(arrays, tokens, rate)` on every share of the tokens, averaged."""
+    if mesh.shape[DATA] == 1:
+        return function
+    # XLA cannot partition a mesh by hand along some axes where the others are trivial
+    by_hand = {DATA} if mesh.shape[STATE] > 1 else {DATA, STATE}
+    return jax.shard_map(
+        lambda *args: jax.lax.pmean(function(*args), DATA),
+        mesh=mesh,
+        in_specs=(P(), P(DATA), P()),
+        out_specs=P(),
+        axis_names=by_hand,
+        check_vma=False,
+    )
+
+
+def _share(tokens: np.ndarray, batch: int, mesh: Mesh):
+    """The global batch, of which this process brings its rows."""
+    shape, sharding = (batch, *tokens.shape[1:]), NamedSharding(mesh, P(DATA))
+    return jax.make_array_from_process_local_data(sharding, tokens, shape)
+
+
+def _summary(reports: ttt.Report, phase) -> dict:
+    chunk, quarter = phase.model.chunk, max(1, phase.seq // 4)
+    clipped = reports.grad_norm > phase.model.inner.clip
+    return {
+        "first_chunk": jnp.mean(reports.nll[:, :chunk]),
+        "last_quarter": jnp.mean(reports.nll[:, -quarter:]),
+        "inner_grad_norm": jnp.mean(reports.grad_norm),
+        "clip_rate": jnp.mean(clipped.astype(reports.nll.dtype)),
+        "drift": jnp.mean(reports.drift[:, -1]),
+        "refused": jnp.mean(reports.refused.astype(reports.nll.dtype)),
+    }

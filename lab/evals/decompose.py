@@ -1,0 +1,138 @@
+"""Where does a gap come from: a better start, or learning while reading?
+
+For a system A that learns and a system B, at every position,
+
+    loss(B) - loss(A) = [loss(B frozen) - loss(A frozen)]   the better start
+                      + [loss(A frozen) - loss(A)]          A learning while reading
+                      - [loss(B frozen) - loss(B)]          B learning, where it does
+
+exactly, token by token. Before A's first update the second part is zero, so the gap in
+the first chunk is all start. That chunk is short, so `measure_starts` asks it of many
+more places than the passages begin at.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from lab.data.shards import Shards
+from lab.evals import positions
+from lab.evals.compare import Gap, gap_json, measure_gap
+from lab.evals.intervals import Interval, interval
+from lab.evals.readers import System, load
+from lab.evals.readings import Readings
+
+
+START_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decomposition:
+    """The gap between two systems and its parts, each a `Gap` of its own.
+
+    `total = start + learning`, minus `rival` (what B gains by learning; None where it
+    does not). `starts`: the gap in a first chunk, over `places` places of each novel;
+    None where it was not measured.
+    """
+
+    total: Gap
+    start: Gap
+    learning: Gap
+    rival: Gap | None
+    starts: Interval | None = None
+    places: int = 0
+
+    @property
+    def share(self) -> float:
+        """The better start's share of the whole gap; NaN where there is no gap."""
+        total = self.total.overall.mean
+        return self.start.overall.mean / total if total else np.nan
+
+
+def decompose(a: System, b: System, readings: Readings) -> Decomposition:
+    """Take apart how much better `a` reads than `b`.
+
+    `readings` has every label of both systems' `readers`.
+
+    **Raises** `ValueError` where `a` does not learn.
+    """
+    if a.learning is None:
+        raise ValueError(
+            f"{a.name!r} does not learn while reading, so all of the gap is its start; "
+            "name the model that learns first."
+        )
+    part = lambda better, than: measure_gap(readings, better, than, a.chunk, (a, b))
+    return Decomposition(
+        total=part(a.name, b.name),
+        start=part(a.frozen_label, b.frozen_label),
+        learning=part(a.name, a.frozen_label),
+        rival=part(b.name, b.frozen_label) if b.learning else None,
+    )
+
+
+def with_starts(found: Decomposition, a, b, shards: Shards, places: int, report=None):
+    """`found` with the gap before the first update, over `places` of each novel."""
+    losses = [
+        measure_starts(load(one.frozen), shards, a.chunk, places, report)
+        for one in (a, b)
+    ]
+    gap = interval(losses[1] - losses[0])
+    return dataclasses.replace(found, starts=gap, places=places)
+
+
+def measure_starts(
+    model, shards: Shards, length: int, places: int, report=None
+) -> np.ndarray:
+    """Mean nats of the first `length` tokens read, from `places` in each document.
+
+    The places are spread evenly over the document; every one is read from BOS on.
+    Returns `[documents]`, NaN for documents shorter than `length`. `report(tokens)` is
+    told after each batch how many tokens it read.
+    """
+    import equinox as eqx
+    import jax
+
+    import ttt_core as ttt
+
+    @eqx.filter_jit
+    def batch_nll(model, rows):
+        one = lambda row: ttt.meta_loss(model, row)[1].nll
+        return jax.vmap(one)(rows)
+
+    means = []
+    for document in range(len(shards)):
+        rows = _starts(np.asarray(shards.tokens(document)), length, places)
+        rows = np.insert(rows, 0, model.config.bos, axis=1)
+        losses = []
+        for first in range(0, len(rows), START_BATCH):
+            batch = rows[first : first + START_BATCH]
+            padded = np.resize(batch, (START_BATCH, rows.shape[1]))
+            losses.append(np.asarray(batch_nll(model, padded))[: len(batch)])
+            if report:
+                report(batch[:, 1:].size)
+        means.append(positions.mean(losses) if losses else np.nan)
+    return np.array(means)
+
+
+def _starts(tokens: np.ndarray, length: int, places: int) -> np.ndarray:
+    room = len(tokens) - length
+    if room < 0:
+        return np.zeros((0, length), np.int32)
+    offsets = np.unique(np.linspace(0, room, places).astype(int))
+    return np.stack([tokens[at : at + length] for at in offsets]).astype(np.int32)
+
+
+def as_json(found: Decomposition) -> dict:
+    """The decomposition as plain data, rounded: what is published and drawn."""
+    starts = found.starts.as_json() if found.starts else None
+    share = None if np.isnan(found.share) else round(found.share, 4)
+    return {
+        "better": found.total.better,
+        "than": found.total.than,
+        "share_of_start": share,
+        "before_first_update": starts and {**starts, "places": found.places},
+        "total": gap_json(found.total),
+        "start": gap_json(found.start),
+        "learning": gap_json(found.learning),
+        "rival": gap_json(found.rival) if found.rival else None,
+    }

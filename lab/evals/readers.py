@@ -1,0 +1,136 @@
+"""Who reads: a model as its card says, frozen, or with another inner rate and clip.
+
+A `Reader` is a name and a few numbers: it can be listed, compared and sent to another
+process without JAX. `load` makes it a model.
+"""
+
+import dataclasses
+
+from lab import checkpoints
+
+
+FULL_LIMIT = 16_384
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """How one model reads.
+
+    `model`: a published name or a path. `learning`: whether it learns while reading.
+    `lr`, `clip`: inner rate and clip, None = the card's. `limit`: it reads no more than
+    this many tokens of a passage, None = all.
+    """
+
+    model: str
+    learning: bool = True
+    lr: float | None = None
+    clip: float | None = None
+    limit: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """A model under comparison, its two ways of reading, and what its card says.
+
+    `frozen` is the twin that does not learn; `learning` is None for a model that never
+    does. `trained_to`: longest training sequence in tokens, `tokens_seen`: training
+    tokens in all; both None where the card does not say.
+    """
+
+    name: str
+    chunk: int
+    learning: Reader | None
+    frozen: Reader
+    trained_to: int | None
+    tokens_seen: int | None
+    tokenizer: str
+    data_hash: str | None
+    sha256: str
+
+    @property
+    def readers(self) -> dict[str, Reader]:
+        """Label -> reader: `NAME` as the card says, `NAME, frozen` where it learns."""
+        if self.learning is None:
+            return {self.name: self.frozen}
+        return {self.name: self.learning, self.frozen_label: self.frozen}
+
+    @property
+    def frozen_label(self) -> str:
+        """The label of this system's reading without learning."""
+        return self.name if self.learning is None else f"{self.name}, frozen"
+
+
+def system(model: str, *, full_to: int | None = None) -> System:
+    """The system of a published model or a path.
+
+    Full attention costs ever more per token and has nothing to say for positions that
+    it was not trained at, so such a model reads `full_to` tokens of a passage: by
+    default as many as its training sequences had (16,384 where the card does not say).
+
+    **Raises** `FileNotFoundError` naming what is published.
+    """
+    card = checkpoints.card(model)
+    config = checkpoints.config_from_dict(card["config"])
+    longest = trained_length(card)
+    limit = (full_to or longest or FULL_LIMIT) if "full" in config.kinds else None
+    return System(
+        name=card["name"],
+        chunk=config.chunk,
+        learning=Reader(model, limit=limit) if config.learns else None,
+        frozen=Reader(model, learning=False, limit=limit),
+        trained_to=longest,
+        tokens_seen=card.get("tokens_seen"),
+        tokenizer=card["tokenizer"],
+        data_hash=card.get("data_hash"),
+        sha256=card["sha256"],
+    )
+
+
+def systems(models: tuple[str, ...], *, full_to: int | None = None) -> list[System]:
+    """Several systems, ready to be compared on the same tokens.
+
+    **Raises** `ValueError` for none, for two of one name, or where their tokenizers
+    differ.
+    """
+    found = [system(model, full_to=full_to) for model in models]
+    names = [one.name for one in found]
+    if not found or len(set(names)) < len(names):
+        raise ValueError(
+            f"Name one or more models, each once: got {', '.join(names) or 'none'}."
+        )
+    tokenizers = {one.tokenizer for one in found}
+    if len(tokenizers) > 1:
+        words = ", ".join(f"{one.name} reads {one.tokenizer}" for one in found)
+        raise ValueError(
+            f"These models do not read the same tokens ({words}), so their nats per "
+            "token cannot be compared; choose models of one tokenizer."
+        )
+    return found
+
+
+def trained_length(card: dict) -> int | None:
+    """Tokens of a model's longest training sequences, None where its card is silent."""
+    experiment = card.get("experiment") or {}
+    stages = [experiment, *(experiment.get("stages") or [])]
+    lengths = [stage["seq"] for stage in stages if stage.get("seq")]
+    return max(lengths, default=None)
+
+
+def load(reader: Reader):
+    """The reader's model.
+
+    **Raises** `ValueError` where it is to learn and has nothing to learn with.
+    """
+    model = checkpoints.load(reader.model)
+    changes = {"clip": 1.0, "lr": 0.0}  # one frozen twin, whatever the clip was
+    if reader.learning:
+        given = {"lr": reader.lr, "clip": reader.clip}
+        changes = {name: value for name, value in given.items() if value is not None}
+    config = model.config.replace(**changes)
+    if reader.learning and not config.learns:
+        raise ValueError(
+            f"{reader.model!r} cannot learn while reading: it has {config.fast_blocks} "
+            f"fast blocks and the inner rate {config.inner.lr:g}; give a rate, and a "
+            "model with fast blocks."
+        )
+    return dataclasses.replace(model, config=config)

@@ -1,0 +1,124 @@
+"""Which inner rate and clip suit a model that was not trained to learn?
+
+A naive model (plainly trained, learning at test time only) deserves its best rate, and
+that is to be chosen on text that no result is reported on: the train split, or another
+corpus. Every rate and clip reads the same passages; the lowest mean over novels wins.
+A rate too high shows as a large loss, not as an error.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from lab.evals import positions
+from lab.evals.intervals import Interval, interval, rounded
+from lab.evals.readers import Reader
+from lab.evals.readings import Readings
+
+
+REPORTED = "eltec-eng"
+FROZEN = "frozen"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trial:
+    """One rate and clip: mean nats per token, and the gain over the frozen twin."""
+
+    lr: float
+    clip: float
+    loss: float
+    gain: Interval
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tuning:
+    """All trials in the order asked for, the frozen twin's loss, and the best trial.
+
+    `best` is None where no trial beats the frozen twin. `edges`: names of the numbers
+    for which the best is the least or greatest tried, so that a wider grid may do
+    better.
+    """
+
+    trials: tuple[Trial, ...]
+    frozen: float
+    best: Trial | None
+    edges: tuple[str, ...]
+
+
+def check_text(corpus: str, split: str):
+    """**Raises** `ValueError` where results are reported on that text."""
+    if split == "val" or (corpus == REPORTED and split != "train"):
+        raise ValueError(
+            f"Results are reported on text of {corpus}/{split}: an inner rate chosen "
+            "there would flatter the model; use --split train, or another corpus."
+        )
+
+
+def readers(
+    model: str, rates: tuple[float, ...], clips: tuple[float, ...]
+) -> dict[str, Reader]:
+    """A reader for each rate and clip, and the frozen twin.
+
+    **Raises** `ValueError` for rates or clips that are not positive.
+    """
+    for name, values in (("rates", rates), ("clips", clips)):
+        wrong = [value for value in values if not value > 0]
+        if wrong or not values:
+            raise ValueError(f"`{name}` must be numbers above 0: got {values}.")
+    found = {FROZEN: Reader(model, learning=False)}
+    for lr in dict.fromkeys(rates):
+        for clip in dict.fromkeys(clips):
+            found[_label(lr, clip)] = Reader(model, lr=lr, clip=clip)
+    return found
+
+
+def tune(readings: Readings, readers: dict[str, Reader]) -> Tuning:
+    """The trials of `readers`, whose readings these are."""
+    by_novel = lambda values: readings.by_novel(values, positions.mean)
+    trials = tuple(
+        Trial(
+            lr=reader.lr,
+            clip=reader.clip,
+            loss=float(by_novel(readings.nll[label]).mean()),
+            gain=interval(by_novel(readings.gap(FROZEN, label))),
+        )
+        for label, reader in readers.items()
+        if label != FROZEN
+    )
+    frozen = float(by_novel(readings.nll[FROZEN]).mean())
+    best = min(trials, key=lambda t: t.loss if np.isfinite(t.loss) else np.inf)
+    if not best.loss < frozen:
+        return Tuning(trials, frozen, None, ())
+    return Tuning(trials, frozen, best, _edges(trials, best))
+
+
+def _edges(trials: tuple[Trial, ...], best: Trial) -> tuple[str, ...]:
+    found = []
+    for name in ("lr", "clip"):
+        tried = sorted({getattr(trial, name) for trial in trials})
+        value = getattr(best, name)
+        if len(tried) > 1 and value in (tried[0], tried[-1]) and math.isfinite(value):
+            found.append(name)
+    return tuple(found)
+
+
+def _label(lr: float, clip: float) -> str:
+    return f"lr={lr:g} clip={clip:g}"
+
+
+def as_json(found: Tuning) -> dict:
+    """The tuning as plain data, rounded: what is published and drawn."""
+    best = found.best and _trial_json(found.best)
+    return {
+        "frozen": round(found.frozen, 5),
+        "best": best,
+        "best_at_edge_of": list(found.edges),
+        "trials": [_trial_json(trial) for trial in found.trials],
+    }
+
+
+def _trial_json(trial: Trial) -> dict:
+    clip = trial.clip if np.isfinite(trial.clip) else "inf"
+    loss = rounded([trial.loss])[0]
+    return {"lr": trial.lr, "clip": clip, "loss": loss, "gain": trial.gain.as_json()}

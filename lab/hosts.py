@@ -1,0 +1,98 @@
+"""Several processes, one training: how they find each other and who writes.
+
+Every host runs the same command. `--hosts auto` asks the cluster who takes part (Slurm,
+Cloud TPU pods, Open MPI); plain machines are named, the first one leading:
+
+    ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 0   # the first
+    ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 1   # the other
+
+`TTT_LAB_HOSTS` and `TTT_LAB_HOST_INDEX` say the same. Run folders must lie on a file
+system that all of them share. Where a process dies, the others notice within
+`HEARTBEAT_S` seconds and end; the same commands go on from the last checkpoint.
+"""
+
+import os
+
+
+HEARTBEAT_S = 10
+PORT = 9876
+
+
+def join_hosts(hosts: str | None = None, index: int | None = None):
+    """Join the other processes of a training; before JAX has been used.
+
+    Args:
+        hosts: "auto", or addresses with commas, the leader's first and with its port;
+            None takes `TTT_LAB_HOSTS`, and without that there is one process alone.
+        index: which of the addresses this process is; None takes `TTT_LAB_HOST_INDEX`.
+
+    **Raises** `ValueError` where this is not enough to find the others, `OSError` where
+    they do not answer.
+    """
+    hosts = hosts or os.environ.get("TTT_LAB_HOSTS", "")
+    if not hosts:
+        return
+    import jax
+
+    where = {} if hosts == "auto" else plain_addresses(hosts, index)
+    try:
+        jax.distributed.initialize(**where, heartbeat_timeout_seconds=HEARTBEAT_S)
+    except ValueError as error:
+        raise ValueError(
+            f"no cluster was found that says who takes part ({error}); name the hosts: "
+            "--hosts ADDRESS:PORT,ADDRESS,... --host-index N."
+        ) from error
+    except RuntimeError as error:
+        raise OSError(f"the hosts {hosts} did not come together: {error}") from error
+
+
+def plain_addresses(hosts: str, index: int | None = None) -> dict:
+    """What `jax.distributed.initialize` needs to know of hosts named one by one."""
+    addresses = [address.strip() for address in hosts.split(",")]
+    if not all(addresses):
+        raise ValueError(
+            f"--hosts names addresses with commas between them: got {hosts!r}."
+        )
+    if index is None:
+        index = _index_from_environment()
+    if not 0 <= index < len(addresses):
+        raise ValueError(
+            f"--host-index counts the {len(addresses)} hosts from 0 to "
+            f"{len(addresses) - 1}: got {index}."
+        )
+    leader = addresses[0]
+    leader = leader if leader.rpartition(":")[2].isdigit() else f"{leader}:{PORT}"
+    return {
+        "coordinator_address": leader,
+        "num_processes": len(addresses),
+        "process_id": index,
+    }
+
+
+def _index_from_environment() -> int:
+    text = os.environ.get("TTT_LAB_HOST_INDEX", "")
+    if not text.isdecimal():
+        raise ValueError(
+            "which of the hosts is this one? Say --host-index N (0 is the leader), or "
+            f"set TTT_LAB_HOST_INDEX: got {text!r}."
+        )
+    return int(text)
+
+
+def is_leader() -> bool:
+    """Whether this process writes metrics and cards: the first one does."""
+    import jax
+
+    return jax.process_index() == 0
+
+
+def agree(choice: bool) -> bool:
+    """The leader's choice, in every process: what clocks decide must not differ."""
+    import jax
+
+    if jax.process_count() == 1:
+        return choice
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(choice)))

@@ -1,0 +1,154 @@
+"""The family's models and budgets by size: one row a size, the same for all systems.
+
+Systems of one size differ in the mixer and in whether they learn while reading, never
+in text, order, length or schedule. The paper's sizes carry the paper's recipe (table 3
+and the authors' configurations): pre-training at 8 K, an extension at 32 K on 5 % of
+the tokens with twice as many tokens a step. They need the authors' tokenised data and a
+pod; `nano`, `tiny` and `small` are ours.
+"""
+
+import dataclasses
+
+from lab.experiment import Experiment, Stage
+
+
+SIZES = ("tiny", "nano", "small", "125m", "350m", "760m", "1b", "3b")
+PAPER = {
+    # pre-training rate, steps, batch of 8 K; extension steps
+    "125m": (3e-3, 4_800, 64, 120),
+    "350m": (1.5e-3, 13_500, 64, 337),
+    "760m": (1.25e-3, 29_000, 64, 725),
+    "1b": (1e-3, 50_000, 64, 1_250),
+    "3b": (8e-4, 52_000, 128, 1_300),
+}
+# Width of the slow MLP of the paper's full attention, which has no fast MLP.
+FULL_WIDTH = {"125m": 2048, "350m": 2816, "760m": 4096, "1b": 5376, "3b": 6912}
+# Base of full attention's rotary positions in the extension. Paper: 500 K at 8 K, 2 M
+# at 32 K, 5 M at 64 K; ours in proportion to the growth of the context.
+FULL_THETA = {"tiny": 1e5, "small": 4e4} | dict.fromkeys(PAPER, 2e6)
+
+
+def experiment(system: str, size: str, **changes) -> Experiment:
+    """The experiment `SIZE-SYSTEM`; `changes` are those of the system to the model.
+
+    A system whose model does not learn is trained plainly.
+    """
+    model = model_config(size).replace(**changes)
+    tokenizers = {"nano": "bytes", "tiny": "bpe-4k", "small": "bpe-4k"}
+    return Experiment(
+        name=f"{size}-{system}",
+        model=model,
+        tokenizer=tokenizers.get(size, "llama-3"),
+        stages=stages(size),
+        method="meta" if model.learns else "plain",
+    )
+
+
+def model_config(size: str):
+    """The meta-trained model of a size; other systems are changes to it."""
+    import ttt_core as ttt
+
+    tiny = ttt.preset("tiny-e2e")
+    if size == "tiny":
+        return tiny
+    if size == "small":
+        wide = dict(d_model=384, layers=8, heads=6, d_ff=1024, d_fast=1024)
+        return tiny.replace(**wide, window=256, chunk=128, init_std=0.03)
+    return ttt.preset(size)
+
+
+def stages(size: str) -> tuple[Stage, ...]:
+    """Pre-training and extension of a size; `nano`, a minute long, has no extension."""
+    if size == "nano":
+        return _nano()
+    if size == "tiny":
+        return _tiny()
+    return _small() if size == "small" else _paper(size)
+
+
+def with_theta(experiment: Experiment, theta: float | None) -> Experiment:
+    """The experiment with another base of rotary positions in its last stage."""
+    *before, last = experiment.stages
+    last = dataclasses.replace(last, rope_theta=theta)
+    return dataclasses.replace(experiment, stages=(*before, last))
+
+
+def _nano() -> tuple[Stage, ...]:
+    return (Stage("pretrain", "sotu", tokens=400_000, seq=256, batch=8, lr=1e-2),)
+
+
+def _tiny() -> tuple[Stage, ...]:
+    return (
+        Stage(
+            "pretrain",
+            "eltec-eng",
+            tokens=12_000_000,
+            seq=2048,
+            batch=8,
+            accumulate=8,
+            lr=4e-3,
+        ),
+        Stage(
+            "extend",
+            "eltec-eng",
+            tokens=2_400_000,
+            seq=16_384,
+            batch=2,
+            accumulate=2,
+            lr=1e-3,
+            inner_start=1.0,
+            remat=16,
+        ),
+    )
+
+
+def _small() -> tuple[Stage, ...]:
+    return (
+        Stage(
+            "pretrain",
+            "eltec-eng",
+            tokens=48_000_000,
+            seq=4096,
+            batch=16,
+            accumulate=16,
+            lr=3e-3,
+            remat=4,
+        ),
+        Stage(
+            "extend",
+            "eltec-eng",
+            tokens=4_800_000,
+            seq=16_384,
+            batch=8,
+            accumulate=8,
+            lr=6e-4,
+            inner_start=1.0,
+            remat=8,
+        ),
+    )
+
+
+def _paper(size: str) -> tuple[Stage, ...]:
+    lr, steps, batch, extension = PAPER[size]
+    long = batch // 2  # sequences four times as long: twice the tokens
+    return (
+        Stage(
+            "pretrain",
+            "dclm-8k",
+            tokens=steps * batch * 8192,
+            seq=8192,
+            batch=batch,
+            lr=lr,
+            remat=1,
+        ),
+        Stage(
+            "extend",
+            "books3",
+            tokens=extension * long * 32_768,
+            seq=32_768,
+            batch=long,
+            lr=4e-4,
+            inner_start=1.0,
+            remat=1,
+        ),
+    )

@@ -1,0 +1,26 @@
+"""What does full attention gain from the whole context, at equal parameters?
+
+tiny-swa with full attention in every block. The base of its rotary positions grows in
+the extension, as the paper's does. At the paper's sizes it has the paper's shape: no
+second MLP in any block, and a wider slow one.
+
+    ttt-lab train tiny-full                # 14.4 M tokens
+"""
+
+from lab.experiment import Experiment
+from lab.recipes import sizes
+
+
+QUESTION = "What does full attention gain from the whole context?"
+COST = "two hours on 2 cores (nano: half a minute)"
+EXPECTED = "below tiny-swa at trained lengths; beyond 16 K it has never been"
+SIZES = sizes.SIZES
+
+
+def experiment(size: str = "tiny") -> Experiment:
+    """The experiment at one of `SIZES`."""
+    changes = {"lr": 0.0, "mixers": ("full",)}
+    if size in sizes.PAPER:
+        changes |= {"fast_blocks": 0, "d_ff": sizes.FULL_WIDTH[size]}
+    planned = sizes.experiment("full", size, **changes)
+    return sizes.with_theta(planned, sizes.FULL_THETA.get(size))

@@ -1,0 +1,193 @@
+"""Trackers: the lines of `metrics.jsonl` shown by a program that people know.
+
+`metrics.jsonl` in the run folder is the truth and a tracker its mirror. So a tracker
+begins empty and is first given every line the file already holds: after a kill and a
+resume it shows each step once, whatever had reached it before, and tracking may be
+switched on in the middle of a run. Cut the file to the step you resume at
+(`runs.Metrics` does) before the tracker is opened.
+
+| kind          | writes to                      | look at it with                     |
+|---------------|--------------------------------|-------------------------------------|
+| `tensorboard` | `RUN/tensorboard`              | `tensorboard --logdir .runs`        |
+| `trackio`     | Trackio's folder on your disk  | `trackio show --project ttt-lab`    |
+| `wandb`       | `RUN/wandb`, offline           | `wandb sync RUN/wandb/offline-run*` |
+
+None of them needs an account. `WANDB_MODE=online` and `TRACKIO_SPACE_ID` are theirs to
+understand. Each is imported when it is asked for: `pip install -e '.[track]'`.
+"""
+
+import contextlib
+import difflib
+import importlib
+import io
+import json
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from lab import runs
+
+
+PROJECT = "ttt-lab"
+
+
+class Tracker(Protocol):
+    """What `open_tracker` returns: `where` says how to look at it."""
+
+    where: str
+
+    def log(self, step: int, line: dict[str, float]) -> None:
+        """Show the numbers of one step; anything in `line` but numbers is left out."""
+
+    def close(self) -> None:
+        """Write what is still waiting to be written."""
+
+
+def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
+    """The tracker called `kind`, filled with what `run / "metrics.jsonl"` holds.
+
+    Args:
+        kind: `tensorboard`, `trackio`, `wandb`, or None for one that does nothing.
+        run: the run folder; its last part names the run.
+        settings: what the run was asked for, JSON data, kept beside the curves.
+
+    **Raises** `ValueError` for an unknown kind, naming the closest; `ImportError` with
+    the command that installs a package that is not there.
+    """
+    if kind is None:
+        return _Nothing()
+    if kind not in _KINDS:
+        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"There is no tracker {kind!r}; did you mean {near!r}? "
+            f"Known: {', '.join(_KINDS)}."
+        )
+    run.mkdir(parents=True, exist_ok=True)
+    tracker = _KINDS[kind](run, settings)
+    for line in runs.read_metrics(run / "metrics.jsonl"):
+        tracker.log(line["step"], line)
+    return tracker
+
+
+class _Nothing:
+    where = "nowhere"
+
+    def log(self, step: int, line: dict[str, float]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _TensorBoard:
+    """Event files; a running TensorBoard forgets what an older file had said."""
+
+    def __init__(self, run: Path, settings: dict) -> None:
+        package = _load("tensorboardX")
+        folder = run / "tensorboard"
+        shutil.rmtree(folder, ignore_errors=True)
+        # Names end in the second they were made: two in one second must not be one.
+        suffix = f".{os.getpid()}.{secrets.token_hex(2)}"
+        self._writer = package.SummaryWriter(
+            str(folder), purge_step=0, flush_secs=10, filename_suffix=suffix
+        )
+        told = json.dumps(settings, indent=1, default=str)
+        self._writer.add_text("settings", f"```json\n{told}\n```", 0)
+        self.where = f"tensorboard --logdir {run.parent}"
+
+    def log(self, step: int, line: dict[str, float]) -> None:
+        for name, value in _numbers(line).items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Trackio:
+    """A local database; the run is made anew under its name."""
+
+    def __init__(self, run: Path, settings: dict) -> None:
+        self._package, name = _load("trackio"), f"{run.name}-{_identity(run)}"
+        with contextlib.suppress(ValueError):  # there is no such project yet
+            for old in self._package.Api().runs(PROJECT):
+                if old.name == name:
+                    old.delete()
+        self._run = self._quietly(
+            self._package.init,
+            project=PROJECT,
+            name=name,
+            config={key: value for key, value in settings.items() if key[0] != "_"},
+            embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
+        )
+        self.where = f"trackio show --project {PROJECT}"
+
+    def log(self, step: int, line: dict[str, float]) -> None:
+        self._run.log(_numbers(line), step=step)
+
+    def close(self) -> None:
+        self._quietly(self._package.finish)
+
+    @staticmethod
+    def _quietly(call, **options):
+        """Its greetings would cut the progress line in two."""
+        with contextlib.redirect_stdout(io.StringIO()):
+            return call(**options)
+
+
+class _Wandb:
+    """Offline unless `WANDB_MODE` says otherwise; one offline folder a run."""
+
+    def __init__(self, run: Path, settings: dict) -> None:
+        package, mode = _load("wandb"), os.environ.get("WANDB_MODE", "offline")
+        if mode == "offline":
+            shutil.rmtree(run / "wandb", ignore_errors=True)
+        self._run = package.init(
+            project=PROJECT,
+            name=run.name,
+            id=_identity(run),
+            resume="allow" if mode == "online" else None,
+            dir=run,
+            config=settings,
+            mode=mode,
+            settings=package.Settings(silent=True, console="off"),
+        )
+        self.where = f"wandb sync {run / 'wandb' / 'offline-run*'}"
+
+    def log(self, step: int, line: dict[str, float]) -> None:
+        if step >= self._run.step:  # a run resumed online has the steps before
+            self._run.log(_numbers(line), step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+_KINDS = {"tensorboard": _TensorBoard, "trackio": _Trackio, "wandb": _Wandb}
+
+
+def _load(package: str):
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"This tracker needs the package {package}, and {error.name} is not "
+            f"installed: pip install {package} (all trackers: pip install "
+            "'ttt-e2e-lab[track]')."
+        ) from error
+
+
+def _identity(run: Path) -> str:
+    """A name that stays with this run folder and that no other folder has."""
+    path = run / "tracker-id"
+    if not path.exists():
+        path.write_text(secrets.token_hex(4), "utf-8")
+    return path.read_text("utf-8")
+
+
+def _numbers(line: dict) -> dict[str, float]:
+    """The numbers of a line but its step, booleans as 0 and 1."""
+    found = {k: v for k, v in line.items() if isinstance(v, int | float)}
+    return {name: float(value) for name, value in found.items() if name != "step"}

@@ -1,0 +1,137 @@
+"""Recipes: each builds at each size, and a run leaves models with cards."""
+
+import dataclasses
+import json
+
+import pytest
+from small_experiment import small_experiment, write_texts
+
+from lab import checkpoints, held_out, naive, runs, training_session
+from lab.recipes import RECIPES, sizes
+from lab.sweep import grid, run_sweep
+from lab.training_session import Options, make_experiment, run_recipe
+
+
+TRAINED = [name for name, recipe in RECIPES.items() if hasattr(recipe, "experiment")]
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe called `small`, of seconds."""
+    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(held_out, "CARD", {"count": 2, "length": 64})
+    monkeypatch.setattr(checkpoints, "PUBLISHED", tmp_path / "published")
+    experiment = small_experiment(write_texts(tmp_path / "texts"))
+
+    class Small:
+        SIZES = ("nano",)
+
+        @staticmethod
+        def experiment(size):
+            return experiment
+
+    monkeypatch.setitem(RECIPES, "small", Small)
+    return "small"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_says_what_it_is_and_builds_at_every_size(name):
+    recipe = RECIPES[name]
+    assert recipe.QUESTION and recipe.COST and recipe.EXPECTED
+    for size in recipe.SIZES if name in TRAINED else ():
+        experiment = recipe.experiment(size)
+        assert experiment.steps > 0
+        assert experiment.method == ("meta" if "e2e" in name else "plain")
+    assert name in TRAINED or recipe.points_at("tiny") == "tiny-swa"
+
+
+@pytest.mark.parametrize("size", sizes.SIZES)
+def test_systems_of_a_size_see_the_same_text_in_the_same_order(size):
+    found = [RECIPES[name].experiment(size) for name in TRAINED]
+    told = [
+        [dataclasses.replace(stage, rope_theta=None) for stage in experiment.stages]
+        for experiment in found
+    ]
+    assert told[0] == told[1] == told[2]
+    assert len({experiment.seed for experiment in found}) == 1
+    assert len({experiment.tokenizer for experiment in found}) == 1
+
+
+def test_the_papers_sizes_carry_the_papers_recipe():
+    big = RECIPES["tiny-e2e"].experiment("760m")
+    pretrain, extend = big.stages
+    assert (pretrain.steps, pretrain.batch, pretrain.lr) == (29_000, 64, 1.25e-3)
+    assert (extend.steps, extend.batch, extend.seq) == (725, 32, 32_768)
+    assert extend.tokens / pretrain.tokens == pytest.approx(0.05, abs=1e-4)
+    assert [p.inner_rate(0) < 0.2 for p in big.stages] == [True, False]
+    full = RECIPES["tiny-full"].experiment("760m").phases[1].model
+    assert (full.rope_theta, full.fast_blocks, full.d_ff) == (2e6, 0, 4096)
+
+
+def test_a_recipe_runs_to_models_with_cards(recipe, tmp_path):
+    options = Options("nano", ("lr=2e-2", "model.lr=0.5"), publish=True)
+    first = run_recipe(recipe, Options("nano", options.settings, until="pretrain"))
+    assert first.name == "small-pretrain.json"
+    assert json.loads(first.read_text())["tokens_seen"] == 512
+    path = run_recipe(recipe, options)
+    card = json.loads(path.read_text())
+    assert path == tmp_path / "published" / "small.json"
+    assert card["tokens_seen"] == 896 and card["stage"] == "extend"
+    assert card["experiment"]["stages"][0]["lr"] == 2e-2
+    assert {"command", "commit", "seed", "data_hash"} <= set(card)
+    assert {"loss_learning", "loss_frozen"} <= set(card["held_out"])
+    loaded = checkpoints.load("small").config
+    assert (loaded.inner.lr, loaded.rope_theta) == (0.5, 20_000.0)
+    again = run_recipe(recipe, options)  # finished: nothing is trained again
+    assert again.read_text() == path.read_text()
+
+
+def test_a_plain_twin_is_trained_by_one_switch_and_naive_reads_with_it(
+    recipe, tmp_path, monkeypatch
+):
+    path = run_recipe(recipe, Options("nano", plain=True))
+    assert path.name == "small-plain.json"
+    assert checkpoints.load(path).config.inner.lr == 0
+    card = naive.tune("small-naive", "small-plain", (0.001, 0.5))
+    found = checkpoints.card(card)
+    losses = found["tuning"]
+    best = min(losses, key=losses.get)
+    assert checkpoints.load(card).config.inner.lr == float(best)
+    assert found["held_out"]["loss_learning"] == losses[best]
+    with pytest.raises(FileNotFoundError, match="small-plain, which is not published"):
+        training_session.publish_model(card)
+    training_session.publish_model(path)
+    training_session.publish_model(card)
+    assert checkpoints.load("small-naive").config.inner.lr == float(best)
+    with pytest.raises(FileNotFoundError, match="neither been trained here nor"):
+        naive.tune("other", "unheard-of", (0.1,))
+
+
+def test_a_sweep_compares_rates_and_does_nothing_twice(recipe, capsys, monkeypatch):
+    experiment = make_experiment(recipe, Options("nano"))
+    results = run_sweep(experiment, ("lr=1e-2,1e-4",), 512, Options("nano"))
+    rows = json.loads(results.read_text())
+    assert set(rows) == {"lr=1e-2", "lr=1e-4"}
+    assert "best" in capsys.readouterr().out
+    monkeypatch.setattr(training_session, "train_with_progress", None)
+    run_sweep(experiment, ("lr=1e-2,1e-4",), 512, Options("nano"))
+    assert json.loads(results.read_text()) == rows
+    assert "best" in capsys.readouterr().out
+    assert results.parent == runs.folder("small-sweep")
+
+
+def test_a_grid_has_every_combination():
+    assert grid(("lr=1,2", "model.lr=3")) == [
+        ("lr=1", "model.lr=3"),
+        ("lr=2", "model.lr=3"),
+    ]
+    with pytest.raises(ValueError, match="a sweep looks like"):
+        grid(("lr",))
+
+
+def test_naive_has_nothing_to_set(tmp_path):
+    with pytest.raises(ValueError, match="nothing to set"):
+        run_recipe("tiny-naive", Options(plain=True))
+    with pytest.raises(ValueError, match="train those"):
+        make_experiment("tiny-naive", Options())
