@@ -3,10 +3,12 @@
 Matrix products are what costs arithmetic; norms, activations and softmaxes between them
 cost little to compute again and much to store. So the products are kept and the rest is
 recomputed (`keep_products`): a third of the memory, and faster, since on a CPU writing
-to fresh memory is what is slow. The one product that is never kept are the logits,
-which are larger than everything else in a chunk together.
+to fresh memory is what is slow. Two kinds of product are not kept either: logits, which
+are larger than everything else in a chunk together, and the scores of attention over
+many keys.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -22,7 +24,11 @@ def keep_products(function: Callable, *, vocab: int = 0) -> Callable:
     def is_kept(primitive, *operands, **params):
         if primitive is not jax.lax.dot_general_p:
             return False
-        return vocab not in _free_axes(*operands[:2], params["dimension_numbers"])
+        left, right, dimensions = *operands[:2], params["dimension_numbers"]
+        return not (
+            vocab in _free_axes(left, right, dimensions)
+            or _is_outgrown(left, right, dimensions)
+        )
 
     # Inside a scan there is nothing that a compiler could merge the second pass with.
     return jax.checkpoint(function, prevent_cse=False, policy=is_kept)
@@ -49,3 +55,13 @@ def _free_axes(left, right, dimension_numbers) -> list[int]:
         for axis, length in enumerate(operand.shape)
         if axis not in (*summed, *shared)
     ]
+
+
+def _is_outgrown(left, right, dimension_numbers) -> bool:
+    """Whether a batched product is larger than both its factors together.
+
+    So are scores, `[heads, queries, keys]`, once there are many keys.
+    """
+    batch = math.prod(left.shape[axis] for axis in dimension_numbers[1][0])
+    size = batch * math.prod(_free_axes(left, right, dimension_numbers))
+    return batch > 1 and size > left.size + right.size

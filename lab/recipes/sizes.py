@@ -84,8 +84,8 @@ def _tiny() -> tuple[Stage, ...]:
             "eltec-eng",
             tokens=12_000_000,
             seq=2048,
-            batch=8,
-            accumulate=8,
+            batch=2,
+            accumulate=2,
             lr=4e-3,
         ),
         Stage(
@@ -97,7 +97,6 @@ def _tiny() -> tuple[Stage, ...]:
             accumulate=2,
             lr=1e-3,
             inner_start=1.0,
-            remat=16,
         ),
     )
 
