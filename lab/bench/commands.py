@@ -109,13 +109,28 @@ def _cost_row(cost, peak: float, costs) -> dict:
 
 
 def _print_costs(costs, peak: float):
-    table = Table(title=f"training, peak {peak / 1e9:,.0f} GFLOP/s")
-    rows = [_cost_row(cost, peak, costs) for cost in costs]
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if v != row["system"] else v for v in row.values()))
+    columns = {
+        "system": "system",
+        "context": "seq",
+        "s/step": "step_seconds",
+        "x plain": "over_plain",
+        "tokens/s": "tokens_per_second",
+        "MFLOP/token": "mflop_per_token",
+        "of peak": "share_of_peak",
+        "MiB": "temporary_mib_per_device",
+        "compile s": "compile_seconds",
+    }
+    table = Table(title=f"training steps; peak {peak / 1e9:,.0f} GFLOP/s")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in (_cost_row(cost, peak, costs) for cost in costs):
+        row["share_of_peak"] = f"{row['share_of_peak']:.1%}"
+        table.add_row(*(_thousands(row[name]) for name in columns.values()))
     Console().print(table)
+
+
+def _thousands(value) -> str:
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def remat(model: str = "tiny-e2e", seq: int = 2048, publish: bool = False):

@@ -8,6 +8,7 @@ from scipy import stats
 import ttt_core as ttt
 from lab.bench.reading import measure_reading
 from lab.bench.remat import measure_remat
+from lab.bench.training import measure_peak, measure_training
 from lab.evals.gain import measure_gain, paired_interval
 
 
@@ -46,6 +47,25 @@ def test_the_interval_is_students(model):
 def test_one_passage_has_no_interval(model, passages):
     with pytest.raises(ValueError, match="two passages or more"):
         measure_gain(model, passages[:1])
+
+
+def test_training_is_timed_by_the_trainers_own_step(model):
+    systems = {"meta": model.config, "plain": model.config.replace(lr=0.0)}
+    told = []
+    report = lambda *what: told.append(what)
+    found = measure_training(systems, seqs=(32,), tokens=64, repeats=1, report=report)
+    assert told == [("meta", 32), ("plain", 32)]
+    meta, plain = found
+    assert (meta.batch, meta.seq) == (2, 32)
+    assert 1 < meta.flops_per_token / plain.flops_per_token < 3
+    assert min(meta.temporary_bytes, meta.compile_seconds, meta.step_seconds) > 0
+    rate = meta.flops_per_token * 64 / meta.step_seconds
+    assert meta.share(2 * rate) == pytest.approx(0.5)
+
+
+def test_the_peak_is_that_of_products():
+    small = measure_peak(64, repeats=3)
+    assert 1e6 < small < 1e14
 
 
 def test_reading_is_timed_early_and_late(model):
