@@ -20,6 +20,7 @@ import numpy as np
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
+ADDED = ("expand", "state_dim", "taps", "bind_chunk")  # since the first model
 
 
 def card(name: str | os.PathLike) -> dict:
@@ -68,8 +69,15 @@ def save(path: str | os.PathLike, model, card: dict) -> Path:
 
 
 def config_to_dict(config) -> dict:
-    """A `ModelConfig` as plain JSON data (infinity as a word)."""
+    """A `ModelConfig` as plain JSON data (infinity as a word).
+
+    Fields that older cards do not have are left out at their defaults, so that a model
+    keeps the hash it had.
+    """
     data = dataclasses.asdict(config)
+    for field in dataclasses.fields(config):
+        if field.name in ADDED and data[field.name] == field.default:
+            del data[field.name]
     if math.isinf(data["inner"]["clip"]):
         data["inner"]["clip"] = "inf"
     return data | {"mixers": list(config.mixers)}

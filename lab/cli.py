@@ -5,7 +5,7 @@ Everything heavy is imported where it is used, so that `--help` answers at once.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -55,6 +55,10 @@ def train(
     tokens: float = 5e5,
     elastic: bool = False,
     checkpoint_every: float = 120.0,
+    track: Literal["tensorboard", "trackio", "wandb"] | None = None,
+    state: int = 1,
+    hosts: str | None = None,
+    host_index: int | None = None,
 ):
     """Train a recipe; run again to resume where it stopped.
 
@@ -70,10 +74,20 @@ def train(
         tokens: length of each of a sweep's runs.
         elastic: resume even on other devices than the run was begun on.
         checkpoint_every: seconds between checkpoints; changes no number.
+        track: mirror the metrics to a program that shows curves; needs no account.
+        state: cut weights and fast weights into so many pieces over the devices.
+        hosts: "auto" (Slurm, TPU pods, Open MPI), or ADDRESS:PORT,ADDRESS,...: run the
+            same command on each.
+        host_index: which of the addresses this host is, from 0.
     """
+    from lab.hosts import join_hosts
+
+    join_hosts(hosts, host_index)
     from lab.training_session import Options, make_experiment, run_recipe
 
-    options = Options(size, set, plain, run, until, publish, elastic, checkpoint_every)
+    options = Options(
+        size, set, plain, run, until, publish, elastic, checkpoint_every, track, state
+    )
     if not sweep:
         run_recipe(recipe, options)
         return
@@ -144,7 +158,7 @@ def _group(name: str) -> dict:
             "train-tokenizer": commands.train_tokenizer,
         }
     if name == "eval":
-        from lab.evals import commands, recall_commands, system_commands
+        from lab.evals import commands, recall_commands, system_commands, toy_command
 
         return {
             "gain": commands.gain,
@@ -152,6 +166,7 @@ def _group(name: str) -> dict:
             "decompose": system_commands.decompose,
             "tune-inner": system_commands.tune_inner,
             "recall": recall_commands.recall,
+            "toy": toy_command.toy,
         }
     from lab.bench import commands
 

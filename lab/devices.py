@@ -9,7 +9,6 @@ the same program along the weights.
 
 import contextlib
 import os
-import warnings
 
 import equinox as eqx
 import jax
@@ -80,10 +79,24 @@ def rows(mesh: Mesh) -> tuple[int, int]:
 
     Processes that hold pieces of the same weights read the same rows.
     """
-    here = [device.process_index == jax.process_index() for device in mesh.devices.flat]
-    along_data = np.flatnonzero(np.reshape(here, mesh.devices.shape).any(axis=1))
-    share, first = len(along_data), int(along_data[0])
-    return first // share, mesh.shape[DATA] // share
+    owners: dict[int, list[int]] = {}
+    for place, device in np.ndenumerate(mesh.devices):
+        owners.setdefault(device.process_index, []).append(place[0])
+    shares = sorted({tuple(sorted(set(along_data))) for along_data in owners.values()})
+    mine = tuple(sorted(set(owners[jax.process_index()])))
+    return shares.index(mine), len(shares)
+
+
+def begin(phase, optimizer, mesh: Mesh, seed: int):
+    """A fresh model and its optimiser's state, made where the mesh wants them: no
+    device ever holds more than its pieces."""
+
+    def make():
+        model = phase.model.build(key=jax.random.key(seed))
+        return model, optimizer.init(model)
+
+    lies = shardings(jax.eval_shape(make), phase.model, mesh)
+    return jax.jit(make, out_shardings=lies)()
 
 
 def place(tree, config, mesh: Mesh):
@@ -113,50 +126,83 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     Each device takes its share of the sequences, in `accumulate` parts over all devices
     together; the meta-gradients are averaged. `phase` says what the step is (a
     `lab.experiment.Phase`). The result is called with `(model, opt_state, tokens,
-    rate)`, where `tokens` are this process's rows of the batch, and returns new model
-    and state, and what was measured.
+    rate)`, where `tokens` are this process's rows of the batch, and by name with what
+    else a source gives (`mask`, `answers`, `distances`, see `lab.data.sources`). It
+    returns new model and state, and what was measured.
     """
     mesh = mesh or make_mesh(phase.batch)
     config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
 
-    def gradient(arrays, static, tokens, rate):
+    def gradient(arrays, static, text, rate):
         """On one share of the batch: the mean over its sequences."""
         model = eqx.combine(arrays, static)
         loss, reports, grads = ttt.meta_gradient(
             hold_fast(model, mesh),
-            tokens,
+            text["tokens"],
+            mask=text.get("mask"),
             rate=rate,
             remat=phase.remat,
             accumulate=parts,
         )
-        return loss, _summary(reports, phase), release(grads)
+        measured = _summary(reports, phase) | _recalled(reports, phase, text)
+        return loss, measured, release(grads)
 
-    @eqx.filter_jit(donate="all")
-    def step(model, opt_state, tokens, rate):
+    @eqx.filter_jit(donate="all-except-first")
+    def step(batch, model, opt_state):
+        text, rate = batch
         arrays, static = eqx.partition(model, eqx.is_array)
         shared = _over_data(lambda arrays, *rest: gradient(arrays, static, *rest), mesh)
-        loss, measured, grads = shared(arrays, tokens, rate)
+        loss, measured, grads = shared(arrays, text, rate)
         grads = constrain(grads, config, mesh)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
             updates, opt_state = optimizer.update(grads, opt_state, arrays)
-        norm = optax.tree.norm(grads)
-        measured = {"loss": loss, "grad_norm": norm, **measured}
+        norms = {
+            "grad_norm": optax.tree.norm(grads),
+            "update_norm": optax.tree.norm(updates),
+        }
+        measured = {"loss": loss, **norms, **_divide(measured)}
         model = eqx.apply_updates(model, updates)
         return *constrain((model, opt_state), config, mesh), measured
 
-    def arrange(model, opt_state, tokens, rate):
+    def arrange(model, opt_state, tokens, rate, **beside):
         """The arguments where the mesh wants them."""
         model, opt_state = place((model, opt_state), config, mesh)
         rate = jax.device_put(jnp.asarray(rate), NamedSharding(mesh, P()))
-        return model, opt_state, _share(np.asarray(tokens), phase.batch, mesh), rate
+        text = _share({"tokens": tokens, **beside}, phase.batch, mesh)
+        return (text, rate), model, opt_state
 
-    def placed(model, opt_state, tokens, rate):
-        arguments = arrange(model, opt_state, tokens, rate)
-        with warnings.catch_warnings():  # tokens are donated too, and never fit
-            warnings.filterwarnings("ignore", message="Some donated buffers")
-            return step(*arguments)
+    def placed(model, opt_state, tokens, rate, **beside):
+        return step(*arrange(model, opt_state, tokens, rate, **beside))
 
     placed.program, placed.arrange = step, arrange
+    return placed
+
+
+def compile_twin(phase, mesh: Mesh | None = None):
+    """The jitted loss of the frozen twin on a batch: a forward pass, one sequence after
+    the other on each device.
+
+    Called with `(model, tokens, mask=None)`, rows as `compile_step`; nothing is
+    donated and nothing changed.
+    """
+    mesh = mesh or make_mesh(phase.batch)
+
+    @eqx.filter_jit
+    def loss(model, text):
+        arrays, static = eqx.partition(ttt.without_learning(model), eqx.is_array)
+
+        def mean(arrays, text):
+            twin = eqx.combine(arrays, static)
+            one = lambda row: ttt.meta_loss(twin, row["tokens"], row.get("mask"))[0]
+            return jnp.mean(jax.lax.map(one, text))
+
+        return _over_data(mean, mesh, rate=False)(arrays, text)
+
+    def placed(model, tokens, mask=None):
+        text = {"tokens": tokens} | ({} if mask is None else {"mask": mask})
+        model = place(model, phase.model, mesh)
+        return float(loss(model, _share(text, phase.batch, mesh)))
+
     return placed
 
 
@@ -173,8 +219,8 @@ def parts_per_device(phase, data: int) -> int:
     )
 
 
-def _over_data(function, mesh: Mesh):
-    """`function(arrays, tokens, rate)` on every share of the tokens, averaged."""
+def _over_data(function, mesh: Mesh, *, rate: bool = True):
+    """`function(arrays, text[, rate])` on every share of the text, averaged."""
     if mesh.shape[DATA] == 1:
         return function
     # XLA cannot partition a mesh by hand along some axes where the others are trivial
@@ -182,17 +228,23 @@ def _over_data(function, mesh: Mesh):
     return jax.shard_map(
         lambda *args: jax.lax.pmean(function(*args), DATA),
         mesh=mesh,
-        in_specs=(P(), P(DATA), P()),
+        in_specs=(P(), P(DATA), P()) if rate else (P(), P(DATA)),
         out_specs=P(),
         axis_names=by_hand,
         check_vma=False,
     )
 
 
-def _share(tokens: np.ndarray, batch: int, mesh: Mesh):
-    """The global batch, of which this process brings its rows."""
-    shape, sharding = (batch, *tokens.shape[1:]), NamedSharding(mesh, P(DATA))
-    return jax.make_array_from_process_local_data(sharding, tokens, shape)
+def _share(text: dict, batch: int, mesh: Mesh) -> dict:
+    """The global batch, array by array, of which this process brings its rows."""
+    lies = NamedSharding(mesh, P(DATA))
+
+    def share(rows):
+        rows = np.asarray(rows)
+        shape = (batch, *rows.shape[1:])
+        return jax.make_array_from_process_local_data(lies, rows, shape)
+
+    return {name: share(rows) for name, rows in text.items()}
 
 
 def _summary(reports: ttt.Report, phase) -> dict:
@@ -205,4 +257,25 @@ def _summary(reports: ttt.Report, phase) -> dict:
         "clip_rate": jnp.mean(clipped.astype(reports.nll.dtype)),
         "drift": jnp.mean(reports.drift[:, -1]),
         "refused": jnp.mean(reports.refused.astype(reports.nll.dtype)),
+    }
+
+
+def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
+    """Nats of the answers in a recall mixture, all and those out of reach: sums and
+    counts, which may be averaged over devices; `_divide` makes them means."""
+    if "answers" not in text:
+        return {}
+    nll, counted = reports.nll, {"answers": text["answers"]}
+    counted["answers_far"] = text["distances"] > phase.model.reach
+    return {
+        name: (jnp.sum(jnp.where(where, nll, 0)), jnp.sum(where.astype(nll.dtype)))
+        for name, where in counted.items()
+    }
+
+
+def _divide(measured: dict) -> dict:
+    """Pairs of sum and count become means, nan where there is nothing to count."""
+    return {
+        name: value[0] / value[1] if isinstance(value, tuple) else value
+        for name, value in measured.items()
     }

@@ -89,7 +89,8 @@ class Experiment:
     trains the same Transformer without any (inner rate 0). `decay`: AdamW's, on
     everything. `clip`: global norm of the outer gradient. `seed` decides the first
     weights and the order of the data. `checks`: how many times a stage measures
-    held-out loss.
+    held-out loss. `gain_every`: steps between two readings of the batch by the frozen
+    twin, 0 = never; neither has an influence on the training.
 
     **Raises** `ValueError` with the offending value.
     """
@@ -103,9 +104,15 @@ class Experiment:
     clip: float = 1.0
     seed: int = 0
     checks: int = 10
+    gain_every: int = 20
 
     def __post_init__(self):
         choose("method", self.method, METHODS)
+        for name in ("checks", "gain_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"`{name}` must be >= 0, 0 = never: got {getattr(self, name)}."
+                )
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"stages need names of their own, at least one: {names}.")
@@ -218,6 +225,11 @@ class Phase:
     def tokens_at(self, step: int) -> int:
         """Tokens seen after a step of the run."""
         return self.tokens_before + (step + 1 - self.start) * self.stage.tokens_per_step
+
+    def is_compared_at(self, step: int) -> bool:
+        """Whether the frozen twin reads the batch of a step of the run too."""
+        every = self.experiment.gain_every
+        return self.model.learns and every > 0 and (step - self.start) % every == 0
 
     def is_checked_at(self, step: int) -> bool:
         """Whether held-out loss is measured after a step of the run."""

@@ -9,8 +9,13 @@ Per token, with `d` = d_model, `kv` = kv_heads * head_dim, and `keys` the mean n
 keys that a token sees (`min(t + 1, window)`, or `t + 1` in full attention):
 
     mixer        4 d (d + kv)  projections     + 4 keys d  scores and weighted values
+    mamba2       2 d (3 v + 2 n + heads)           + 4 n v   written, read
+    gated_delta  2 d (3 v + 2 n heads + 2 heads)   + 6 n v   asked, written, read
+    kv_binding   2 d (4 d + 5 heads)               + 6 d w   answered (bound: 12)
     MLP          6 d d_ff      or 6 d d_fast
     head         2 d vocab
+
+with `v = expand d`, `n` = state_dim, and `w` the hidden width of a binding head.
 
 *Plain training*: the backward pass has two products for each of the forward pass, one
 for its input and one for its weights; altogether 3 x forward.
@@ -22,7 +27,10 @@ for its input and one for its weights; altogether 3 x forward.
                            fast block the input of `gate` and `up` needs no gradient
     mixers above the       their forward cost again, and attention the scores and
     lowest fast MLP        queries over `keys`, keys and values over the token's own
-                           chunk: what earlier chunks left is data to this one
+                           chunk: what earlier chunks left is data to this one; a
+                           recurrence twice its forward cost, both factors of each
+                           product being this chunk's; answers of kv_binding once, the
+                           weights they come from being data until the chunk is bound
 
 The outer backward pass then has two products for each of the forward *and* of the inner
 backward pass: 3 x (forward + inner). Blocks below the first fast one have no inner
@@ -33,6 +41,12 @@ import dataclasses
 
 
 METHODS = ("meta", "plain")
+# Products of a recurrence, per token; for kv_binding those of an answer.
+RECURRENCES = {
+    "mamba2": lambda c: round(4 * c.expand * c.d_model * c.state_dim),
+    "gated_delta": lambda c: round(6 * c.expand * c.d_model * c.state_dim),
+    "kv_binding": lambda c: round(6 * c.expand * c.d_model * c.head_dim),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +96,7 @@ def count_flops(config, seq: int, method: str = "meta") -> Flops:
 
 def total_keys(kind: str, window: int, tokens: int) -> int:
     """Keys seen by the first `tokens` of a sequence together, by kind of mixer."""
-    if kind == "none":
+    if kind == "none" or kind in RECURRENCES:
         return 0
     if kind not in ("window", "full"):
         raise ValueError(
@@ -96,6 +110,7 @@ def total_keys(kind: str, window: int, tokens: int) -> int:
 def _forward(config, tokens: int) -> int:
     blocks = sum(
         _attention(config, total_keys(kind, config.window, tokens))
+        + _recurrence(config, kind, tokens)
         + tokens * (_projections(config, kind) + _mlp(config, config.d_ff))
         for kind in config.kinds
     )
@@ -112,14 +127,47 @@ def _inner(config, tokens: int) -> int:
         if i == 0:
             total -= tokens * 4 * config.d_model * config.d_fast
             continue
-        keys = total_keys(kind, config.window, tokens) + (own if kind != "none" else 0)
-        total += tokens * _projections(config, kind) + _attention(config, keys)
+        total += tokens * _projections(config, kind)
+        if kind in RECURRENCES:
+            total += _inner_recurrence(config, kind, tokens)
+        elif kind != "none":
+            keys = total_keys(kind, config.window, tokens) + own
+            total += _attention(config, keys)
     return total
 
 
 def _projections(config, kind: str) -> int:
+    d, heads = config.d_model, config.heads
+    values = round(config.expand * d)
     kv = config.kv_heads * config.head_dim
-    return 0 if kind == "none" else 4 * config.d_model * (config.d_model + kv)
+    widths = {
+        "none": 0,
+        "mamba2": 3 * values + 2 * config.state_dim + round(config.expand * heads),
+        "gated_delta": 3 * values + 2 * heads * config.state_dim + 2 * heads,
+        "kv_binding": 4 * d + 5 * heads,
+    }
+    return 2 * d * widths.get(kind, 2 * (d + kv))
+
+
+def _recurrence(config, kind: str, tokens: int) -> int:
+    """Of the first `tokens` of a sequence; what the last ones bind nobody reads."""
+    if kind not in RECURRENCES:
+        return 0
+    each = RECURRENCES[kind](config)
+    if kind != "kv_binding":
+        return each * tokens
+    bound = (-(-tokens // config.bind_every) - 1) * config.bind_every
+    return each * (tokens + 2 * max(bound, 0))
+
+
+def _inner_recurrence(config, kind: str, tokens: int) -> int:
+    each = RECURRENCES[kind](config)
+    if kind != "kv_binding":
+        return 2 * each * tokens
+    chunks = tokens // config.chunk
+    bound = (-(-config.chunk // config.bind_every) - 1) * config.bind_every
+    after = config.chunk - config.bind_every if bound > 0 else 0
+    return each * (tokens + chunks * (4 * max(bound, 0) + after))
 
 
 def _attention(config, keys: int) -> int:

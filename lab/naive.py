@@ -1,34 +1,53 @@
 """TTT-naive: plainly trained weights that learn while reading, at a tuned inner rate.
 
 Nothing is trained. The card that comes out points at the other model's weights and
-differ from it only in the inner loop. The rate is chosen by the held-out passages of
-the card, which favours naive a little: they are the ones it is compared on.
+differs from it only in the inner loop. Rate and clip are chosen on passages of the
+*train* split, on which no result is reported, and the card says which. Where the best
+value tried is the least or greatest, more are tried, so that naive gets its best.
 """
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from lab import checkpoints, runs
+from lab.evals import tables, tuning
+from lab.evals.readers import Reader, trained_length
+from lab.evals.readings import read_all, usable_cores
+from lab.evals.texts import Passage
+from lab.evals.tuning import Trial
 
 
-def tune(name: str, weights: str, rates: tuple[float, ...]) -> Path:
-    """Write the card `name` over the weights of `weights`, at the best of `rates`.
+PASSAGES = 8
+WIDEN = 3.0  # factor to the next value beyond the least or greatest
+MOST_WIDENED = 4  # times
 
-    `weights` is taken from its run folder if it was trained here, else from what is
-    published. Returns the card's path, in the run folder `name`.
+
+def tune(
+    name: str, weights: str, rates: tuple[float, ...], clips: tuple[float, ...]
+) -> Path:
+    """Write the card `name` over the weights of `weights`, at the best rate and clip.
+
+    The rate is searched under the weights' own clip, then the clip at that rate, then
+    the rate again. `weights` is taken from its run folder if it was trained here, else
+    from what is published. Returns the card's path, in the run folder `name`.
 
     **Raises** `FileNotFoundError` where there are no such weights.
     """
     source = find_weights(weights)
-    losses = {rate: _loss(source, rate) for rate in rates}
-    best = min(losses, key=losses.get)
-    _print(name, weights, losses, best)
-    return write_card(name, source, best, losses)
+    card = checkpoints.card(source)
+    passages, about = open_text(card)
+    search = _Search(source, passages)
+    best = search.along("lr", rates, float(card["config"]["inner"]["clip"]))
+    best = search.along("clip", clips, best.lr)
+    best = search.along("lr", rates, best.clip)
+    found = about | search.result(best)
+    tables.tuning(found, f"{name}: {weights} learning while it reads {about['text']}")
+    return write_card(name, source, best, found)
 
 
 def find_weights(name: str) -> Path:
@@ -43,18 +62,42 @@ def find_weights(name: str) -> Path:
     return path
 
 
-def write_card(name: str, source: Path, rate: float, losses: dict) -> Path:
+def open_text(card: dict) -> tuple[list[Passage], dict]:
+    """Passages of what a model was trained on, as long as its longest sequences, and
+    what a card says of them."""
+    from lab import held_out
+    from lab.data import sources
+
+    corpus, tokenizer = card["experiment"]["stages"][-1]["corpus"], card["tokenizer"]
+    length = max(held_out.CARD["length"], trained_length(card))
+    total = sources.count_windows(corpus, tokenizer, "train", length)
+    found = sources.open_passages(
+        corpus, tokenizer, "train", count=min(PASSAGES, total), length=length
+    )
+    text = f"{held_out.text_of(corpus)}/train"
+    tuning.check_text(*text.rsplit("/", 1))
+    passages = [
+        Passage(f"{name} from {offset}", offset, row[1:])
+        for name, offset, row in zip(
+            found.names, found.offsets, found.tokens, strict=True
+        )
+    ]
+    return passages, {"text": text, "passages": len(passages), "tokens_each": length}
+
+
+def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
     """A card that points at the weights beside `source`, kept in a run folder."""
     card = json.loads(source.read_text("utf-8"))
-    card["config"]["inner"]["lr"] = rate
+    card["config"]["inner"] |= _numbers(best)
     described = card | {
         "name": name,
         "recipe": name,
         "weights": source.stem,
         **runs.environment(),
-        "tuning": {f"{rate:g}": round(loss, 4) for rate, loss in losses.items()},
-        "held_out": card["held_out"] | {"loss_learning": round(losses[rate], 4)},
+        "tuning": found,
     }
+    if card["held_out"]:
+        described["held_out"] = card["held_out"] | _held_out(source, card, best)
     folder = runs.folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     weights = source.with_suffix(".safetensors")
@@ -64,22 +107,58 @@ def write_card(name: str, source: Path, rate: float, losses: dict) -> Path:
     return path
 
 
-def _loss(source: Path, rate: float) -> float:
-    """Mean held-out loss of the weights, learning at `rate`."""
+class _Search:
+    """Trials on the same passages; what was read once is not read again."""
+
+    def __init__(self, source: Path, passages: list[Passage]):
+        self.model, self.passages = str(source), passages
+        self.readers: dict[str, Reader] = {}
+
+    def along(self, axis: str, values: tuple[float, ...], other: float) -> Trial:
+        """The best of `values` of "lr" or "clip", the other one held; more values are
+        tried until the best is not the least or greatest."""
+        for _ in range(MOST_WIDENED + 1):
+            grid = (values, (other,)) if axis == "lr" else ((other,), values)
+            readers = tuning.readers(self.model, *grid)
+            self.readers |= readers
+            best = min(self._tuning(readers).trials, key=_order)
+            value = getattr(best, axis)
+            if min(values) < value < max(values) or math.isinf(value):
+                break
+            values += (value / WIDEN if value == min(values) else value * WIDEN,)
+        return best
+
+    def result(self, best: Trial) -> dict:
+        """All trials as JSON data; `best` in it is None where none beats not learning,
+        `chosen` is always there."""
+        found = tuning.as_json(self._tuning(self.readers))
+        return found | {"chosen": _numbers(best)}
+
+    def _tuning(self, readers: dict[str, Reader]) -> tuning.Tuning:
+        with Console().status(f"reading at {len(readers) - 1} rates and clips"):
+            workers = usable_cores()
+            found = read_all(readers, self.passages, workers=workers, strict=False)
+        return tuning.tune(found, readers)
+
+
+def _order(trial: Trial) -> float:
+    return trial.loss if math.isfinite(trial.loss) else math.inf
+
+
+def _numbers(trial: Trial) -> dict:
+    clip = trial.clip if math.isfinite(trial.clip) else "inf"
+    return {"lr": trial.lr, "clip": clip}
+
+
+def _held_out(source: Path, card: dict, best: Trial) -> dict:
+    """The loss at the chosen rate, on the passages of the weights' own card."""
     from lab import held_out
-    from lab.data import batches, shards
-    from lab.evals.gain import read_nll
 
-    card, model = checkpoints.card(source), checkpoints.load(source)
-    model = held_out.with_inner(model, lr=rate)
-    corpus, _, split = card["held_out"]["text"].rpartition("/")
-    opened = shards.open(corpus, card["tokenizer"], split)
-    passages = batches.passages(opened, **held_out.CARD, bos=model.config.bos)
-    return float(np.mean([read_nll(model, row[1:]) for row in passages.tokens]))
-
-
-def _print(name: str, weights: str, losses: dict, best: float):
-    table = Table("inner rate", "held out", "", title=f"{name}: {weights}, learning")
-    for rate, loss in losses.items():
-        table.add_row(f"{rate:g}", f"{loss:.4f}", "chosen" if rate == best else "")
-    Console().print(table)
+    told, model = card["held_out"], checkpoints.load(source)
+    corpus = told["text"].rpartition("/")[0]
+    found = held_out.passages(
+        corpus, card["tokenizer"], told["passages"], told["tokens_each"]
+    )
+    learner = held_out.with_inner(model, lr=best.lr, clip=best.clip)
+    loss = float(np.mean(held_out.losses(learner, found.tokens)))
+    return {"loss_learning": round(loss, 4)}

@@ -7,6 +7,7 @@ all. Kept are the newest two and the best by held-out loss.
 
 import json
 import logging
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -81,9 +82,21 @@ class Checkpoints:
                 arrays=ocp.args.StandardSave(_named((model, opt_state))),
                 position=ocp.args.JsonSave({"step": done, "data": data}),
             ),
-            metrics=None if held_out is None else {"held_out": held_out},
+            metrics=_metrics(held_out),
         )
         self._manager.wait_until_finished()
+
+    def forget_from(self, step: int) -> int:
+        """Remove those of the steps from `step` on, as long as an older one is left.
+
+        Returns the newest one's step then, 0 where there is none.
+        """
+        steps = sorted(self._manager.all_steps())
+        if any(found < step for found in steps):
+            for found in steps:
+                if found >= step:
+                    self._manager.delete(found)
+        return self.newest
 
     def restore(self, model, opt_state) -> Resumed:
         """What the newest one holds, or a start from the given model."""
@@ -105,6 +118,11 @@ class Checkpoints:
         return Resumed(*eqx.combine(arrays, static), position["step"], position["data"])
 
 
+def _metrics(held_out: float | None) -> dict | None:
+    is_number = held_out is not None and math.isfinite(held_out)
+    return {"held_out": held_out} if is_number else None
+
+
 def _held_out(metrics: dict) -> float:
     return metrics["held_out"]
 
@@ -115,16 +133,16 @@ def _named(tree) -> dict:
 
 
 def _shapes(leaves) -> dict:
-    # A target of its own lets any number of devices take up what any other left.
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    # Its place of its own lets any number of devices take up what any other left.
     return {
-        str(i): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here)
+        str(i): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
         for i, leaf in enumerate(leaves)
     }
 
 
-def claim_devices(run: Path, *, elastic: bool = False) -> str | None:
-    """Record the devices of a new run; on others than a begun run's, refuse.
+def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | None:
+    """Record the devices of a new run; on others than a begun run's, or with weights
+    cut into another number of pieces, refuse.
 
     Sums of another order round otherwise: on another number of devices a run goes on,
     but not to the same bits. `elastic=True` accepts that. Returns a warning, if any.
@@ -135,7 +153,7 @@ def claim_devices(run: Path, *, elastic: bool = False) -> str | None:
         "platform": jax.devices()[0].platform,
         "devices": jax.device_count(),
         "cores": _cores(),
-    }
+    } | ({"state": state} if state > 1 else {})
     path = run / "devices.json"
     if not path.exists():
         runs.write_whole(path, json.dumps(here) + "\n")
@@ -144,7 +162,8 @@ def claim_devices(run: Path, *, elastic: bool = False) -> str | None:
     if then == here:
         return None
     said = f"this run was begun on {_say(then)}, here are {_say(here)}"
-    if any(then[key] != here[key] for key in ("platform", "devices")) and not elastic:
+    decisive = ("platform", "devices", "state")
+    if any(then.get(key) != here.get(key) for key in decisive) and not elastic:
         raise ValueError(
             f"{said}: it would go on to slightly other numbers. Use the same devices, "
             "or accept that with --elastic."
@@ -154,7 +173,8 @@ def claim_devices(run: Path, *, elastic: bool = False) -> str | None:
 
 def _say(machine: dict) -> str:
     kind, cores = machine["platform"], machine["cores"]
-    return f"{machine['devices']} {kind} device(s) on {cores} core(s)"
+    cut = f" (state {machine['state']})" if "state" in machine else ""
+    return f"{machine['devices']} {kind} device(s){cut} on {cores} core(s)"
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
     .runs/NAME/experiment.json    what was asked for
     .runs/NAME/environment.json   versions, command, commit, machine of the last start
     .runs/NAME/devices.json       the devices it was begun on
+    .runs/NAME/sources.json       from which step on which commit and versions ran
     .runs/NAME/metrics.jsonl      one line a step
     .runs/NAME/checkpoints/       Orbax: model, optimiser, data position, seed
     .runs/NAME/NAME-STAGE.*       the model at the end of a stage, with its card
@@ -21,6 +22,10 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+
+
+# Settings that only say how often something is measured: a run may change them.
+OBSERVING = ("checks", "gain_every")
 
 
 def folder(name: str) -> Path:
@@ -123,8 +128,7 @@ def claim(run: Path, experiment, done: int):
     run.mkdir(parents=True, exist_ok=True)
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
-        found = json.loads(path.read_text("utf-8"))
-        different = _differences(found, wanted, experiment, done)
+        different = differences(json.loads(path.read_text("utf-8")), experiment, done)
         if different:
             raise ValueError(
                 f"{run} holds a run with other settings ({', '.join(different)}); "
@@ -135,12 +139,15 @@ def claim(run: Path, experiment, done: int):
     write_whole(run / "environment.json", about + "\n")
 
 
-def _differences(found: dict, wanted: dict, experiment, done: int) -> list[str]:
-    """Names of the settings that differ and had a part in the first `done` steps."""
-    different = [
-        name for name in wanted if name != "stages" and found.get(name) != wanted[name]
-    ]
-    begun = [phase.index for phase in experiment.phases if phase.start < done]
+def differences(found: dict, experiment, done: int | None = None) -> list[str]:
+    """Names of the settings in which a described experiment differs from this one.
+
+    Only settings that decide numbers count, and of the first `done` steps (None = all).
+    """
+    wanted = describe(experiment)
+    names = [name for name in wanted if name not in ("stages", *OBSERVING)]
+    different = [name for name in names if found.get(name) != wanted[name]]
+    begun = [p.index for p in experiment.phases if done is None or p.start < done]
     for index in begun:
         old = found.get("stages", [])[index : index + 1]
         new = wanted["stages"][index]

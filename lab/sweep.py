@@ -45,11 +45,12 @@ def run_sweep(
     """
     folder = runs.folder(f"{options.run or experiment.name}-sweep")
     points = {point: _short(experiment, point, tokens) for point in grid(sweeps)}
+    _check_held_out(points.values())
     results = folder / "results.json"
     for point, short in points.items():
         done = _read(results)
         name = ",".join(point)
-        if name in done and done[name]["experiment"] == runs.describe(short):
+        if name in done and not runs.differences(done[name]["experiment"], short):
             continue
         done[name] = {"settings": list(point), **_measure(short, folder, options)}
         runs.write_whole(results, json.dumps(done, indent=1) + "\n")
@@ -63,6 +64,17 @@ def _short(experiment: Experiment, point: tuple[str, ...], tokens: int) -> Exper
     stage = dataclasses.replace(changed.stages[0], tokens=tokens)
     name = f"{experiment.name}-{tokens}-{','.join(point)}"
     return dataclasses.replace(changed, name=name, stages=(stage,))
+
+
+def _check_held_out(shorts):
+    from lab import held_out
+
+    for corpus, tokenizer in {(e.stages[0].corpus, e.tokenizer) for e in shorts}:
+        if held_out.passages(corpus, tokenizer, 1, held_out.CARD["length"]) is None:
+            raise ValueError(
+                f"A sweep compares held-out losses, and nothing of {corpus} is held "
+                "out; name another text with --set corpus=..."
+            )
 
 
 def _measure(short: Experiment, folder: Path, options) -> dict:

@@ -29,6 +29,8 @@ class Options:
     `settings`: as `NAME=VALUE`. `plain`: the twin that is not meta-trained. `run`: name
     of the run folder. `until`: the last stage to train. `publish`: copy the model to
     lab/published. `elastic`: go on even on other devices. `checkpoint_every`: seconds.
+    `track`: a mirror of the metrics, see `lab.trackers`. `state`: into how many pieces
+    weights are cut over the devices.
     """
 
     size: str = "tiny"
@@ -39,6 +41,8 @@ class Options:
     publish: bool = False
     elastic: bool = False
     checkpoint_every: float = 120.0
+    track: str | None = None
+    state: int = 1
 
 
 def run_recipe(name: str, options: Options) -> Path:
@@ -52,7 +56,9 @@ def run_recipe(name: str, options: Options) -> Path:
     experiment = make_experiment(name, options)
     folder = runs.folder(options.run or experiment.name)
     card = train_with_progress(experiment, folder, options)
-    return publish_model(card) if options.publish else card
+    from lab.hosts import is_leader
+
+    return publish_model(card) if options.publish and is_leader() else card
 
 
 def find(name: str, size: str):
@@ -76,9 +82,10 @@ def make_experiment(name: str, options: Options) -> Experiment:
 def train_with_progress(experiment: Experiment, folder: Path, options: Options) -> Path:
     """Train up to `options.until`; returns the card of the last stage's model."""
     use_devices(experiment)
+    from lab.hosts import is_leader
     from lab.train import train
 
-    console = Console()
+    console = Console(quiet=not is_leader())
     console.print(
         f"run folder: {folder}  (stop with Ctrl-C, run again to resume)",
         soft_wrap=True,
@@ -86,6 +93,8 @@ def train_with_progress(experiment: Experiment, folder: Path, options: Options) 
     written = []
 
     def stage_done(phase: Phase, model):
+        if not is_leader():
+            return
         written.append(write_snapshot(phase, model, folder, console))
 
     with _Bar(experiment, console) as bar:
@@ -98,6 +107,8 @@ def train_with_progress(experiment: Experiment, folder: Path, options: Options) 
             until=options.until,
             checkpoint_every=options.checkpoint_every,
             elastic=options.elastic,
+            track=options.track,
+            state=options.state,
         )
     return written[-1] if written else _card_of(experiment, folder, options.until)
 
@@ -125,8 +136,8 @@ def write_snapshot(phase: Phase, model, folder: Path, console=None) -> Path:
 
 def describe_model(phase: Phase, model, folder: Path) -> dict:
     """The card of a trained model: where it came from and what it is worth."""
-    from lab import held_out
-    from lab.data import shards
+    from lab import held_out, source
+    from lab.data import sources
 
     experiment = phase.experiment
     lines = runs.read_metrics(folder / "metrics.jsonl")
@@ -134,13 +145,14 @@ def describe_model(phase: Phase, model, folder: Path) -> dict:
     settings = runs.describe(experiment)
     settings.pop("model")
     hashes = {
-        stage.corpus: shards.open(stage.corpus, experiment.tokenizer, "train").data_hash
+        stage.corpus: sources.data_hash(stage.corpus, experiment.tokenizer, "train")
         for stage in experiment.stages[: phase.index + 1]
     }
     return {
         "tokenizer": experiment.tokenizer,
         "recipe": experiment.name,
         **runs.environment(),
+        "commits": source.commits(folder, phase.end),
         "seed": experiment.seed,
         "experiment": settings,
         "stage": phase.stage.name,
@@ -183,7 +195,7 @@ def _point(recipe, size: str, options: Options) -> Path:
             f"{recipe.points_at(size)}'s weights are used as they are: nothing to set, "
             "no stages, no plain twin; leave out --set, --until and --plain."
         )
-    card = tune(recipe.name(size), recipe.points_at(size), recipe.RATES)
+    card = tune(recipe.name(size), recipe.points_at(size), recipe.RATES, recipe.CLIPS)
     return publish_model(card) if options.publish else card
 
 
@@ -201,16 +213,22 @@ class _Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(
-                "loss {task.fields[loss]:.3f}  {task.fields[speed]:,.0f} tokens/s"
+                "loss {task.fields[loss]:.3f}{task.fields[gain]}  "
+                "{task.fields[speed]:,.0f} tokens/s"
             ),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
         )
         self.experiment, self.console, self.losses = experiment, console, []
+        self.gain = ""  # over the frozen twin, when it was last measured
         self.progress = Progress(*columns, console=console, speed_estimate_period=120)
         self.task = self.progress.add_task(
-            experiment.name, total=experiment.tokens, loss=np.nan, speed=0.0
+            experiment.name,
+            total=experiment.tokens,
+            loss=np.nan,
+            gain="",
+            speed=0.0,
         )
 
     def __enter__(self):
@@ -230,6 +248,9 @@ class _Bar:
             loss=float(np.mean(self.losses[-20:])),
             speed=line["tokens_per_s"],
         )
+        if "gain" in line:
+            self.gain = f"  gain {line['gain']:+.3f}"
+            self.progress.update(self.task, gain=self.gain)
         every = max(1, self.experiment.steps // 40)
         is_due = (line["step"] + 1) % every == 0 or "held_out" in line
         if is_due and not self.console.is_terminal:
@@ -237,6 +258,6 @@ class _Bar:
             said = "" if held_out is None else f"  held out {held_out:.4f}"
             self.console.print(
                 f"{line['stage']} step {line['step'] + 1}/{self.experiment.steps}  "
-                f"loss {np.mean(self.losses[-every:]):.3f}  "
+                f"loss {np.mean(self.losses[-every:]):.3f}{self.gain}  "
                 f"{line['tokens_per_s']:,.0f} tokens/s{said}"
             )

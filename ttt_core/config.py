@@ -17,7 +17,8 @@ import math
 from jaxtyping import PRNGKeyArray
 
 
-MIXERS = ("window", "full", "none")
+MIXERS = ("window", "full", "mamba2", "gated_delta", "kv_binding", "none")
+RECURRENT = ("mamba2", "gated_delta", "kv_binding")
 DTYPES = ("float32", "bfloat16")
 KERNELS = ("xla", "cudnn")
 
@@ -63,6 +64,12 @@ class ModelConfig:
     the attention of the blocks below the first fast one when a whole sequence is read
     (they are differentiated once): "xla" anywhere, "cudnn" on NVIDIA GPUs.
 
+    The last four are read by recurrent mixers only. `expand` is the width of their
+    values over `d_model` ("mamba2", "gated_delta"), or of the hidden layer over
+    `head_dim` ("kv_binding"); `state_dim` the width of keys in "mamba2" and in each
+    head of "gated_delta"; `taps` the length of their short convolutions; `bind_chunk`
+    the tokens between two bindings of "kv_binding" (0 = `chunk`).
+
     Raises `ValueError` with the offending value and a fix for every inconsistency.
     """
 
@@ -86,6 +93,10 @@ class ModelConfig:
     init_std: float = 0.02
     compute_dtype: str = "float32"
     kernel: str = "xla"
+    expand: float = 2.0
+    state_dim: int = 64
+    taps: int = 4
+    bind_chunk: int = 0
     inner: InnerConfig = InnerConfig()
 
     def __post_init__(self):
@@ -95,6 +106,7 @@ class ModelConfig:
         _check_sizes(self)
         _check_names(self)
         _check_attention(self)
+        _check_recurrent(self)
 
     @property
     def head_dim(self) -> int:
@@ -110,6 +122,11 @@ class ModelConfig:
     def learns(self) -> bool:
         """Whether reading changes weights: a static fact, decided before compiling."""
         return self.inner.lr > 0 and self.fast_blocks > 0
+
+    @property
+    def bind_every(self) -> int:
+        """Tokens that "kv_binding" learns at once."""
+        return self.bind_chunk or self.chunk
 
     @property
     def reach(self) -> int:
@@ -212,6 +229,30 @@ def _check_attention(config: ModelConfig):
         )
 
 
+def _check_recurrent(config: ModelConfig):
+    for name, least in (("state_dim", 1), ("taps", 1), ("bind_chunk", 0)):
+        if getattr(config, name) < least:
+            raise ValueError(
+                f"`{name}` must be >= {least}: got {getattr(config, name)}."
+            )
+    # Mamba 2 has more heads of the same width, the others have wider ones
+    count = config.heads if "mamba2" in config.kinds else config.head_dim
+    whole = config.expand * count
+    if set(config.kinds) & set(RECURRENT) and (whole < 1 or whole % 1):
+        unit = "heads" if count == config.heads else "the head width"
+        raise ValueError(
+            f"`expand` times {unit} must be a whole number >= 1: got expand="
+            f"{config.expand}, {unit}={count}; use a multiple of 1/{count}."
+        )
+    both = {"window", "kv_binding"} <= set(config.kinds)
+    if both and config.bind_every > config.window:
+        raise ValueError(
+            f"`bind_chunk` must not exceed `window`, or tokens leave the window before "
+            f"they are bound: got bind_chunk={config.bind_every}, "
+            f"window={config.window}; use bind_chunk <= {config.window}."
+        )
+
+
 def closest(name: str, known) -> str:
     """The known name nearest to a mistyped one."""
     known = [str(k) for k in known]
@@ -278,6 +319,16 @@ _TOY = ModelConfig(
     init_std=0.05,
 )
 
+
+def _recurrent(mixer: str, **sizes) -> ModelConfig:
+    """tiny-swa with every other window replaced; `d_ff` pays for the wider mixers.
+
+    The paper does not publish its ratio of the two; one to one is Samba's, and that of
+    Gated DeltaNet's own hybrids. Widths are those of each mixer's paper.
+    """
+    return _TINY.replace(lr=0.0, mixers=(mixer, "window"), **sizes)
+
+
 PRESETS: dict[str, ModelConfig] = {
     "nano": _NANO,
     "toy": _TOY,
@@ -286,6 +337,9 @@ PRESETS: dict[str, ModelConfig] = {
     "tiny-naive": _TINY.replace(lr=0.1),
     "tiny-full": _TINY.replace(lr=0.0, mixers=("full",)),
     "tiny-hybrid": _TINY.replace(lr=0.0, mixers=("window",) * 5 + ("full",)),
+    "tiny-mamba2": _recurrent("mamba2", expand=2.0, state_dim=64, d_ff=320),
+    "tiny-gdn": _recurrent("gated_delta", expand=1.5, state_dim=48, d_ff=336),
+    "tiny-kvb": _recurrent("kv_binding", expand=1.0, d_ff=352),
     "125m": _paper(layers=12, d_model=768, heads=12, base_ff=2048),
     "350m": _paper(layers=24, d_model=1024, heads=16, base_ff=2816),
     "760m": _paper(layers=24, d_model=1536, heads=16, base_ff=4096),

@@ -125,19 +125,28 @@ def meta_gradient(
     model: Transformer,
     tokens: Int[Array, "batch length"],
     *,
+    mask: Bool[Array, "rows seq"] | None = None,
     rate: Scalar = 1.0,
     remat: int | None = None,
     accumulate: int = 1,
 ) -> tuple[Float[Array, ""], Report, Transformer]:
     """`(loss, reports, gradient)`, averaged over a batch of sequences.
 
-    Every sequence learns its own fast weights from the same W0. `accumulate=n` goes
-    through the batch in `n` parts, one after the other, which divides activation memory
-    by `n` (and is faster on a CPU, where memory is what is slow).
+    Every sequence learns its own fast weights from the same W0. `mask [batch, seq]`
+    says which targets count, in the inner loss and the outer, None = all.
+    `accumulate=n` goes through the batch in `n` parts, one after the other, which
+    divides activation memory by `n` (and is faster on a CPU, where memory is what is
+    slow).
 
-    **Raises** `ValueError` where `accumulate` does not divide the batch.
+    **Raises** `ValueError` where `accumulate` does not divide the batch, or for a mask
+    of another shape.
     """
     batch = len(tokens)
+    if mask is not None and len(mask) != batch:
+        raise ValueError(
+            f"`mask` has a row for each sequence: got {len(mask)} rows with {batch} "
+            "sequences."
+        )
     if accumulate < 1 or batch % accumulate:
         raise ValueError(
             f"`accumulate` must divide the batch: got accumulate={accumulate} with "
@@ -145,7 +154,7 @@ def meta_gradient(
         )
 
     def part_loss(model, part):
-        one = lambda tokens: meta_loss(model, tokens, rate=rate, remat=remat)
+        one = lambda text: meta_loss(model, *text, rate=rate, remat=remat)
         losses, reports = _map_sequences(one, part)
         return jnp.mean(losses) / accumulate, reports
 
@@ -157,19 +166,21 @@ def meta_gradient(
 
     zeros = jax.tree.map(jnp.zeros_like, eqx.filter(model, eqx.is_inexact_array))
     start = (jnp.zeros((), model.final_norm.weight.dtype), zeros)
-    parts = tokens.reshape(accumulate, -1, tokens.shape[1])
+    cut = lambda a: a.reshape(accumulate, -1, a.shape[1])
+    parts = jax.tree.map(cut, (tokens, mask))
     (loss, grads), reports = jax.lax.scan(add_part, start, parts)
     merge_parts = lambda a: a.reshape(batch, *a.shape[2:])
     return loss, jax.tree.map(merge_parts, reports), grads
 
 
 def _map_sequences(function, sequences):
-    """`vmap` over sequences. A single one goes without: products with a batch axis of
-    length one are not recognised as plain ones, and cost a copy.
+    """`vmap` over a tree of sequences. A single one goes without: products with a batch
+    axis of length one are not recognised as plain ones, and cost a copy.
     """
-    if len(sequences) > 1:
+    if len(jax.tree.leaves(sequences)[0]) > 1:
         return jax.vmap(function)(sequences)
-    return jax.tree.map(lambda a: a[None], function(sequences[0]))
+    only = jax.tree.map(lambda a: a[0], sequences)
+    return jax.tree.map(lambda a: a[None], function(only))
 
 
 def meta_step(
@@ -178,6 +189,7 @@ def meta_step(
     tokens: Int[Array, "batch length"],
     optimizer: optax.GradientTransformation,
     *,
+    mask: Bool[Array, "batch seq"] | None = None,
     rate: Scalar = 1.0,
     remat: int | None = None,
     accumulate: int = 1,
@@ -187,7 +199,7 @@ def meta_step(
     Pure: jit (and donation) is the caller's. See `meta_gradient` for the knobs.
     """
     loss, reports, grads = meta_gradient(
-        model, tokens, rate=rate, remat=remat, accumulate=accumulate
+        model, tokens, mask=mask, rate=rate, remat=remat, accumulate=accumulate
     )
     params = eqx.filter(model, eqx.is_inexact_array)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes float and int scalars

@@ -11,6 +11,8 @@ device. Each array is cut along its hidden axis, which its activations share:
 |                         |                    | over devices after `wo`               |
 | `gate up`, `down`       | hidden units       | as well; one sum after `down`         |
 | `embed`, `head`         | vocabulary         | logits are the widest activation      |
+| of recurrent mixers     | heads, or channels | as in attention; keys and queries     |
+|                         |                    | that all heads share by `state_dim`   |
 | norms, rates, counts    | nothing            | too small to matter                   |
 
 What does not divide evenly stays whole. Moments of the optimiser have the shapes and
@@ -45,8 +47,23 @@ RULES = {
     "gate": (-1, None),
     "up": (-1, None),
     "down": (-2, None),
+    # recurrent mixers
+    "wg": (-1, "heads"),
+    "w_x": (-1, "heads"),
+    "w_z": (-1, "heads"),
+    "w_out": (-2, "heads"),
+    "w_dt": (-1, "heads"),
+    "w_beta": (-1, "heads"),
+    "w_heads": (-1, "heads"),
+    "w_b": (-1, "state_dim"),
+    "w_c": (-1, "state_dim"),
+    "kernel": (-1, None),
+    "scale": (-1, "heads"),
+    "offset": (-1, "heads"),
 }
-WHOLE = frozenset({"weight", "log_rate", "count"})
+WHOLE = frozenset({"weight", "log_rate", "count", "bias"})
+# recurrent mixers: one number a head
+WHOLE |= frozenset({"decay_log", "dt_bias", "skip"})
 
 
 def make_mesh(data: int, state: int = 1, devices: Sequence | None = None) -> Mesh:

@@ -24,6 +24,8 @@ from lab.data.batches import Passages
 from lab.data.tokenizers import AbstractTokenizer
 
 
+# What the paper's authors publish, by name: buckets whose readers pay for the transfer.
+PUBLISHED = ("llama3-dclm-filter-8k", "llama3-books3")
 CACHE_BYTES = 256 * 2**20
 _MARKS = 64
 
@@ -175,6 +177,14 @@ def _why_not(store: str, split: str, said: str) -> str:
         if (here / split / ".zarray").is_file():
             holds = "the array is of zarr version 2"
         return f"There is no zarr v3 array {split!r} in {store}: {holds}."
+    if here.name in PUBLISHED and "://" not in store:
+        return (
+            f"The tokens {here.name} are not in {here.absolute()}. The paper's authors "
+            f"publish them: gcloud storage cp -r gs://{here.name}/ {here.name} (the "
+            f"reader pays). They may lie elsewhere (--set corpus=zarr:PATH/{here.name})"
+            ", or train on another text (--set corpus=eltec-eng tokenizer=bpe-4k "
+            "model.vocab=4096 model.bos=4095)."
+        )
     return f"Cannot open the zarr store {store}, split {split}: {said.splitlines()[0]}"
 
 

@@ -21,4 +21,6 @@ from lab.plots.recall import recall as recall
 from lab.plots.results import gain_by_position as gain_by_position
 from lab.plots.results import result_figures as result_figures
 from lab.plots.text import coloured_text as coloured_text
+from lab.plots.toy import gain_by_index as gain_by_index
+from lab.plots.toy import loss_by_index as loss_by_index
 from lab.plots.tuning import gain_by_inner_rate as gain_by_inner_rate

@@ -132,7 +132,7 @@ def band(curve: dict, colour: str) -> go.Scatter:
         x=np.concatenate([x, x[::-1]]),
         y=np.concatenate([high, low[::-1]]),
         fill="toself",
-        fillcolor=_pale(colour),
+        fillcolor=pale(colour),
         line=dict(width=0),
         mode="lines",
         hoverinfo="skip",
@@ -178,6 +178,7 @@ def _beyond(trained: int, first: float, longest: float) -> dict:
     return theme.label(float(np.log10(trained)), text) | side
 
 
-def _pale(colour: str) -> str:
+def pale(colour: str) -> str:
+    """A colour as a band behind its line."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, 0.16)"

@@ -11,6 +11,7 @@ from lab.plots.distances import (
     whole_answers_by_distance,
 )
 from lab.plots.positions import gap_by_position, loss_by_position
+from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tuning import gain_by_inner_rate
 
 
@@ -23,6 +24,7 @@ FIGURES = {
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
+    "toy": {"loss": loss_by_index, "gain": gain_by_index},
 }
 
 

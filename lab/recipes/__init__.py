@@ -5,7 +5,18 @@ can be listed without JAX, and builds its `Experiment` in `experiment(size)`; or
 `points_at(size)` the model whose weights it uses as they are.
 """
 
-from lab.recipes import tiny_e2e, tiny_full, tiny_naive, tiny_swa
+from lab.recipes import (
+    tiny_e2e,
+    tiny_e2e_recall,
+    tiny_full,
+    tiny_gdn,
+    tiny_hybrid,
+    tiny_kvb,
+    tiny_mamba2,
+    tiny_naive,
+    tiny_swa,
+    toy,
+)
 
 
 RECIPES = {
@@ -13,4 +24,10 @@ RECIPES = {
     "tiny-swa": tiny_swa,
     "tiny-naive": tiny_naive,
     "tiny-full": tiny_full,
+    "tiny-hybrid": tiny_hybrid,
+    "tiny-mamba2": tiny_mamba2,
+    "tiny-gdn": tiny_gdn,
+    "tiny-kvb": tiny_kvb,
+    "tiny-e2e-recall": tiny_e2e_recall,
+    **toy.VARIANTS,
 }

@@ -3,8 +3,9 @@
 Systems of one size differ in the mixer and in whether they learn while reading, never
 in text, order, length or schedule. The paper's sizes carry the paper's recipe (table 3
 and the authors' configurations): pre-training at 8 K, an extension at 32 K on 5 % of
-the tokens with twice as many tokens a step. They need the authors' tokenised data and a
-pod; `nano`, `tiny` and `small` are ours.
+the tokens with twice as many tokens a step. They need a pod and the authors' tokenised
+data, which are looked for in the current folder (`--set pretrain.corpus=zarr:PATH
+extend.corpus=zarr:PATH` says where else); `nano`, `tiny` and `small` are ours.
 """
 
 import dataclasses
@@ -55,6 +56,40 @@ def model_config(size: str):
         wide = dict(d_model=384, layers=8, heads=6, d_ff=1024, d_fast=1024)
         return tiny.replace(**wide, window=256, chunk=128, init_std=0.03)
     return ttt.preset(size)
+
+
+def rival(size: str, mixers: tuple[str, ...]) -> dict:
+    """Changes that make a model of a size one of the systems without learning.
+
+    At the paper's sizes that has the paper's shape: no second MLP in any block, and a
+    wider slow one.
+    """
+    changes = {"lr": 0.0, "mixers": mixers}
+    if size in PAPER:
+        changes |= {"fast_blocks": 0, "d_ff": FULL_WIDTH[size]}
+    return changes
+
+
+def recurrent(size: str, mixer: str) -> dict:
+    """Changes to a model of a size: every other block gets a recurrent mixer.
+
+    Widths are those of the mixer's paper; slow MLPs are narrowed (by 8s) by what the
+    mixer weighs more than attention, so that all systems of a size weigh the same.
+    """
+    changes = rival(size, (mixer, "window"))
+    config = model_config(size)
+    d, width = config.d_model, config.head_dim
+    keys = {"mamba2": 128 if size in PAPER else width, "gated_delta": width * 3 // 4}
+    expand = {"mamba2": 2.0, "gated_delta": 1.5, "kv_binding": 1.0}[mixer]
+    weights = {
+        "mamba2": 6 * d**2 + 2 * keys["mamba2"] * d,
+        "gated_delta": 6 * d**2,
+        "kv_binding": 4 * d**2 + 3 * d * width,
+    }[mixer]
+    more = weights - 2 * d * (d + config.kv_heads * width)  # than attention's
+    d_ff = changes.get("d_ff", config.d_ff) - more / (2 * 3 * d)  # in every block
+    changes |= {"expand": expand, "d_ff": int(d_ff) // 8 * 8}
+    return changes | ({"state_dim": keys[mixer]} if mixer in keys else {})
 
 
 def stages(size: str) -> tuple[Stage, ...]:
@@ -133,7 +168,7 @@ def _paper(size: str) -> tuple[Stage, ...]:
     return (
         Stage(
             "pretrain",
-            "dclm-8k",
+            "zarr:llama3-dclm-filter-8k",
             tokens=steps * batch * 8192,
             seq=8192,
             batch=batch,
@@ -142,7 +177,7 @@ def _paper(size: str) -> tuple[Stage, ...]:
         ),
         Stage(
             "extend",
-            "books3",
+            "zarr:llama3-books3",
             tokens=extension * long * 32_768,
             seq=32_768,
             batch=long,

@@ -105,6 +105,21 @@ def test_parts_of_a_batch_add_up_to_the_batch(mini):
         ttt.meta_gradient(mini, tokens, accumulate=3)
 
 
+def test_masks_of_a_batch_go_with_their_sequences(mini):
+    tokens = jnp.stack([with_bos(mini, text(8, seed=seed)) for seed in range(2)])
+    mask = np.ones((2, 8), bool)
+    mask[0, 1:3], mask[1, 4:] = False, False
+    gradient = eqx.filter_jit(ttt.meta_gradient)
+    loss, reports, grads = gradient(mini, tokens, mask=jnp.asarray(mask), accumulate=2)
+    pairs = [meta_grad(mini, *row) for row in zip(tokens, mask, strict=True)]
+    np.testing.assert_allclose(loss, np.mean([p[0][0] for p in pairs]), rtol=1e-6)
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, pairs[0][1], pairs[1][1])
+    assert largest(jax.tree.map(jnp.subtract, grads, mean)) < 1e-5
+    assert abs(float(loss) - float(meta(mini, tokens[0])[0])) > 1e-3
+    with pytest.raises(ValueError, match="got 1 rows with 2 sequences"):
+        ttt.meta_gradient(mini, tokens, mask=jnp.asarray(mask[:1]))
+
+
 def test_outer_steps_lower_the_loss(mini):
     optimizer = optax.adam(3e-3)
     tokens = jnp.stack([with_bos(mini, text(16, seed=seed)) for seed in range(2)])

@@ -47,4 +47,5 @@ def small_experiment(folder) -> Experiment:
         tokenizer="bytes",
         stages=(pretrain, extend),
         checks=2,
+        gain_every=2,
     )

@@ -10,6 +10,7 @@ import pytest
 
 import ttt_core as ttt
 from lab import flops
+from ttt_core.mixers import BUILDERS
 
 
 MINI = ttt.ModelConfig(
@@ -192,5 +193,53 @@ def test_what_cannot_be_counted_is_refused(arguments, message):
 
 
 def test_an_uncounted_mixer_is_refused():
-    with pytest.raises(ValueError, match="nobody has counted .* 'mamba2'"):
-        flops.total_keys("mamba2", 5, 17)
+    with pytest.raises(ValueError, match="nobody has counted .* 'hyena'"):
+        flops.total_keys("hyena", 5, 17)
+
+
+RECURRENT = MINI.replace(
+    window=4, chunk=4, kv_heads=4, expand=1.5, state_dim=5, fast_blocks=0
+)
+
+
+@pytest.mark.parametrize("kind", ["mamba2", "gated_delta"])
+def test_a_recurrence_costs_what_decoding_a_token_does(kind):
+    config = RECURRENT.replace(mixers=(kind,))
+    mixer = BUILDERS[kind](config, key=jax.random.key(0))
+    token = jnp.ones((1, config.d_model))
+    read = lambda x: mixer(x, mixer.init_state(0, x.dtype))[0]
+    assert _mixers_alone(config, 1) == config.layers * dot_flops(read, token)
+    assert _mixers_alone(config, 9) == 9 * _mixers_alone(config, 1)
+
+
+def test_binding_costs_an_answer_a_token_and_two_for_each_that_is_bound():
+    config = RECURRENT.replace(mixers=("kv_binding",))
+    mixer = BUILDERS["kv_binding"](config, key=jax.random.key(0))
+    read = lambda x: mixer(x, None)[0]
+    for tokens in (1, 4, 5, 8, 11):
+        asked = dot_flops(read, jnp.ones((tokens, config.d_model)))
+        assert _mixers_alone(config, tokens) == config.layers * asked
+
+
+def _mixers_alone(config, tokens):
+    """The forward count without MLPs and head."""
+    forward = flops.count_flops(config, tokens).forward * tokens
+    bare = config.replace(mixers=("none",))
+    return forward - flops.count_flops(bare, tokens).forward * tokens
+
+
+@pytest.mark.parametrize("kind", ["mamba2", "gated_delta", "kv_binding"])
+def test_the_real_step_on_a_recurrence_computes_what_is_counted(kind):
+    """By chunks of 64 there is more to do than token by token, and bands cost extra."""
+    config = ttt.preset("nano").replace(
+        mixers=(kind, "window"), layers=4, fast_blocks=3, expand=2.0, state_dim=16
+    )
+    model = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
+    arrays, static = eqx.partition(
+        model, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)
+    )
+    step = lambda arrays, tokens: ttt.meta_loss(eqx.combine(arrays, static), tokens)[0]
+    tokens = jax.ShapeDtypeStruct((257,), jnp.int32)
+    done = dot_flops(jax.grad(step), arrays, tokens) / 256
+    counted = flops.train_flops_per_token(config, 256)
+    assert counted <= done <= 1.7 * counted

@@ -1,0 +1,85 @@
+"""The toy experiment: five curves over the positions of short sequences.
+
+Both figures take what `ttt-lab eval toy` keeps (a dict, see `lab.published.results`).
+Losses have no bands: novels differ far more from each other than the curves do, in the
+same way for all of them. Gains are paired by novel, and have bands.
+"""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lab.plots import theme
+from lab.plots.positions import OTHERS, pale, zero_line
+
+
+COLOURS = {
+    "b1": theme.LEARNING,
+    "b16": OTHERS[2],
+    "full": OTHERS[0],
+    "none": theme.FROZEN,
+    "naive": OTHERS[1],
+}
+DASHES = {"none": "dash", "naive": "dot", "full": "longdash"}
+
+
+def loss_by_index(result: dict) -> go.Figure:
+    """Mean loss at each position, one line a model."""
+    lines = [
+        _line(kind, curve["label"], curve["loss"]["mean"], "%{y:.3f}")
+        for kind, curve in result["curves"].items()
+    ]
+    return _figure(result, lines, "Loss by position")
+
+
+def gain_by_index(result: dict) -> go.Figure:
+    """What each model saves over no attention at each position, with 95 % bands."""
+    lines = []
+    for kind, curve in result["curves"].items():
+        if "gain" in curve:
+            lines.append(_band(kind, curve["gain"]))
+            lines.append(
+                _line(kind, curve["label"], curve["gain"]["mean"], "%{y:+.3f}")
+            )
+    figure = _figure(result, lines, "What is saved over no attention")
+    return figure.add_shape(zero_line())
+
+
+def _line(kind: str, label: str, values: list, hover: str) -> go.Scatter:
+    x = np.arange(1, len(values) + 1)
+    style = dict(dash=DASHES.get(kind, "solid"), width=1.8)
+    return theme.line(x, values, label, _colour(kind), line=style, hovertemplate=hover)
+
+
+def _band(kind: str, curve: dict) -> go.Scatter:
+    low, high = (np.array(curve[name], float) for name in ("low", "high"))
+    x = np.arange(1, len(low) + 1)
+    there = np.isfinite(low)
+    x, low, high = x[there], low[there], high[there]
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=pale(_colour(kind)),
+        line=dict(width=0),
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _colour(kind: str) -> str:
+    return COLOURS.get(kind, OTHERS[3])
+
+
+def _figure(result: dict, lines: list, title: str) -> go.Figure:
+    fig = theme.figure(
+        lines,
+        title=title,
+        y="nats per token",
+        x="position in the sequence, t",
+        height=430,
+        margin=dict(l=52, r=12, t=40, b=36),
+        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
+    )
+    ticks = [1, *range(16, result["length"] + 1, 16)]
+    return fig.update_layout(showlegend=True).update_xaxes(tickvals=ticks)

@@ -1,0 +1,22 @@
+"""What does a memory that corrects itself remember? Gated DeltaNet.
+
+Every other block is a Gated DeltaNet mixer (`ttt_core.mixers.gated_delta`), the rest
+sliding windows; slow MLPs are narrower by what it weighs more than attention.
+
+    ttt-lab train tiny-gdn                 # 14.4 M tokens
+    ttt-lab train tiny-gdn --size nano     # half a minute, for tests
+"""
+
+from lab.experiment import Experiment
+from lab.recipes import sizes
+
+
+QUESTION = "What does Gated DeltaNet remember beyond its windows?"
+COST = "an hour on 2 cores (nano: half a minute)"
+EXPECTED = "near tiny-mamba2, and better at facts that were said once"
+SIZES = sizes.SIZES
+
+
+def experiment(size: str = "tiny") -> Experiment:
+    """The experiment at one of `SIZES`."""
+    return sizes.experiment("gdn", size, **sizes.recurrent(size, "gated_delta"))

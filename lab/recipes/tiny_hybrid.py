@@ -1,0 +1,24 @@
+"""How much full attention is enough? Five sliding windows to one full block.
+
+tiny-full with windows in five blocks of six. The base of its rotary positions grows in
+the extension as tiny-full's does.
+
+    ttt-lab train tiny-hybrid              # 14.4 M tokens
+    ttt-lab train tiny-hybrid --size nano  # half a minute, for tests
+"""
+
+from lab.experiment import Experiment
+from lab.recipes import sizes
+
+
+QUESTION = "How much full attention is enough?"
+COST = "an hour and a half on 2 cores (nano: half a minute)"
+EXPECTED = "close to tiny-full at trained lengths; beyond 16 K it has never been"
+SIZES = sizes.SIZES
+
+
+def experiment(size: str = "tiny") -> Experiment:
+    """The experiment at one of `SIZES`."""
+    mixers = ("window",) * 5 + ("full",)
+    planned = sizes.experiment("hybrid", size, **sizes.rival(size, mixers))
+    return sizes.with_theta(planned, sizes.FULL_THETA.get(size))

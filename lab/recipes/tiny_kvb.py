@@ -1,0 +1,23 @@
+"""Is it the next-token loss that matters, or learning while reading? TTT-KVB.
+
+Every other block binds keys to values in an MLP that learns while it reads (LaCT,
+`ttt_core.mixers.kv_binding`), as often as tiny-e2e learns; the rest are sliding
+windows. Slow MLPs are narrower by what it weighs more than attention.
+
+    ttt-lab train tiny-kvb                 # 14.4 M tokens
+    ttt-lab train tiny-kvb --size nano     # half a minute, for tests
+"""
+
+from lab.experiment import Experiment
+from lab.recipes import sizes
+
+
+QUESTION = "Is learning keys and values while reading as good as learning text?"
+COST = "an hour on 2 cores (nano: half a minute)"
+EXPECTED = "between tiny-swa and tiny-e2e, as in the paper"
+SIZES = sizes.SIZES
+
+
+def experiment(size: str = "tiny") -> Experiment:
+    """The experiment at one of `SIZES`."""
+    return sizes.experiment("kvb", size, **sizes.recurrent(size, "kv_binding"))

@@ -1,0 +1,24 @@
+"""What does a decaying memory remember at equal parameters? Mamba 2.
+
+Every other block is a Mamba 2 mixer (`ttt_core.mixers.mamba2`), the rest sliding
+windows; slow MLPs are narrower by what it weighs more than attention.
+
+    ttt-lab train tiny-mamba2              # 14.4 M tokens
+    ttt-lab train tiny-mamba2 --size nano  # half a minute, for tests
+"""
+
+from lab.experiment import Experiment
+from lab.recipes import sizes
+
+
+QUESTION = "What does Mamba 2 remember beyond its windows?"
+COST = "an hour on 2 cores (nano: half a minute)"
+EXPECTED = (
+    "near tiny-full at trained lengths, then rising where tiny-full cannot follow"
+)
+SIZES = sizes.SIZES
+
+
+def experiment(size: str = "tiny") -> Experiment:
+    """The experiment at one of `SIZES`."""
+    return sizes.experiment("mamba2", size, **sizes.recurrent(size, "mamba2"))

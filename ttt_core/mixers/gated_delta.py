@@ -1,0 +1,193 @@
+"""Gated DeltaNet (arXiv 2412.06464): a memory that corrects what it would have said.
+
+Each head keeps one matrix. A token fades it, asks it for the value of its own key, and
+writes the difference:
+
+    M' = exp(decay_t) M_{t-1}
+    M_t = M' + k_t (beta_t (v_t - k_t M'))^T               [key_dim, value_dim]
+    y_t = q_t M_t
+
+Queries, keys and values pass a short convolution; queries and keys are brought to
+length one. The output is normed head by head, gated by `silu(x wg)`, and projected.
+
+`recurrent` is that recurrence, which decodes. `chunked` is its WY form: within a chunk,
+all corrections solve one triangular system, so that a chunk is a few matrix products
+and one matrix is handed from chunk to chunk. Tests compare the two.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ttt_core.config import ModelConfig
+from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
+from ttt_core.mixers.convolution import ShortConvolution, build_convolution, convolve
+from ttt_core.mixers.decay import CHUNK, draw_decay, fading, into_chunks
+
+
+class GatedDeltaState(eqx.Module):
+    """What is remembered: the matrices of all heads, and inputs of the convolutions.
+
+    `recent`: of queries, keys and values, `[taps - 1, channels]` each. `memory` is at
+    least float32.
+    """
+
+    memory: Float[Array, "*stack heads key_dim value_dim"]
+    recent: tuple[Array, Array, Array]
+
+
+class GatedDelta(eqx.Module):
+    """The Gated DeltaNet layer."""
+
+    wq: Float[Array, "*stack d_model keys"]
+    wk: Float[Array, "*stack d_model keys"]
+    wv: Float[Array, "*stack d_model values"]
+    wg: Float[Array, "*stack d_model values"]
+    w_beta: Float[Array, "*stack d_model heads"]
+    w_dt: Float[Array, "*stack d_model heads"]
+    wo: Float[Array, "*stack values d_model"]
+    convolutions: tuple[ShortConvolution, ShortConvolution, ShortConvolution]
+    decay_log: Float[Array, "*stack heads"]
+    dt_bias: Float[Array, "*stack heads"]
+    norm: RMSNorm
+
+    def init_state(self, capacity: int, dtype) -> GatedDeltaState:
+        """Nothing remembered. `capacity` is ignored: the state never grows."""
+        del capacity
+        heads = len(self.dt_bias)
+        widths = (self.wk.shape[1] // heads, self.wv.shape[1] // heads)
+        recent = tuple(c.init_recent(dtype) for c in self.convolutions)
+        memory = at_least_float32(jnp.zeros((heads, *widths), dtype))
+        return GatedDeltaState(memory, recent)
+
+    def __call__(
+        self, x: Float[Array, "seq d_model"], state: GatedDeltaState | None
+    ) -> tuple[Float[Array, "seq d_model"], GatedDeltaState | None]:
+        """Read `x` after all that `state` remembers; see `ttt_core.mixers`."""
+        before = self.init_state(0, x.dtype) if state is None else state
+        inputs = [linear(x, w) for w in (self.wq, self.wk, self.wv)]
+        filtered, recent = convolve(self.convolutions, inputs, before.recent)
+        queries, keys, values = map(self._heads, filtered)
+        queries = to_unit_length(queries) * queries.shape[-1] ** -0.5
+
+        steps = at_least_float32(linear(x, self.w_dt)) + self.dt_bias[None]
+        decay = -jnp.exp(self.decay_log)[None] * jax.nn.softplus(steps)
+        beta = jax.nn.sigmoid(at_least_float32(linear(x, self.w_beta)))
+        form = recurrent if len(x) == 1 else chunked
+        tokens = (queries, to_unit_length(keys), values, decay, beta)
+        y, memory = form(*tokens, before.memory)
+
+        gate = jax.nn.silu(self._heads(linear(x, self.wg)))
+        y = (self.norm(y) * gate).astype(x.dtype).reshape(len(x), -1)
+        y = linear(y, self.wo)
+        return y, None if state is None else GatedDeltaState(memory, recent)
+
+    def _heads(self, a):
+        return at_least_float32(a).reshape(len(a), len(self.dt_bias), -1)
+
+
+def build_gated_delta(config: ModelConfig, *, key: PRNGKeyArray) -> GatedDelta:
+    """A Gated DeltaNet mixer: in each of `heads`, keys of `state_dim` and values of
+    `expand * head_dim`."""
+    d, std, heads = config.d_model, config.init_std, config.heads
+    keys, values = heads * config.state_dim, round(config.expand * d)
+    k_decay, *k_rest = jax.random.split(key, 11)
+    shapes = {
+        "wq": (d, keys),
+        "wk": (d, keys),
+        "wv": (d, values),
+        "wg": (d, values),
+        "w_beta": (d, heads),
+        "w_dt": (d, heads),
+        "wo": (values, d),
+    }
+    draws = zip(shapes.items(), k_rest[3:], strict=True)
+    weights = {name: normal(k, shape, std) for (name, shape), k in draws}
+    decay_log, dt_bias = draw_decay(heads, key=k_decay)
+    return GatedDelta(
+        **weights,
+        convolutions=tuple(
+            build_convolution(config.taps, width, bias=False, key=k)
+            for width, k in zip((keys, keys, values), k_rest[:3], strict=True)
+        ),
+        decay_log=decay_log,
+        dt_bias=dt_bias,
+        norm=build_norm(values // heads, config.norm_eps),
+    )
+
+
+def to_unit_length(x: Float[Array, "... width"]) -> Float[Array, "... width"]:
+    """`x / |x|` along the last axis, differentiable at zero."""
+    return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-6)
+
+
+def chunked(
+    queries: Float[Array, "seq heads key_dim"],
+    keys: Float[Array, "seq heads key_dim"],
+    values: Float[Array, "seq heads value_dim"],
+    decay: Float[Array, "seq heads"],
+    beta: Float[Array, "seq heads"],
+    memory: Float[Array, "heads key_dim value_dim"],
+    *,
+    chunk: int = CHUNK,
+):
+    """`(y [seq, heads, value_dim], memory)`: the recurrence, `chunk` tokens at a time.
+
+    `decay` is the logarithm of what is left after each token. With `D[i, j]` what is
+    left of `j` at `i`, the corrections `c` of a chunk that starts from `M` solve
+
+        c_i + sum_{j < i} beta_i D[i, j] (k_i . k_j) c_j = beta_i (v_i - d_i k_i M)
+
+    which is linear in `M`: it is solved for both parts before `M` is known.
+    """
+    seq = len(queries)
+    chunk = min(chunk, seq)
+    cut = lambda a: into_chunks(a, chunk).swapaxes(1, 2)  # [n, heads, chunk, ...]
+    queries, keys, values, decay, beta = map(cut, (queries, keys, values, decay, beta))
+    total = jnp.cumsum(decay, axis=-1)
+    passed, left = jnp.exp(total), fading(total)
+    weighted = keys * beta[..., None]
+
+    overlap = jnp.einsum("nhik,nhjk->nhij", weighted, keys) * left
+    asked = jnp.concatenate(
+        [values * beta[..., None], weighted * passed[..., None]], -1
+    )
+    solved = jax.lax.linalg.triangular_solve(
+        overlap, asked, left_side=True, lower=True, unit_diagonal=True
+    )
+    written, recalled = jnp.split(solved, [values.shape[-1]], axis=-1)
+    scores = jnp.einsum("nhik,nhjk->nhij", queries, keys) * left
+    remaining = jnp.exp(total[..., -1:] - total)  # of each token at its chunk's end
+
+    def step(memory, chunk):
+        written, recalled, scores, queries, keys, fade = chunk
+        corrections = written - recalled @ memory
+        y = queries @ memory + scores @ corrections
+        memory = memory * fade[:, None, None] + keys.swapaxes(1, 2) @ corrections
+        return memory, y
+
+    chunks = (
+        written,
+        recalled,
+        scores,
+        queries * passed[..., None],
+        keys * remaining[..., None],
+        passed[..., -1],
+    )
+    memory, y = jax.lax.scan(step, memory, chunks)
+    return y.swapaxes(1, 2).reshape(-1, *memory.shape[::2])[:seq], memory
+
+
+def recurrent(queries, keys, values, decay, beta, memory):
+    """`chunked` in its plain form: token by token."""
+
+    def step(memory, token):
+        query, key, value, decay, beta = token
+        memory = memory * jnp.exp(decay)[:, None, None]
+        correction = beta[:, None] * (value - jnp.einsum("hk,hkv->hv", key, memory))
+        memory = memory + jnp.einsum("hk,hv->hkv", key, correction)
+        return memory, jnp.einsum("hk,hkv->hv", query, memory)
+
+    memory, y = jax.lax.scan(step, memory, (queries, keys, values, decay, beta))
+    return y, memory
