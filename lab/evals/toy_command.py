@@ -1,4 +1,4 @@
-"""`ttt-lab eval toy`: the five curves of the toy experiment, printed, kept and drawn."""
+"""`ttt-lab eval toy`: the toy experiment's five curves, printed, kept and drawn."""
 
 import dataclasses
 from pathlib import Path

@@ -32,7 +32,9 @@ def both(model, tokens):
     """Our logits, read as a stream, and the twin's."""
     ours = ttt.predict(model, ttt.init_state(model), tokens)
     inputs = jnp.asarray([[model.config.bos, *map(int, tokens)]])
-    return ours, nnx.jit(lambda twin, inputs: twin(inputs))(flax.twin(model), inputs)[0]
+    with jax.numpy_dtype_promotion("standard"):  # Flax's norms promote to float32
+        run = nnx.jit(lambda twin, inputs: twin(inputs))
+        return ours, run(flax.twin(model), inputs)[0]
 
 
 @pytest.mark.parametrize(
