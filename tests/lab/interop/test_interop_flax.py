@@ -14,9 +14,8 @@ from lab.interop import flax
 
 def small(**changes):
     """A model with nothing left at a special value."""
-    config = ttt.preset("nano").replace(
-        vocab=33, bos=0, d_model=16, d_ff=24, d_fast=20, lr=0.0, **changes
-    )
+    sizes = dict(vocab=33, bos=0, d_model=16, d_ff=24, d_fast=20, lr=0.0)
+    config = ttt.preset("nano").replace(**sizes | changes)
     shapes = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
     random = np.random.default_rng(0)
 
