@@ -63,27 +63,29 @@ class StagePlan:
         return self.flops.total * self.seq * self.batch
 
 
-def plan_stage(
-    phase, optimizer, *, devices: int, state: int | None = None, limit: float = math.inf
-) -> StagePlan:
-    """The plan of one stage (a `lab.experiment.Phase`) on `devices` devices.
+def plan_run(
+    stages, *, devices: int, state: int | None = None, limit: float = math.inf
+) -> list[StagePlan]:
+    """The plan of each stage, given as `(phase, optimizer)`, on one mesh's `state`.
 
-    `state=None` takes the least that keeps a device within `limit` bytes, or what takes
-    the fewest.
+    `state=None` takes the least that keeps a device within `limit` bytes in every
+    stage, or what comes closest.
 
     **Raises** `ValueError` where `state` does not divide the devices.
     """
     if devices < 1:
         raise ValueError(f"--devices must be >= 1: got {devices}.")
-    if state is not None:
-        return _plan(phase, optimizer, *mesh_shape(devices, phase.batch, state))
-    plans = []
-    for state in _cuts(phase.model, devices):
-        shape = mesh_shape(devices, phase.batch, state)
-        plans.append(_plan(phase, optimizer, *shape))
-        if plans[-1].total <= limit:
-            return plans[-1]
-    return min(plans, key=lambda plan: plan.total)
+    choices = _cuts(stages[0][0].model, devices) if state is None else [state]
+    tried = []
+    for state in choices:
+        tried.append([plan_stage(*stage, devices, state) for stage in stages])
+        if _worst(tried[-1]) <= limit:
+            return tried[-1]
+    return min(tried, key=_worst)
+
+
+def _worst(plans: list[StagePlan]) -> int:
+    return max(plan.total for plan in plans)
 
 
 def _cuts(config, devices: int) -> list[int]:
@@ -98,7 +100,9 @@ def _widths(config) -> list[int]:
     return [width for width in (config.d_ff, *fast) if width]
 
 
-def _plan(phase, optimizer, data: int, state: int) -> StagePlan:
+def plan_stage(phase, optimizer, devices: int, state: int = 1) -> StagePlan:
+    """The plan of one stage (a `lab.experiment.Phase`) on a mesh."""
+    data, state = mesh_shape(devices, phase.batch, state)
     config = phase.model
     parts = parts_per_device(phase, data)
     share = phase.batch // data

@@ -31,24 +31,20 @@ def plan(
         set: overrides, as for `ttt-lab train`.
         plain: plan the twin that is not meta-trained.
     """
-    from lab.plan import plan_stage
+    from lab.plan import plan_run
     from lab.train import make_optimizer
     from lab.training_session import Options, make_experiment
 
     options = Options(size=size, settings=set, plain=plain)
     experiment = make_experiment(recipe, options)
-    plans = [
-        plan_stage(
-            phase,
-            make_optimizer(experiment, phase.stage),
-            devices=devices,
-            state=state,
-            limit=memory * GIB,
-        )
-        for phase in experiment.phases
+    stages = [
+        (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
+    plans = plan_run(stages, devices=devices, state=state, limit=memory * GIB)
     console = Console()
     console.print(table(experiment, plans, devices))
+    if plans[0].mesh[1] > 1:
+        console.print(f"Train it with --state {plans[0].mesh[1]}.")
     for stage in plans:
         if stage.total > memory * GIB:
             console.print(advice(stage, memory), style="yellow")

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("ttt_core", "lab/data")
 FILES = ("lab/train.py", "lab/devices.py", "lab/resuming.py", "lab/experiment.py")
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "grain")
+# What is said of a run that was begun before its folder noted this.
+UNKNOWN = {"step": 0, "commit": "unknown", "source": "unknown", "packages": {}}
 
 
 def version() -> str:
@@ -38,6 +40,8 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
     now = {"source": version(), "packages": packages}
     # What an earlier attempt did from this step on is being made again.
     kept = [entry for entry in history(run) if entry["step"] < step]
+    if step and not kept:
+        kept = [dict(UNKNOWN)]
     changed = _changed(kept[-1], now) if kept else []
     entry = {"step": step, "commit": runs.commit(), **now}
     if write and (not kept or changed or kept[-1]["commit"] != entry["commit"]):
@@ -69,9 +73,10 @@ def commits(run: Path, before: int) -> list[str]:
 def _changed(then: dict, now: dict) -> list[str]:
     """What differs, as words."""
     found = [] if then["source"] == now["source"] else ["the source"]
-    return found + [
-        name for name in PACKAGES if then["packages"].get(name) != now["packages"][name]
-    ]
+    for name, installed in now["packages"].items():
+        if then["packages"].get(name, installed) != installed:
+            found.append(name)
+    return found
 
 
 def _without_words(text: str) -> ast.Module:

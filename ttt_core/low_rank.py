@@ -11,10 +11,8 @@ and nothing as large as `W` need be written, clipped, measured or stored for eac
 group of chunks with rows, then adds them to the weights and begins the next group.
 `inner_step` stays the definition, and tests compare the two, meta-gradients included.
 
-The backward pass has the same disease: a weight that is used in every step of a scan
-is owed a gradient as large as itself in every step. A *tape* cures it: a product with a
-taped weight only writes down its two factors, and the weight gets their product after
-the scan (`_open_tape`).
+In the backward pass, too, no gradient of a whole matrix is made in every step of the
+scan: `ttt_core.tapes`.
 """
 
 import functools
@@ -33,6 +31,7 @@ from ttt_core.layers import MLP, at_least_float32
 from ttt_core.model import Transformer
 from ttt_core.remat import keep_all, keep_inputs, keep_products
 from ttt_core.shapes import PyTree, Scalar
+from ttt_core.tapes import anchor_of, blank_tape, note, open_tape, taped
 
 
 def group_size(config: ModelConfig) -> int:
@@ -65,24 +64,15 @@ def adapt_low_rank(
     size = min(remat or group_size(model.config), n_chunks)
     whole = n_chunks // size * size if size else 0
     knobs = jnp.asarray(rate), jnp.asarray(clip)
-    anchor = _anchor(learner.fast.down.dtype, model, learner, chunks, knobs)
-    head = model.embed.T if model.head is None else model.head
-    tapes = _open_tape(head, _blank(head, chunks.mask.shape, anchor))
-    over = (chunks, tapes)
-    read = keep(
-        functools.partial(
-            _read_group,
-            (model, jax.lax.stop_gradient(head), anchor),
-            origin=learner.fast,
-            knobs=knobs,
-        )
-    )
+    anchor = anchor_of(learner.fast.down.dtype, model, learner, chunks, knobs)
+    shared = {"origin": learner.fast, "knobs": knobs, "anchor": anchor}
+    read = keep(functools.partial(_read_group, model, **shared))
     cut = lambda a: a[:whole].reshape(-1, size, *a.shape[1:])
-    learner, reports = jax.lax.scan(read, learner, jax.tree.map(cut, over))
+    learner, reports = jax.lax.scan(read, learner, jax.tree.map(cut, chunks))
     reports = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), reports)
     if whole == n_chunks:
         return learner, reports
-    learner, last = read(learner, jax.tree.map(lambda a: a[whole:], over))
+    learner, last = read(learner, jax.tree.map(lambda a: a[whole:], chunks))
     return learner, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), reports, last)
 
 
@@ -109,105 +99,25 @@ class GrowingMLP(eqx.Module):
 
     def __call__(self, x: Float[Array, "seq d_model"]) -> Float[Array, "seq d_model"]:
         rows, probe, (wide, down) = self.rows, self.probe, self.start
-        both = _taped(x, wide, self.tapes[0]) + (x @ rows.x.T) @ rows.gate_up
-        gate, up = jnp.split(_note(x, both, (probe.x, probe.gate_up)), 2, axis=-1)
+        both = taped(x, wide, self.tapes[0]) + (x @ rows.x.T) @ rows.gate_up
+        gate, up = jnp.split(note(x, both, (probe.x, probe.gate_up)), 2, axis=-1)
         hidden = jax.nn.silu(gate) * up
-        y = _taped(hidden, down, self.tapes[1]) + (hidden @ rows.hidden.T) @ rows.down
-        return _note(hidden, y, (probe.hidden, probe.down))
+        y = taped(hidden, down, self.tapes[1]) + (hidden @ rows.hidden.T) @ rows.down
+        return note(hidden, y, (probe.hidden, probe.down))
 
 
-@jax.custom_vjp
-def _note(x, y, probe):
-    """`y`. The gradient of `probe` is `(x, cotangent of y)`: a gradient's factors."""
-    del x, probe
-    return y
-
-
-_note.defvjp(lambda x, y, probe: (y, x), lambda x, back: (None, back, (x, back)))
-
-
-@jax.custom_vjp
-def _product(x, weight, tape):
-    """`x @ weight`, whose backward pass writes `(x, cotangent)` on the tape and gives
-    the weight nothing."""
-    del tape
-    return x @ weight
-
-
-_product.defvjp(
-    lambda x, weight, tape: (x @ weight, (x, weight)),
-    lambda kept, back: (back @ kept[1].T, None, (kept[0], back)),
-)
-
-
-@jax.custom_vjp
-def _taped(x, weight, tapes):
-    """`_product` for an inner gradient within an outer one: what the inner backward
-    pass multiplies with the transpose goes on the second tape, by the outer one."""
-    return _product(x, weight, tapes[0])
-
-
-def _taped_backward(kept, back):
-    x, weight, tapes = kept
-    # The inner gradient drops what is for the tapes; where only the outer one passes,
-    # the second tape stays blank.
-    return _product(back, weight.T, tapes[1]), None, ((x, back), (None, None))
-
-
-# Not `_taped` again: what it returns is differentiated by the outer loop as it stands.
-_taped.defvjp(
-    lambda x, weight, tapes: (_product(x, weight, tapes[0]), (x, weight, tapes)),
-    _taped_backward,
-)
-
-
-@jax.custom_vjp
-def _open_tape(weight, blank):
-    """The tapes of a weight: `blank`. What is on them in the end is its gradient."""
-    del weight
-    return blank
-
-
-def _close_tape(_, tapes):
-    (x, back), (x_of_transpose, back_of_transpose) = tapes
-    rows = lambda *parts: jnp.concatenate(parts).reshape(-1, parts[0].shape[-1])
-    return rows(x, back_of_transpose).T @ rows(back, x_of_transpose), None
-
-
-_open_tape.defvjp(lambda weight, blank: (blank, None), _close_tape)
-
-
-def _blank(weight, leading: tuple[int, ...], anchor):
-    """Unwritten tapes for `leading` rows of products with `weight` and its transpose.
-
-    `anchor` is a zero that depends on all there is: under `vmap` a tape must be
-    batched where anything is, or what several write on it would be summed.
-    """
-    zeros = lambda width: jnp.zeros((*leading, width), weight.dtype) + anchor
-    d_in, d_out = weight.shape
-    return (zeros(d_in), zeros(d_out)), (zeros(d_out), zeros(d_in))
-
-
-def _anchor(dtype, *trees) -> Float[Array, ""]:
-    first = [jnp.ravel(leaf)[0] for leaf in jax.tree.leaves(trees) if leaf.size]
-    total = sum(jax.lax.stop_gradient(a).astype(dtype) for a in first)
-    return jnp.where(False, total, 0)
-
-
-def _read_group(shared, learner: Learner, over, *, origin: MLP, knobs):
+def _read_group(model, learner: Learner, chunks: Chunk, *, origin: MLP, knobs, anchor):
     """One group: a scan over its chunks; their rows are then added to the weights."""
-    model, head, anchor = shared
-    chunks, head_tapes = over
     steps, chunk = chunks.mask.shape
-    starts = _join(learner.fast)
-    open_one = lambda w: _open_tape(w, _blank(w, (steps, chunk), anchor))
-    tapes = jax.tree.map(open_one, starts)
-    starts = jax.lax.stop_gradient(starts)  # what they are owed is on the tapes
-    blank = [_no_rows(start, steps * chunk) for start in starts]
+    head = model.embed.T if model.head is None else model.head
+    weights = (_join(learner.fast), head)
+    open_one = lambda w: open_tape(w, blank_tape(w, (steps, chunk), anchor))
+    tapes = jax.tree.map(open_one, weights)
+    starts, head = jax.lax.stop_gradient(weights)  # what they are owed is on the tapes
 
     def step(carry, this):
         rows, states = carry
-        index, text, tapes, head_tapes = this
+        index, text, (tapes, head_tapes) = this
         mlps = functools.partial(map, GrowingMLP, starts, tapes, rows)
         loss = _chunk_loss(model, (head, head_tapes), mlps, text, states)
         probes = [_no_rows(start, chunk) for start in starts]
@@ -216,14 +126,13 @@ def _read_group(shared, learner: Learner, over, *, origin: MLP, knobs):
         put = lambda rows, new: write(rows, new, index * chunk)
         return (jax.tree.map(put, rows, factors), states), report
 
-    carry, all_steps = (blank, learner.states), jnp.arange(steps)
+    blank = [_no_rows(start, steps * chunk) for start in starts]
+    over = (jnp.arange(steps), chunks, tapes)
     (rows, states), reports = jax.lax.scan(
-        keep_products(step), carry, (all_steps, chunks, tapes, head_tapes)
+        keep_products(step), (blank, learner.states), over
     )
     drift = _drift(learner.fast, origin, rows, steps)
-    reports = eqx.tree_at(
-        lambda r: r.drift, reports, drift, is_leaf=lambda x: x is None
-    )
+    reports = eqx.tree_at(lambda report: report.drift, reports, drift)
     return Learner(_add_rows(learner.fast, rows), learner.rule_state, states), reports
 
 
@@ -232,7 +141,7 @@ def _chunk_loss(model, taped_head, mlps: Callable, chunk: Chunk, states) -> Call
 
     def loss(probes):
         hidden, moved = _run_fast(model, chunk.inputs, states, list(mlps(probes)))
-        logits = at_least_float32(_taped(model.final_norm(hidden), *taped_head))
+        logits = at_least_float32(taped(model.final_norm(hidden), *taped_head))
         chosen = jnp.take_along_axis(logits, chunk.targets[:, None], axis=-1)[:, 0]
         nll = jax.nn.logsumexp(logits, axis=-1) - chosen
         return masked_mean(nll, chunk.mask), (nll, moved)
@@ -255,7 +164,8 @@ def _learn(loss: Callable, probes, mask: Bool[Array, " chunk"], rate, clip):
     rows = [changes(f) for f in clean(factors)]
     value, norm, step = jax.lax.stop_gradient((value, norm, step))
     moved = clean(jnp.abs(step) * norm)
-    return rows, states, Report(nll, value, norm, moved, None, learned, ~computable)
+    unknown = jnp.zeros(len(rows), norm.dtype)  # `_drift` knows
+    return rows, states, Report(nll, value, norm, moved, unknown, learned, ~computable)
 
 
 def _run_fast(model: Transformer, hidden, states, mlps: list[GrowingMLP]):
@@ -322,6 +232,6 @@ def _drift(
         among = _overlap(r, r)
         added = 2 * along + 2 * jnp.sum(jnp.tril(among, -1), -1) + jnp.diagonal(among)
         squares.append(before + jnp.cumsum(added).reshape(steps, -1)[:, -1])
-    scale = block_norms(origin)
+    scale = block_norms(origin)[None]
     distance = jnp.sqrt(jnp.maximum(jnp.stack(squares, -1), 0))
     return distance / jnp.maximum(scale, jnp.finfo(scale.dtype).tiny)

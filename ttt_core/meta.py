@@ -28,6 +28,7 @@ from ttt_core.chunks import (
 )
 from ttt_core.fast import split
 from ttt_core.inner import Chunk, Learner, Report, adapt, score_step
+from ttt_core.low_rank import adapt_low_rank, group_size
 from ttt_core.model import Transformer, init_states, run_fast, run_slow
 from ttt_core.remat import keep_inputs, keep_products
 from ttt_core.shapes import PyTree, Scalar, TokenRow
@@ -76,9 +77,14 @@ def meta_loss(
     whole = seq // chunk * chunk
     text = Chunk(hidden, tokens[1:], mask)
     full = jax.tree.map(lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:]), text)
-    if remat is None:
-        step = keep_products(step, vocab=model.config.vocab)
-    learner, reports = adapt(learner, full, step, remat=remat)
+    if whole and group_size(model.config):  # chunks of a few tokens
+        lr = jnp.asarray(rate) * model.config.inner.lr
+        knobs = {"rate": lr, "clip": model.config.inner.clip, "remat": remat}
+        learner, reports = adapt_low_rank(model, learner, full, **knobs)
+    else:
+        if remat is None:
+            step = keep_products(step, vocab=model.config.vocab)
+        learner, reports = adapt(learner, full, step, remat=remat)
     means, weights = masked_mean(reports.nll, full.mask), jnp.any(full.mask, axis=-1)
     nll, weights = reports.nll.reshape(-1), weights.astype(means.dtype)
     if whole < seq:

@@ -21,7 +21,7 @@ def phase_of(config, **stage):
 
 
 def planned(phase, **knobs):
-    return plan.plan_stage(phase, optax.adam(1e-3), **({"devices": 1} | knobs))
+    return plan.plan_run([(phase, optax.adam(1e-3))], **({"devices": 1} | knobs))[0]
 
 
 def test_parameters_are_those_of_the_model():
@@ -107,10 +107,14 @@ def test_plans_that_make_no_sense_are_refused(knobs, message):
 
 def test_every_stage_is_planned_with_its_own_text_length(tmp_path):
     experiment = small_experiment(tmp_path)
-    found = [planned(phase, devices=2) for phase in experiment.phases]
+    stages = [(phase, optax.adam(1e-3)) for phase in experiment.phases]
+    found = plan.plan_run(stages, devices=2)
     assert [stage.seq for stage in found] == [32, 64]
     assert [stage.mesh for stage in found] == [(2, 1), (2, 1)]
     assert found[0].step_flops == found[0].flops.total * 128
+    needed = max(stage.total for stage in found)
+    cut = plan.plan_run(stages, devices=2, limit=needed - 1)
+    assert [stage.mesh for stage in cut] == [(1, 2), (1, 2)], "one mesh for all stages"
 
 
 def run(monkeypatch, *arguments) -> int:

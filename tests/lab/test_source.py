@@ -41,6 +41,11 @@ def test_what_was_made_again_is_forgotten(tmp_path, monkeypatch):
     assert "another version" in source.claim_source(tmp_path, 5, write=False)
 
 
+def test_a_run_from_before_this_was_noted_is_of_unknown_source(tmp_path):
+    assert "under another version of the source:" in source.claim_source(tmp_path, 3)
+    assert source.commits(tmp_path, 9) == ["unknown", runs.commit()]
+
+
 def test_other_packages_are_another_version(tmp_path):
     source.claim_source(tmp_path, 0)
     entries = source.history(tmp_path)

@@ -146,6 +146,16 @@ def test_plain_addresses_name_the_leader_first(monkeypatch):
     assert named["coordinator_address"] == "node1:1234"
 
 
+def test_no_cluster_is_a_sentence():
+    command = [sys.executable, "-m", "lab", "train", "tiny-e2e", "--hosts", "auto"]
+    clusters = ("SLURM_", "OMPI_", "TPU_", "KUBERNETES_")
+    alone = {k: v for k, v in os.environ.items() if not k.startswith(clusters)}
+    done = subprocess.run(command, env=alone, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "no cluster was found" in done.stderr
+    assert "--hosts ADDRESS:PORT" in done.stderr
+
+
 def test_without_hosts_nothing_is_joined(monkeypatch):
     monkeypatch.delenv("TTT_LAB_HOSTS", raising=False)
     hosts.join_hosts()

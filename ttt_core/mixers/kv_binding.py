@@ -251,8 +251,11 @@ def read_on(
 ) -> tuple[Float[Array, "seq heads head_dim"], BindingState]:
     """Answers to tokens that come after any number of others, and the state then."""
     seq, chunk = len(queries), state.pairs.kept.shape[0]
-    whole = seq // chunk * chunk
     step = functools.partial(_read_piece, start=start)
+    if seq <= chunk:
+        state, y = step(state, (queries, pairs))
+        return y, state
+    whole = seq // chunk * chunk
     cut = lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:])
     state, y = jax.lax.scan(step, state, jax.tree.map(cut, (queries, pairs)))
     y = y.reshape(-1, *queries.shape[1:])
