@@ -190,9 +190,7 @@ def test_the_command_prints_keeps_and_draws(trained, monkeypatch, capsys, tmp_pa
     assert len(list((tmp_path / "drawn").glob("*.html"))) == 2
 
 
-def test_two_models_of_one_curve_are_a_sentence(
-    trained, monkeypatch, capsys, tmp_path
-):
+def test_two_models_of_one_curve_are_a_sentence(trained, monkeypatch, capsys, tmp_path):
     checkpoints.save(tmp_path / "again", build("b1"), {"tokenizer": "bytes"})
     twice = [str(trained["models"][0]), str(tmp_path / "again")]
     assert run(monkeypatch, *twice, "--corpus", trained["corpus"]) == 1
