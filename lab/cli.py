@@ -163,6 +163,7 @@ def _group(name: str) -> dict:
         return {
             "gain": commands.gain,
             "compare": system_commands.compare,
+            "context": system_commands.context,
             "decompose": system_commands.decompose,
             "tune-inner": system_commands.tune_inner,
             "recall": recall_commands.recall,

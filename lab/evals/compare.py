@@ -11,6 +11,7 @@ does the last doubling against the first from `start` on.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -183,10 +184,12 @@ def _growth(rows: np.ndarray, edges: np.ndarray):
     return interval(rows[:, last] - rows[:, first]), span(first), span(last)
 
 
-def notes(comparison: Comparison) -> list[str]:
-    """What a reader of the numbers must know: sentences, most important first."""
-    systems, longest = comparison.systems, max(comparison.lengths)
-    said = []
+def notes(systems: Iterable[System], longest: int, novels: int) -> list[str]:
+    """What a reader of the numbers must know: sentences, most important first.
+
+    `longest`: tokens of the longest text read. `novels`: how many documents.
+    """
+    said, systems = [], tuple(systems)
     seen = {one.tokens_seen for one in systems}
     if len(seen) > 1:
         each = (f"{s.name} {_count(s.tokens_seen)}" for s in systems)
@@ -208,19 +211,20 @@ def notes(comparison: Comparison) -> list[str]:
                 f"{', '.join(names)} trained on sequences of up to {to:,} tokens: "
                 "positions beyond are extrapolated (*)."
             )
-    if len(comparison.novels) < 2:
+    if novels < 2:
         said.append("One document gives no interval.")
     return said
 
 
 def as_json(comparison: Comparison) -> dict:
     """The comparison as plain data, rounded: what is published and drawn."""
+    longest = max(comparison.lengths)
     return {
         "novels": list(comparison.novels),
         "passages": len(comparison.lengths),
-        "longest": max(comparison.lengths),
-        "notes": notes(comparison),
-        "systems": {one.name: _system_json(one) for one in comparison.systems},
+        "longest": longest,
+        "notes": notes(comparison.systems, longest, len(comparison.novels)),
+        "systems": {one.name: system_json(one) for one in comparison.systems},
         "losses": {
             label: {
                 **interval(loss).as_json(),
@@ -261,7 +265,8 @@ def _curves_json(curves: dict[str, Curve]) -> dict:
     return {name: one.as_json() for name, one in curves.items()}
 
 
-def _system_json(one: System) -> dict:
+def system_json(one: System) -> dict:
+    """What a result says of a system."""
     return {
         "learns": one.learning is not None,
         "chunk": one.chunk,

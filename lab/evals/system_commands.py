@@ -106,11 +106,66 @@ def decompose(
     if places := quick(starts, min(starts, 4)):
         with Console().status("reading first chunks"):
             taken = parts.with_starts(taken, a, b, text.shards, places)
-    said = compare.notes(compare.compare(found, readings)) + text.notes()
+    longest = max(len(passage.tokens) for passage in readings.passages)
+    said = compare.notes(found, longest, len(readings.novels)) + text.notes()
     result = text.about() | {"notes": said} | parts.as_json(taken)
     tables.decomposition(result, f"{text}: where the gap comes from, nats per token")
     name = f"{a.name}-{b.name}-{text.stem}"
     finish("decompose", name, result, figures, publish)
+
+
+def context(
+    models: Positional[tuple[str, ...]] = (),
+    /,
+    contexts: tuple[int, ...] = (),
+    region: int | None = None,
+    corpus: str = "eltec-eng",
+    split: str = "val",
+    full_to: int | None = None,
+    workers: Workers = None,
+    figures: Path | None = None,
+    publish: bool = False,
+):
+    """What more context is worth: the same tokens, in windows of 2 K to 128 K.
+
+    Args:
+        models: published names or paths (default: the eight systems of the family).
+            The first is what the others are compared with.
+        contexts: lengths of the windows, in tokens (default: 2, 8, 16, 32 and 128 K).
+        region: tokens of each document that are scored (default: 131,072).
+        corpus: a name from `ttt-lab data list`.
+        split: train, val or all.
+        full_to: full attention reads windows up to this length (default: as trained).
+        workers: windows read side by side (default: one a core).
+        figures: a folder to write the figures to, as HTML.
+        publish: keep the numbers in lab/published/results.
+    """
+    from lab.data import shards
+    from lab.evals import compare, tables, texts
+    from lab.evals import context as numbers
+    from lab.evals.readers import systems
+
+    found = systems(models or numbers.EIGHT, full_to=full_to)
+    opened = shards.open(corpus, found[0].tokenizer, split)
+    lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
+    region = region or quick(numbers.REGION, 1024)
+    passages = texts.whole(opened, limit=region)
+    read = lambda readers, windows: _read(readers, windows, workers)
+    scores = numbers.measure(found, passages, lengths, read)
+    # What is extrapolated is marked number by number: no sentence says it again.
+    said = compare.notes(found, longest=0, novels=len(passages))
+    result = {
+        "corpus": opened.corpus,
+        "split": split,
+        "tokenizer": found[0].tokenizer,
+        "text_hash": opened.data_hash,
+        "notes": said + numbers.notes(found, passages, lengths),
+        **numbers.as_json(found, passages, scores),
+    }
+    scored = sum(result["lengths"])
+    title = f"{opened.corpus}/{split}, {scored:,} tokens of {len(passages)} documents"
+    tables.contexts(result, title)
+    finish("context", found[0].name, result, figures, publish)
 
 
 def tune_inner(

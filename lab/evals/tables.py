@@ -37,6 +37,41 @@ def decomposition(result: dict, title: str):
     _say(console, result.get("notes", ()))
 
 
+def contexts(result: dict, title: str):
+    """Every system's loss at every context, then its gap to the reference there."""
+    console, rows = Console(), _by_label(result["scores"])
+    heads = [short(context) for context in result["contexts"]]
+    table = Table("nats per token, context", *heads, "worth", title=title)
+    for label, found in rows.items():
+        cells = (_loss_cell(found.get(context)) for context in result["contexts"])
+        said = [score["worth"] for score in found.values() if score["worth"]]
+        table.add_row(label, *cells, signed(said[-1]) if said else "")
+    console.print(table)
+    table = Table("worse than " + result["reference"] + " by", *heads)
+    table.title = "paired differences, ± 95 % over documents"
+    for label, found in rows.items():
+        gaps = [(found.get(c) or {}).get("gap") for c in result["contexts"]]
+        if any(gaps):
+            table.add_row(label, *(signed(gap) if gap else "-" for gap in gaps))
+    console.print(table)
+    words = "worth: what the longest context saves over the shortest."
+    marks = "*: longer than the training sequences. -: not read, or nothing to claim."
+    _say(console, [words, marks, *result["notes"]])
+
+
+def _by_label(scores: list[dict]) -> dict[str, dict[int, dict]]:
+    found: dict[str, dict[int, dict]] = {}
+    for score in scores:
+        found.setdefault(score["system"], {})[score["context"]] = score
+    return found
+
+
+def _loss_cell(score: dict | None) -> str:
+    if score is None:
+        return "-"
+    return f"{score['loss']['mean']:.4f}" + ("*" if score["extrapolated"] else "")
+
+
 def tuning(result: dict, title: str):
     """Every rate and clip, the best one marked."""
     table = Table("inner rate", "clip", "nats per token", "gain over frozen, ± 95 %")

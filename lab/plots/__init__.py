@@ -6,6 +6,8 @@ Nothing here computes a result: numbers come from traces, evals and analysis.
     >>> plots.gain(traces.load("reading.npz")).show()          # doctest: +SKIP
 """
 
+from lab.plots.contexts import gap_by_context as gap_by_context
+from lab.plots.contexts import loss_by_context as loss_by_context
 from lab.plots.curves import drift as drift
 from lab.plots.curves import gain as gain
 from lab.plots.curves import loss_per_chunk as loss_per_chunk

@@ -14,8 +14,25 @@ from lab.evals.positions import middles, short
 from lab.plots import theme
 
 
-OTHERS = ("#2fa37c", "#c79a1e", "#8a6fd1", "#c2659b")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
+OTHERS = (
+    "#2fa37c",
+    "#c79a1e",
+    "#8a6fd1",
+    "#c2659b",
+    "#6b7f92",
+    "#8c5a3c",
+    "#7a8f2a",
+)
+SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "x",
+    "triangle-down",
+    "cross",
+    "pentagon",
+)
 FROZEN_SUFFIX = ", frozen"
 WHOLE_FROM = 1024
 
@@ -25,7 +42,7 @@ def loss_by_position(result: dict) -> go.Figure:
 
     As far as all novels reach: the mean over fewer would be one of other texts.
     """
-    styles = _styles(result)
+    styles = looks(result)
     lines = [
         curve_lines(shown(loss, result, "half_doublings"), label, style, sign="")[0]
         for label, loss in result["losses"].items()
@@ -39,7 +56,7 @@ def gap_by_position(result: dict) -> go.Figure:
 
     Above zero, the reference is better. Its gap to its own frozen twin is orange.
     """
-    styles, reference = _styles(result), next(iter(result["systems"]))
+    styles, reference = looks(result), next(iter(result["systems"]))
     gaps = [gap for gap in result["gaps"] if gap["better"] == reference]
     curves = [(gap["than"], shown(gap, result)) for gap in gaps]
     lines = [
@@ -151,7 +168,7 @@ def _part(x, y, where, name, colour, dash, common) -> go.Scatter:
     return theme.line(x, shown, name, colour, line=dict(dash=dash), **common)
 
 
-def _styles(result: dict) -> dict[str, dict]:
+def looks(result: dict) -> dict[str, dict]:
     """Colour, symbol and dash of every label: the reference first."""
     found, names = {}, list(result["systems"])
     for i, name in enumerate(names):

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
+from lab.plots.contexts import gap_by_context, loss_by_context
 from lab.plots.decomposition import decomposition, parts_by_position
 from lab.plots.distances import (
     first_choice_by_distance,
@@ -17,6 +18,7 @@ from lab.plots.tuning import gain_by_inner_rate
 
 FIGURES = {
     "compare": {"loss": loss_by_position, "gap": gap_by_position},
+    "context": {"loss": loss_by_context, "gap": gap_by_context},
     "decompose": {"bars": decomposition, "curves": parts_by_position},
     "tune-inner": {"gain": gain_by_inner_rate},
     "recall": {

@@ -46,7 +46,7 @@ def test_a_model_draws_the_curve_that_its_configuration_says():
 
 
 def test_the_curves_differ_in_the_model_and_nothing_else():
-    """Text, order, length and steps are the same, and so is the size but attention's."""
+    """Text, order, length and steps are the same, and their sizes by attention."""
     experiments = [VARIANTS[name].experiment() for name in KINDS]
     texts = {
         dataclasses.replace(e.stages[0], lr=1.0, accumulate=1) for e in experiments

@@ -1,0 +1,189 @@
+"""What is more context worth? The same tokens, read with ever more text before them.
+
+The first `region` tokens of each document are cut into windows of `T` tokens, for every
+context `T`. A window is read from a fresh state, so its tokens have `0` to `T - 1`
+tokens before them (as the sequences of `T` tokens that the paper's figures average
+over). Whatever `T`, all tokens of the region are scored, and each once: differences
+between contexts, as those between systems, are paired by document.
+
+A context longer than a system's training sequences is extrapolated, and marked. Full
+attention (alone or in a hybrid) is not read beyond them, and where somebody has it read
+on, nothing is claimed against it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from lab.evals import positions
+from lab.evals.compare import system_json
+from lab.evals.intervals import Interval, interval, rounded
+from lab.evals.readers import Reader, System
+from lab.evals.readings import Readings
+from lab.evals.texts import Passage
+
+
+EIGHT = (
+    "tiny-e2e",
+    "tiny-full",
+    "tiny-swa",
+    "tiny-hybrid",
+    "tiny-mamba2",
+    "tiny-gdn",
+    "tiny-kvb",
+    "tiny-naive",
+)
+CONTEXTS = (2048, 8192, 16_384, 32_768, 131_072)
+REGION = 131_072
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Window:
+    """A passage that is read from its first token and scored from `scored_from` on."""
+
+    passage: Passage
+    scored_from: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Score:
+    """One label's loss at one context.
+
+    `by_novel [novels]`: mean nats over the region. `extrapolated`: the context is
+    longer than the training sequences, None where the card does not say how long those
+    were. `gap`: how much worse than the reference at the same context, `worth`: how
+    much better than the same label at the shortest context; None where it may not be
+    said.
+    """
+
+    label: str
+    context: int
+    by_novel: np.ndarray
+    extrapolated: bool | None
+    gap: Interval | None
+    worth: Interval | None
+
+
+def cut(passage: Passage, context: int) -> list[Window]:
+    """Windows of `context` tokens that score every token of a passage once.
+
+    The last one ends where the passage does, and scores what the others left.
+    """
+    tokens, windows = passage.tokens, []
+    for start in range(0, len(tokens), context):
+        begin = max(0, min(start, len(tokens) - context))
+        piece = tokens[begin : begin + context]
+        part = Passage(passage.novel, passage.offset + begin, piece)
+        windows.append(Window(part, start - begin))
+    return windows
+
+
+def measure(
+    systems: list[System],
+    passages: list[Passage],
+    contexts: tuple[int, ...],
+    read: Callable[[dict[str, Reader], list[Passage]], Readings],
+) -> list[Score]:
+    """The loss of every label at every context that it reads, context by context.
+
+    `passages`: one a document, the region. `read(readers, passages)`: their nats. The
+    first system is the reference.
+
+    **Raises** `ValueError` where no context is given, or one is not positive.
+    """
+    contexts = tuple(sorted(set(contexts)))
+    if not contexts or contexts[0] < 1:
+        raise ValueError(f"Contexts are positive numbers of tokens: got {contexts}.")
+    labels = {label: one for one in systems for label in one.readers}
+    scores: list[Score] = []
+    for context in contexts:
+        windows = [w for passage in passages for w in cut(passage, context)]
+        readers = {
+            label: one.readers[label]
+            for label, one in labels.items()
+            if context <= (one.frozen.limit or context)
+        }
+        readings = read(readers, [window.passage for window in windows])
+        losses = {label: _by_novel(readings, windows, label) for label in readers}
+        for label in losses:
+            scores.append(_score(labels, systems[0], label, context, losses, scores))
+    return scores
+
+
+def _by_novel(readings: Readings, windows: list[Window], label: str) -> np.ndarray:
+    pairs = zip(readings.nll[label], windows, strict=True)
+    scored = [nll[window.scored_from :] for nll, window in pairs]
+    return readings.by_novel(scored, positions.mean)
+
+
+def _score(labels, reference: System, label: str, context: int, losses, before):
+    """One score, with what may be said of it."""
+    one, loss = labels[label], losses[label]
+    first = next((score for score in before if score.label == label), None)
+    gap = None
+    if label != reference.name and reference.name in losses:
+        if _comparable(one, reference, context):
+            gap = interval(loss - losses[reference.name])
+    worth = None
+    if first is not None and not (reads_all(one) and _extrapolates(one, context)):
+        worth = interval(first.by_novel - loss)
+    return Score(label, context, loss, _extrapolates(one, context), gap, worth)
+
+
+def _extrapolates(system: System, context: int) -> bool | None:
+    return None if system.trained_to is None else context > system.trained_to
+
+
+def reads_all(system: System) -> bool:
+    """Whether some block attends to all tokens: it has nothing to say of positions
+    that it was not trained at."""
+    return system.frozen.limit is not None
+
+
+def _comparable(a: System, b: System, context: int) -> bool:
+    return not any(reads_all(one) and _extrapolates(one, context) for one in (a, b))
+
+
+def notes(systems: list[System], passages: list[Passage], contexts) -> list[str]:
+    """What to know of the contexts: sentences."""
+    said = []
+    for one in systems:
+        if reads_all(one) and max(contexts) > one.frozen.limit:
+            said.append(
+                f"{one.name} has full attention: not read beyond {one.frozen.limit:,}."
+            )
+    short = [p for p in passages if len(p.tokens) < max(contexts)]
+    if short:
+        least = min(len(passage.tokens) for passage in short)
+        said.append(
+            f"{len(short)} of {len(passages)} documents are shorter than "
+            f"{max(contexts):,} tokens (the shortest has {least:,}): there the longest "
+            "context is the whole document."
+        )
+    return said
+
+
+def as_json(systems: list[System], passages: list[Passage], scores: list[Score]):
+    """The scores as plain data, rounded: what is published and drawn."""
+    return {
+        "contexts": sorted({score.context for score in scores}),
+        "novels": [passage.novel for passage in passages],
+        "lengths": [len(passage.tokens) for passage in passages],
+        "reference": systems[0].name,
+        "systems": {one.name: system_json(one) for one in systems},
+        "scores": [_score_json(score) for score in scores],
+    }
+
+
+def _score_json(score: Score) -> dict:
+    part = lambda found: None if found is None else found.as_json()
+    return {
+        "system": score.label,
+        "context": score.context,
+        "extrapolated": score.extrapolated,
+        "loss": interval(score.by_novel).as_json(),
+        "by_novel": rounded(score.by_novel),
+        "gap": part(score.gap),
+        "worth": part(score.worth),
+    }
