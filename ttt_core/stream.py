@@ -396,7 +396,7 @@ def _make_room(state: StreamState, more: int) -> StreamState:
     buffers = _buffers(state)
     if not buffers:
         return state
-    capacity = buffers[0].keys.shape[-3]
+    capacity = buffers[0].keys.shape[-2]
     needed = int(state.position) - int(state.n_open) + more
     if needed <= capacity:
         return state
@@ -418,7 +418,7 @@ def _check_chunk_start(state: StreamState, chunk: int):
     buffers = _buffers(state)
     if not buffers or state.position.ndim:
         return
-    capacity = buffers[0].keys.shape[-3]
+    capacity = buffers[0].keys.shape[-2]
     if int(state.position) + chunk > capacity:
         raise ValueError(
             f"the full-attention buffer holds {capacity} tokens and "

@@ -15,7 +15,7 @@ from minis import MINI
 
 from ttt_core.mixers import window as window_file
 from ttt_core.mixers.attention import attend
-from ttt_core.mixers.full import build_full, causal_attention, grow
+from ttt_core.mixers.full import build_full, causal_attention, grow, self_attention
 from ttt_core.mixers.window import (
     build_window,
     fused_attention,
@@ -68,11 +68,13 @@ def test_full_attention_by_blocks_is_full_attention():
         position = jnp.arange(45, dtype=jnp.int32)
         expected = plain.attention(*map(np.asarray, (q, keys, values)), None, 100.0)
         q, keys = (plain.rotate(np.asarray(a), np.arange(45), 100.0) for a in (q, keys))
-        call = lambda block: causal_attention(
-            jnp.asarray(q), jnp.asarray(keys), values, position, block=block
-        )
+        keys, values = (jnp.asarray(a).swapaxes(0, 1) for a in (keys, values))
         for block in (512, 45, 16):
-            np.testing.assert_allclose(call(block), expected, atol=1e-12)
+            y = causal_attention(jnp.asarray(q), keys, values, position, block=block)
+            np.testing.assert_allclose(y, expected, atol=1e-12)
+        for block, parts in ((512, 8), (16, 1), (4, 8), (4, 3), (15, 3)):
+            y = self_attention(jnp.asarray(q), keys, values, block=block, parts=parts)
+            np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
 def test_a_window_keeps_its_last_keys_and_counts_them(getkey):

@@ -111,7 +111,7 @@ def test_full_attention_grows_its_buffer_and_changes_no_number(mixers):
     grown, report = ttt.read(model, small, tokens)
     roomy, expected = ttt.read(model, large, tokens)
     np.testing.assert_allclose(report.nll, expected.nll, rtol=0, atol=2e-5)
-    capacity = lambda state: max(leaf.shape[-3] for leaf in _buffers(state))
+    capacity = lambda state: max(leaf.shape[-2] for leaf in _buffers(state))
     assert capacity(small) == 8 and capacity(grown) == capacity(roomy) == 64
     written, _ = ttt.generate(model, small, [1], 20, key=jax.random.key(0))
     assert written.shape == (20,)

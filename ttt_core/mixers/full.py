@@ -2,7 +2,9 @@
 
 The state is a buffer of `capacity` keys and values, and how many are filled. Keys are
 stored rotated: absolute positions never change, so re-rotating a long cache for every
-token would be waste. Positions are exact at any length (`layers.rotary_angles`).
+token would be waste; and heads first, as products want them, or the whole cache would
+be transposed for every call. Positions are exact at any length
+(`layers.rotary_angles`).
 
 Writing past the capacity is the caller's error; `ttt_core.stream` grows the buffer on
 the host, which recompiles, and so doubles it.
@@ -21,8 +23,8 @@ from ttt_core.mixers.attention import Projections, attend, build_projections
 class FullState(eqx.Module):
     """Rotated keys and values of all tokens so far, the first `count` of `capacity`."""
 
-    keys: Float[Array, "*stack capacity kv_heads head_dim"]
-    values: Float[Array, "*stack capacity kv_heads head_dim"]
+    keys: Float[Array, "*stack kv_heads capacity head_dim"]
+    values: Float[Array, "*stack kv_heads capacity head_dim"]
     count: Int[Array, "*stack"]
 
 
@@ -34,7 +36,7 @@ class Full(eqx.Module):
 
     def init_state(self, capacity: int, dtype) -> FullState:
         """An empty buffer for `capacity` tokens."""
-        shape = (capacity, self.projections.kv_heads, self.projections.head_dim)
+        shape = (self.projections.kv_heads, capacity, self.projections.head_dim)
         empty = jnp.zeros(shape, dtype)
         return FullState(empty, empty, jnp.zeros((), jnp.int32))
 
@@ -46,15 +48,18 @@ class Full(eqx.Module):
         `state=None`: `x` is a whole sequence, and no state is handed on.
         """
         q, k, v = self.projections(x)
-        before = self.init_state(len(x), x.dtype) if state is None else state
-        position = before.count + jnp.arange(len(x), dtype=jnp.int32)
+        before = jnp.zeros((), jnp.int32) if state is None else state.count
+        position = before + jnp.arange(len(x), dtype=jnp.int32)
         q, k = (rotate(a, position, self.rope_theta) for a in (q, k))
-        keys = jax.lax.dynamic_update_slice_in_dim(before.keys, k, before.count, 0)
-        values = jax.lax.dynamic_update_slice_in_dim(before.values, v, before.count, 0)
-        y = self.projections.merge_heads(causal_attention(q, keys, values, position))
+        k, v = _heads_first(k), _heads_first(v)
         if state is None:
-            return y, None
-        return y, FullState(keys, values, state.count + len(x))
+            return self.projections.merge_heads(self_attention(q, k, v)), None
+        put = lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(
+            buffer, new, before, axis=1
+        )
+        keys, values = put(state.keys, k), put(state.values, v)
+        y = self.projections.merge_heads(causal_attention(q, keys, values, position))
+        return y, FullState(keys, values, before + len(x))
 
 
 def build_full(config: ModelConfig, *, key: PRNGKeyArray) -> Full:
@@ -62,10 +67,34 @@ def build_full(config: ModelConfig, *, key: PRNGKeyArray) -> Full:
     return Full(build_projections(config, key=key), config.rope_theta)
 
 
+def self_attention(
+    q: Float[Array, "seq heads head_dim"],
+    keys: Float[Array, "kv_heads seq head_dim"],
+    values: Float[Array, "kv_heads seq head_dim"],
+    *,
+    block: int = 512,
+    parts: int = 8,
+) -> Float[Array, "seq heads head_dim"]:
+    """Causal attention of a whole sequence to itself.
+
+    Cut into at most `parts` parts, each of which meets no key behind its end: with 8 of
+    them 9/16 of the work of all queries against all keys.
+    """
+    seq = len(q)
+    size = -(-seq // (parts * block)) * block
+    position = jnp.arange(seq, dtype=jnp.int32)
+    y = []
+    for start in range(0, seq, size):
+        own, stop = slice(start, start + size), min(start + size, seq)
+        reach = keys[:, :stop], values[:, :stop]
+        y.append(causal_attention(q[own], *reach, position[own], block=block))
+    return jnp.concatenate(y)
+
+
 def causal_attention(
     q: Float[Array, "seq heads head_dim"],
-    keys: Float[Array, "capacity kv_heads head_dim"],
-    values: Float[Array, "capacity kv_heads head_dim"],
+    keys: Float[Array, "kv_heads capacity head_dim"],
+    values: Float[Array, "kv_heads capacity head_dim"],
     position: Int[Array, " seq"],
     *,
     block: int = 512,
@@ -74,8 +103,7 @@ def causal_attention(
 
     Blocks are rematerialised, so that memory grows with `block * capacity`.
     """
-    index = jnp.arange(len(keys), dtype=position.dtype)
-    q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
+    index, q = jnp.arange(keys.shape[1], dtype=position.dtype), _heads_first(q)
     one = lambda q, at: attend(q, keys, values, index[None, :] <= at[:, None])
     heads, seq, head_dim = q.shape
     if seq <= block:
@@ -90,6 +118,10 @@ def causal_attention(
 
 def grow(state: FullState, capacity: int) -> FullState:
     """The same state with room for `capacity` tokens (leading stack axes are kept)."""
-    more = capacity - state.keys.shape[-3]
-    pad = [(0, 0)] * (state.keys.ndim - 3) + [(0, more), (0, 0), (0, 0)]
+    more = capacity - state.keys.shape[-2]
+    pad = [(0, 0)] * (state.keys.ndim - 2) + [(0, more), (0, 0)]
     return FullState(jnp.pad(state.keys, pad), jnp.pad(state.values, pad), state.count)
+
+
+def _heads_first(a: Float[Array, "seq heads head_dim"]):
+    return a.swapaxes(0, 1)
