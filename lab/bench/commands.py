@@ -1,57 +1,101 @@
 """`ttt-lab bench`: run a benchmark, print its table, keep its numbers."""
 
-import numpy as np
+from pathlib import Path
+
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from tyro.conf import Positional
 
-from lab.evals.commands import keep
+from lab.evals.commands import draw, keep
+from lab.quick import quick
 
 
 def read(
-    model: str = "tiny-e2e",
-    document: str = "sotu-chronicle",
-    late: int = 200_000,
-    repeats: int = 200,
+    models: Positional[tuple[str, ...]] = (),
+    /,
+    contexts: tuple[int, ...] = (8192, 32_768, 131_072),
+    repeats: int = 5,
+    figures: Path | None = None,
     publish: bool = False,
 ):
-    """Tokens per second, and time per chunk early and late in a long text.
+    """Time per token of reading and of writing, and bytes remembered, by context.
 
     Args:
-        model: a published model's name, or a path.
-        document: a name from `ttt-lab data list`, or a UTF-8 file, long enough.
-        late: tokens read before the late chunks.
-        repeats: chunks timed early and late, in turn.
+        models: presets, published models or paths (default: the eight systems of the
+            family). Presets are built afresh: weights decide no time.
+        contexts: positions, in tokens; costs are measured there.
+        repeats: turns of all systems at all contexts; the best one counts.
+        figures: a folder to write the figures to, as HTML.
         publish: keep the numbers in lab/published/results.
     """
-    from lab import checkpoints
     from lab.bench.reading import measure_reading
-    from lab.data import documents, tokenizers
+    from lab.evals.context import EIGHT
 
-    loaded, card = checkpoints.load(model), checkpoints.card(model)
-    text = documents.load(document).text[: 8 * (late + 10_000)]
-    tokens = np.asarray(tokenizers.load(card["tokenizer"]).encode(text))
+    names = models or EIGHT
+    contexts = quick(contexts, (max(contexts) // 256,))
     with Progress(transient=True) as progress:
-        task = progress.add_task(f"reading {late:,} tokens", total=late)
-        report = lambda done, _: progress.update(task, completed=done)
-        found = measure_reading(
-            loaded, tokens, late=late, repeats=repeats, report=report
-        )
-    numbers = {
-        "tokens_per_second": round(found.tokens_per_second),
-        "ms_per_chunk_early": round(float(np.median(found.early)) * 1e3, 3),
-        "ms_per_chunk_late": round(float(np.median(found.late)) * 1e3, 3),
-        "late_over_early": round(found.ratio, 4),
-        "late_position": found.late_position,
-        "chunk": found.chunk,
-        "repeats": repeats,
-        "state_bytes": found.state_bytes,
-        "first_call_seconds": round(found.compile_seconds, 2),
-        "peak_bytes": found.peak_bytes,
-    }
-    _print("reading " + document + " with " + model, numbers)
+        task = progress.add_task("", total=None)
+        say = lambda name, at: progress.update(task, description=f"{name}, {at:,}")
+        built = {name: _build_or_load(name) for name in names}
+        costs = measure_reading(built, contexts=contexts, repeats=repeats, report=say)
+    result = {"repeats": repeats, "rows": [_reading_row(cost) for cost in costs]}
+    _print_reading(result["rows"])
+    name = "bench-read" if not models else f"bench-read-{models[0]}"
     if publish:
-        keep("bench-read", {"model": model, "document": document, **numbers})
+        keep(name, result)
+    if figures:
+        draw("bench-read", name, result, figures)
+
+
+def _build_or_load(name: str):
+    import jax
+
+    import ttt_core as ttt
+    from lab import checkpoints
+
+    if name in ttt.PRESETS:
+        return ttt.preset(name).build(key=jax.random.key(0))
+    return checkpoints.load(name)
+
+
+def _reading_row(cost) -> dict:
+    milli = lambda seconds: [round(float(s) * 1e3, 4) for s in seconds]
+    return {
+        "system": cost.system,
+        "piece": cost.piece,
+        "positions": cost.positions.tolist(),
+        "reading_ms": milli(cost.reading),
+        "prompt_ms": milli(cost.prompt),
+        "writing_ms": milli(cost.writing),
+        "state_bytes": cost.state_bytes.tolist(),
+        "late_over_early": round(cost.flatness, 3),
+        "first_call_seconds": round(cost.compile_seconds, 2),
+    }
+
+
+def _print_reading(rows: list[dict]):
+    """Three tables, of one shape: system by context."""
+    positions = rows[0]["positions"]
+    heads = [f"{at:,}" for at in positions]
+    console = Console()
+    tables = {
+        "reading there, ms per token": "reading_ms",
+        "reading a prompt that long, ms per token": "prompt_ms",
+        "writing there, ms per token": "writing_ms",
+    }
+    for title, part in tables.items():
+        table = Table("system", *heads, "last / first", "x " + rows[0]["system"])
+        table.title = title
+        for row in rows:
+            found, ours = row[part], rows[0][part][-1]
+            ratios = f"{found[-1] / found[0]:.2f}", f"{found[-1] / ours:.2f}"
+            table.add_row(row["system"], *(f"{ms:,.3f}" for ms in found), *ratios)
+        console.print(table)
+    table = Table("system", *heads, title="remembered, MB")
+    for row in rows:
+        table.add_row(row["system"], *(f"{b / 1e6:,.2f}" for b in row["state_bytes"]))
+    console.print(table)
 
 
 def train(

@@ -1,81 +1,227 @@
-"""Does reading cost the same after 200,000 tokens as at the start?
+"""What a token costs to read and to write, after 8 K, 32 K and 128 K tokens, and what a
+reader remembers by then.
 
-One compiled program, two states: the first chunks of a text and a state that has read
-it for long. They take turns, so that a machine that slows down slows both; medians of
-each.
+Every system first reads its way to the longest context; full attention, whose cost does
+not depend on what is in its buffers, has them filled with noise instead (reading 128 K
+tokens would take it an hour). Then all systems and contexts take turns, so that a
+machine that slows down slows all of them; the best of the turns counts.
+
+* *Reading* (prefill) is timed by pieces: those that a learner learns from, and wider
+  ones for systems that do not learn, whose products they suit better. A prompt's mean
+  cost is the trapezoid of the costs on its way.
+* *Writing* (decode) is timed token by token; a learner's tokens bear their share of the
+  inner step.
 """
 
 import dataclasses
-import resource
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """Seconds per chunk early and late `[repeats]`, and what a state weighs."""
+# Tokens of a piece for systems that do not learn.
+WIDE, WIDE_FULL = 128, 512
+WRITTEN = 8
 
-    early: np.ndarray
-    late: np.ndarray
-    chunk: int
-    late_position: int
-    state_bytes: int
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReadingCost:
+    """Seconds per token of one system at each of `positions`, `[positions]` each.
+
+    `reading`: at that position. `prompt`: the mean over a prompt that long. `writing`:
+    decoding. `state_bytes`: what is remembered. `piece`: tokens of a timed reading.
+    """
+
+    system: str
+    piece: int
+    learns: bool
+    positions: np.ndarray
+    reading: np.ndarray
+    prompt: np.ndarray
+    writing: np.ndarray
+    state_bytes: np.ndarray
     compile_seconds: float
-    peak_bytes: int
 
     @property
-    def ratio(self) -> float:
-        """Median time of a late chunk against that of an early one."""
-        return float(np.median(self.late) / np.median(self.early))
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens read per second, from the median over all chunks."""
-        return self.chunk / float(np.median(np.concatenate([self.early, self.late])))
+    def flatness(self) -> float:
+        """Reading cost at the longest context against that at the first position."""
+        return float(self.reading[-1] / self.reading[0])
 
 
 def measure_reading(
-    model, tokens: np.ndarray, *, late: int = 200_000, repeats: int = 200, report=None
-) -> Reading:
-    """Time chunks at the start of `tokens` against chunks after `late` tokens.
+    models: dict,
+    *,
+    contexts: Sequence[int] = (8192, 32_768, 131_072),
+    repeats: int = 5,
+    report: Callable[[str, int], None] | None = None,
+) -> list[ReadingCost]:
+    """Costs of all models, by name, in turns; `report(name, position)` follows.
 
-    `report(done, total)` follows the tokens read on the way to the late state.
-    **Raises** `ValueError` where the text is shorter than that.
+    Positions are the first one at which all windows are full, and the contexts, rounded
+    down to pieces.
+
+    **Raises** `ValueError` where no context is beyond that first position.
     """
-    import jax
+    configs = [model.config for model in models.values()]
+    first = max(max(2 * config.window, widest(config)) for config in configs)
+    contexts = sorted({first, *(c for c in contexts if c > first)})
+    if len(contexts) < 2:
+        raise ValueError(f"Name a context of more than {first} tokens.")
+    readers = {name: _Reader(name, model, first) for name, model in models.items()}
+    tell = report or (lambda name, position: None)
+    for name, reader in readers.items():
+        for context in contexts:
+            tell(name, context)
+            reader.go_to(context)
+    for _ in range(repeats):
+        for i, context in enumerate(contexts):
+            for name, reader in readers.items():
+                tell(name, context)
+                reader.take_turn(i)
+    return [reader.cost() for reader in readers.values()]
 
-    import ttt_core as ttt
 
-    chunk = model.config.chunk
-    late = late // chunk * chunk
-    if len(tokens) < late + chunk:
-        raise ValueError(
-            f"the text has {len(tokens)} tokens, the benchmark reads {late + chunk}; "
-            "take a longer document or a smaller --late."
+def widest(config) -> int:
+    """Tokens of a piece that a system is timed with."""
+    if config.learns:
+        return config.chunk
+    return WIDE_FULL if set(config.kinds) == {"full"} else min(WIDE, config.window)
+
+
+class _Reader:
+    """One system on its way, its states so far, and its times."""
+
+    def __init__(self, name: str, model, first: int):
+        import ttt_core as ttt
+
+        config = model.config
+        self.name, self.learns, self.piece = name, config.learns, widest(config)
+        # A piece is a chunk to the programs; what binds by chunks goes on doing so.
+        changes = {"chunk": self.piece, "bind_chunk": config.bind_every}
+        self.model = dataclasses.replace(model, config=config.replace(**changes))
+        self.room = 2 * self.piece + WRITTEN
+        self.tokens = np.random.default_rng(0).integers(0, config.vocab, 4096)
+        self.state = ttt.init_state(self.model, capacity=first + self.room)
+        self.fills = "full" in config.kinds
+        self.positions, self.states, self.times = [], [], []
+        self.compile_seconds = 0.0
+
+    def go_to(self, context: int):
+        """Read on to `context`, and keep the state there."""
+        import ttt_core as ttt
+
+        stop = context // self.piece * self.piece
+        position = int(self.state.position)
+        if self.fills and self.positions:
+            self.state = _jump(self.state, stop)
+            position = stop
+        for start in range(position, stop, self.piece):
+            began = time.perf_counter()
+            found = ttt.read_chunk(self.model, self.state, self._piece(start))
+            self.state, report = found
+            if start % 16_384 == 0:
+                np.asarray(report.nll)  # do not run far ahead of the machine
+            if not start:
+                self.compile_seconds = time.perf_counter() - began
+        self.positions.append(stop)
+        self.states.append(_roomy(self.state, self.room))
+        self.times.append([])
+        self._time(self.states[-1])  # compiles for this buffer
+
+    def take_turn(self, i: int):
+        """Time one piece and a few written tokens at the `i`-th position."""
+        self.times[i].append(self._time(self.states[i]))
+
+    def cost(self) -> ReadingCost:
+        """The best of all turns."""
+        reading, writing = np.array([np.min(turns, axis=0) for turns in self.times]).T
+        positions = np.array(self.positions)
+        if self.learns:
+            writing = writing + reading  # per token: its share of a chunk's step
+        steps = np.diff(positions) * (reading[1:] + reading[:-1]) / 2
+        total = np.cumsum([positions[0] * reading[0], *steps])
+        return ReadingCost(
+            system=self.name,
+            piece=self.piece,
+            learns=self.learns,
+            positions=positions,
+            reading=reading,
+            prompt=total / positions,
+            writing=writing,
+            state_bytes=np.array(
+                [
+                    _weight(*pair)
+                    for pair in zip(self.states, self.positions, strict=True)
+                ]
+            ),
+            compile_seconds=self.compile_seconds,
         )
 
-    def timed(state, piece):
+    def _piece(self, start: int) -> np.ndarray:
+        return np.roll(self.tokens, -start)[: self.piece]
+
+    def _time(self, state) -> tuple[float, float]:
+        """Seconds per token: of one piece read, of a few tokens written."""
+        import jax
+
+        import ttt_core as ttt
+
         began = time.perf_counter()
-        state, report = ttt.read_chunk(model, state, piece)
-        jax.block_until_ready((state, report))
-        return time.perf_counter() - began
+        found = ttt.read_chunk(self.model, state, self._piece(int(state.position)))
+        jax.block_until_ready(found)
+        read = time.perf_counter()
+        ttt.generate(self.model, state, [], WRITTEN, key=jax.random.key(0))
+        written = time.perf_counter()
+        return (read - began) / self.piece, (written - read) / WRITTEN
 
-    first = ttt.init_state(model, capacity=late + chunk)
-    compile_seconds = timed(first, tokens[:chunk])
-    state = first
-    for start in range(0, late, chunk):
-        state, _ = ttt.read_chunk(model, state, tokens[start : start + chunk])
-        if report and start // chunk % 50 == 0:
-            jax.block_until_ready(state)
-            report(start, late)
-    jax.block_until_ready(state)
 
-    pairs = [
-        (timed(first, tokens[:chunk]), timed(state, tokens[late : late + chunk]))
-        for _ in range(repeats)
-    ]
-    early, later = np.asarray(pairs).T
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    weight = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    return Reading(early, later, chunk, late, weight, compile_seconds, peak)
+def _is_full(state) -> bool:
+    from ttt_core.mixers.full import FullState
+
+    return isinstance(state, FullState)
+
+
+def _change_buffers(state, change: Callable):
+    import jax
+
+    one = lambda s: change(s) if _is_full(s) else s
+    states = jax.tree.map(one, state.states, is_leaf=_is_full)
+    return dataclasses.replace(state, states=states)
+
+
+def _roomy(state, more: int):
+    """The state with room for `more` tokens, no more than that."""
+    from ttt_core.mixers.full import grow
+
+    needed = int(state.position) + more
+    return _change_buffers(state, lambda s: grow(s, max(needed, s.keys.shape[-2])))
+
+
+def _jump(state, position: int):
+    """The state as if `position` tokens had been read: buffers hold noise."""
+    import jax
+    import jax.numpy as jnp
+
+    def fill(buffer):
+        shape = (*buffer.keys.shape[:-2], position, buffer.keys.shape[-1])
+        keys, values = (
+            jax.random.normal(jax.random.key(i), shape, buffer.keys.dtype)
+            for i in range(2)
+        )
+        count = jnp.full_like(buffer.count, position)
+        return dataclasses.replace(buffer, keys=keys, values=values, count=count)
+
+    state = _change_buffers(state, fill)
+    return dataclasses.replace(state, position=jnp.asarray(position, jnp.int32))
+
+
+def _weight(state, position: int) -> int:
+    """Bytes that a state holds, buffers counted as far as they are filled."""
+    import jax
+
+    total = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    for buffer in filter(_is_full, jax.tree.leaves(state.states, is_leaf=_is_full)):
+        room = buffer.keys.shape[-2]
+        total -= (buffer.keys.nbytes + buffer.values.nbytes) * (room - position) // room
+    return total

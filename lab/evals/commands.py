@@ -103,3 +103,15 @@ def as_text(result: dict) -> str:
     text = json.dumps(result, indent=1, ensure_ascii=False)
     flat = lambda found: "[" + " ".join(found[1].split()) + "]"
     return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"
+
+
+def draw(kind: str, name: str, result: dict, folder: Path):
+    """Write a result's figures as HTML; `kind` as `lab.plots.result_figures` has it."""
+    from lab import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, figure in plots.result_figures(kind, result).items():
+        path = folder / f"{name}-{part}.html"
+        bar = {"displaylogo": False}
+        figure.write_html(path, include_plotlyjs="directory", config=bar)
+        Console().print(f"figure: {path}", soft_wrap=True)

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from tyro.conf import Positional, arg
 
 from lab import runs
-from lab.evals.commands import as_text, keep
+from lab.evals.commands import as_text, draw, keep
 from lab.quick import quick
 
 
@@ -293,15 +293,4 @@ def finish(kind: str, name: str, result: dict, figures: Path | None, publish: bo
         path.write_text(as_text({**result, "provenance": runs.environment()}), "utf-8")
         Console().print(f"numbers: {path}", soft_wrap=True)
     if figures:
-        _draw(kind, name, result, figures)
-
-
-def _draw(kind: str, name: str, result: dict, folder: Path):
-    from lab import plots
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, figure in plots.result_figures(kind, result).items():
-        path = folder / f"{name}-{part}.html"
-        bar = {"displaylogo": False}
-        figure.write_html(path, include_plotlyjs="directory", config=bar)
-        Console().print(f"figure: {path}", soft_wrap=True)
+        draw(kind, name, result, figures)

@@ -8,6 +8,8 @@ Nothing here computes a result: numbers come from traces, evals and analysis.
 
 from lab.plots.contexts import gap_by_context as gap_by_context
 from lab.plots.contexts import loss_by_context as loss_by_context
+from lab.plots.costs import reading_cost as reading_cost
+from lab.plots.costs import writing_cost as writing_cost
 from lab.plots.curves import drift as drift
 from lab.plots.curves import gain as gain
 from lab.plots.curves import loss_per_chunk as loss_per_chunk

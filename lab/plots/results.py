@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from lab.plots import theme
 from lab.plots.contexts import gap_by_context, loss_by_context
+from lab.plots.costs import reading_cost, writing_cost
 from lab.plots.decomposition import decomposition, parts_by_position
 from lab.plots.distances import (
     first_choice_by_distance,
@@ -17,6 +18,7 @@ from lab.plots.tuning import gain_by_inner_rate
 
 
 FIGURES = {
+    "bench-read": {"reading": reading_cost, "writing": writing_cost},
     "compare": {"loss": loss_by_position, "gap": gap_by_position},
     "context": {"loss": loss_by_context, "gap": gap_by_context},
     "decompose": {"bars": decomposition, "curves": parts_by_position},
@@ -31,7 +33,8 @@ FIGURES = {
 
 
 def result_figures(kind: str, result: dict) -> dict[str, go.Figure]:
-    """All figures of a result by a short name; `kind` is the `ttt-lab eval` command."""
+    """All figures of a result by a short name; `kind` is the `ttt-lab eval` command, or
+    "bench-read"."""
     return {name: draw(result) for name, draw in FIGURES[kind].items()}
 
 

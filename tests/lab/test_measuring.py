@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import ttt_core as ttt
-from lab.bench.reading import measure_reading
+from lab.bench import reading
 from lab.bench.remat import measure_remat
 from lab.bench.training import measure_peak, measure_training
 from lab.evals.gain import measure_gain, paired_interval
@@ -68,16 +68,84 @@ def test_the_peak_is_that_of_products():
     assert 1e6 < small < 1e14
 
 
-def test_reading_is_timed_early_and_late(model):
-    tokens = np.arange(400) % 250
-    found = measure_reading(model, tokens, late=300, repeats=3)
-    assert found.late_position == 296
-    assert found.early.shape == found.late.shape == (3,)
-    assert found.ratio > 0 and found.tokens_per_second > 0
-    state = ttt.init_state(model)
-    assert found.state_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    with pytest.raises(ValueError, match="a smaller --late"):
-        measure_reading(model, tokens, late=500)
+@pytest.fixture(scope="module")
+def costs(model):
+    """Costs of a learner, of full attention, and of one that has both mixers."""
+    mixers = {"full": ("full",), "hybrid": ("window", "full")}
+    models = {"learner": model} | {
+        name: model.config.replace(lr=0.0, mixers=kinds).build(key=jax.random.key(0))
+        for name, kinds in mixers.items()
+    }
+    told = []
+    found = reading.measure_reading(
+        models, contexts=(600, 1100), repeats=1, report=lambda *at: told.append(at)
+    )
+    return found, models, told
+
+
+def test_reading_is_timed_at_each_context_by_pieces_that_suit(costs):
+    found, _, told = costs
+    assert [cost.system for cost in found] == ["learner", "full", "hybrid"]
+    assert [cost.piece for cost in found] == [8, 512, 16]
+    assert found[0].positions.tolist() == [512, 600, 1096]
+    assert found[1].positions.tolist() == [512, 512, 1024], "whole pieces"
+    for cost in found:
+        assert (cost.reading > 0).all() and (cost.writing > 0).all()
+        assert cost.compile_seconds > 0 and cost.flatness > 0
+    assert told[-1] == ("hybrid", 1100) and ("learner", 512) in told
+
+
+def test_a_learners_words_bear_their_share_of_its_steps(costs):
+    (learner, full, _), *_ = costs
+    assert (learner.writing > learner.reading).all() and learner.learns
+    assert not full.learns
+
+
+def test_a_prompt_costs_the_mean_of_what_its_tokens_cost(costs):
+    (cost, *_), *_ = costs
+    at, each = cost.positions, cost.reading
+    parts = (each[0] + each[1]) / 2 * (at[1] - at[0])
+    assert cost.prompt[0] == each[0]
+    assert cost.prompt[1] == pytest.approx((at[0] * each[0] + parts) / at[1])
+
+
+def test_only_full_attention_remembers_more_and_more(costs):
+    (learner, full, hybrid), models, _ = costs
+    state = ttt.init_state(models["learner"])
+    held = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert set(learner.state_bytes) == {held}
+    config = models["full"].config
+    keys_and_values = 2 * config.kv_heads * config.head_dim * 4
+    tokens = full.positions[2] - full.positions[1]
+    grown = config.layers * tokens * keys_and_values
+    assert full.state_bytes[2] - full.state_bytes[1] == grown
+    tokens = hybrid.positions[2] - hybrid.positions[1]
+    assert hybrid.state_bytes[2] - hybrid.state_bytes[1] == tokens * keys_and_values
+
+
+def test_a_jump_leaves_the_state_that_reading_leaves(costs):
+    """But for what is in the buffers."""
+    _, models, _ = costs
+    tokens = np.arange(48) % 250
+    start = ttt.init_state(models["hybrid"], capacity=64)
+    read, _ = ttt.read(models["hybrid"], start, tokens)
+    part, _ = ttt.read(models["hybrid"], start, tokens[:32])
+    jumped = reading._roomy(reading._jump(part, 48), 16)
+    assert jax.tree.map(np.shape, jumped) == jax.tree.map(np.shape, read)
+    buffers = lambda s: [
+        leaf
+        for leaf in jax.tree.leaves(s.states, is_leaf=reading._is_full)
+        if reading._is_full(leaf)
+    ]
+    for ours, theirs in zip(buffers(jumped), buffers(read), strict=True):
+        assert np.array_equal(ours.count, theirs.count)
+        assert (np.abs(ours.keys[..., :48, :]) > 0).all() and ours.keys.std() > 0.5
+    assert int(jumped.position) == int(read.position)
+
+
+def test_contexts_within_the_first_windows_are_refused(model):
+    with pytest.raises(ValueError, match="a context of more than 32 tokens"):
+        reading.measure_reading({"learner": model}, contexts=(32,))
 
 
 @pytest.mark.slow

@@ -147,6 +147,19 @@ def test_every_figure_has_units_a_title_and_a_clear_page(compared, taken, tuned)
             figure.to_json()
 
 
+def test_costs_are_drawn_with_logarithmic_axes_and_a_line_each():
+    row = {"positions": [512, 8192], "reading_ms": [0.2, 0.2], "writing_ms": [1.0, 1.1]}
+    full = row | {"system": "full", "reading_ms": [0.1, 3.0]}
+    figures = plots.result_figures(
+        "bench-read", {"rows": [row | {"system": "a"}, full]}
+    )
+    drawn = figures["reading"]
+    assert {n: list(line.y) for n, line in named(drawn).items()}["full"] == [0.1, 3.0]
+    assert drawn.layout.yaxis.type == drawn.layout.xaxis.type == "log"
+    assert list(drawn.layout.yaxis.range) == [-1, 1]
+    assert list(figures["writing"].data[0].y) == [1.0, 1.1]
+
+
 @pytest.mark.parametrize(
     ("tokens", "word"), [(64, "64"), (2048, "2K"), (131_072, "128K"), (2**20, "1M")]
 )

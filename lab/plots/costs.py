@@ -1,0 +1,57 @@
+"""What a token costs after ever more tokens, in milliseconds.
+
+Takes what `ttt-lab bench read` keeps (a dict, see `lab.published.results`). Both axes
+are logarithmic: a flat line costs the same for ever, full attention's slope is one.
+"""
+
+import math
+
+import plotly.graph_objects as go
+
+from lab.evals.positions import short
+from lab.plots import theme
+from lab.plots.positions import looks
+
+
+def reading_cost(result: dict) -> go.Figure:
+    """Reading a token, at each position."""
+    return _figure(result, "reading_ms", "What reading a token costs")
+
+
+def writing_cost(result: dict) -> go.Figure:
+    """Writing a token, at each position; learners' inner steps are included."""
+    return _figure(result, "writing_ms", "What writing a token costs")
+
+
+def _figure(result: dict, part: str, title: str) -> go.Figure:
+    styles = looks({"systems": {row["system"]: None for row in result["rows"]}})
+    lines = [_line(row, part, styles[row["system"]]) for row in result["rows"]]
+    ticks = result["rows"][0]["positions"]
+    axis = theme.axis("tokens read before (logarithmic)", type="log")
+    axis |= dict(tickvals=ticks, ticktext=[short(tick) for tick in ticks])
+    fig = theme.figure(
+        lines,
+        title=title,
+        y="ms per token (logarithmic)",
+        height=460,
+        margin=dict(l=52, r=12, t=40, b=36),
+        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
+        xaxis=axis | dict(hoverformat=",.0f"),
+    )
+    values = [ms for row in result["rows"] for ms in row[part]]
+    spans = [math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))]
+    fig.update_yaxes(type="log", range=spans, dtick=1)
+    return fig.update_layout(showlegend=True)
+
+
+def _line(row: dict, part: str, style: dict) -> go.Scatter:
+    return theme.line(
+        row["positions"],
+        row[part],
+        row["system"],
+        style["colour"],
+        mode="lines+markers",
+        line=dict(width=1.8),
+        marker=dict(symbol=style["symbol"], size=7),
+        hovertemplate="%{y:.3f} ms",
+    )
