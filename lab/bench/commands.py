@@ -11,6 +11,13 @@ from lab.evals.commands import draw, keep
 from lab.quick import quick
 
 
+COPIED = (
+    "Full attention's buffers are copied at every call, which weighs on writing: a "
+    "program that writes in place would write at little more than its reading cost "
+    "per piece. Compare reading."
+)
+
+
 def read(
     models: Positional[tuple[str, ...]] = (),
     /,
@@ -39,7 +46,8 @@ def read(
         say = lambda name, at: progress.update(task, description=f"{name}, {at:,}")
         built = {name: _build_or_load(name) for name in names}
         costs = measure_reading(built, contexts=contexts, repeats=repeats, report=say)
-    result = {"repeats": repeats, "rows": [_reading_row(cost) for cost in costs]}
+    rows = [_reading_row(cost) for cost in costs]
+    result = {"repeats": repeats, "notes": [COPIED], "rows": rows}
     _print_reading(result["rows"])
     name = "bench-read" if not models else f"bench-read-{models[0]}"
     if publish:
@@ -92,6 +100,7 @@ def _print_reading(rows: list[dict]):
             ratios = f"{found[-1] / found[0]:.2f}", f"{found[-1] / ours:.2f}"
             table.add_row(row["system"], *(f"{ms:,.3f}" for ms in found), *ratios)
         console.print(table)
+    console.print(f"[dim]{COPIED}[/dim]")
     table = Table("system", *heads, title="remembered, MB")
     for row in rows:
         table.add_row(row["system"], *(f"{b / 1e6:,.2f}" for b in row["state_bytes"]))

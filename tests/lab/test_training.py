@@ -81,22 +81,6 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(experiment, tmp_path):
     assert (at.step, at.data, float(at.model[0])) == (5, {"next_index": 5}, 5.0)
 
 
-@pytest.mark.slow
-def test_sharing_the_batch_among_devices_changes_nothing(experiment):
-    phase = experiment.phases[0]
-    assert devices.data_mesh(phase).size == 2  # the tests have two CPU devices
-    optimizer = train.make_optimizer(experiment, phase.stage)
-    model = phase.model.build(key=jax.random.key(0))
-    tokens = np.random.default_rng(0).integers(0, 256, (4, 33)).astype(np.int32)
-    loss, _, grads = ttt.meta_gradient(model, jax.numpy.asarray(tokens), rate=0.1)
-    init = optimizer.init(jax.tree.map(lambda x: x, grads))
-    step = devices.compile_step(phase, optimizer)
-    _, _, measured = step(model, init, tokens, 0.1)
-    np.testing.assert_allclose(measured["loss"], loss, rtol=1e-5)
-    norm = ttt.global_norm(grads)
-    np.testing.assert_allclose(measured["grad_norm"], norm, rtol=1e-5)
-
-
 def in_every_stage(experiment, **changes):
     stages = tuple(dataclasses.replace(s, **changes) for s in experiment.stages)
     return dataclasses.replace(experiment, stages=stages)
