@@ -12,9 +12,8 @@ from lab.quick import quick
 
 
 COPIED = (
-    "Full attention's buffers are copied at every call, which weighs on writing: a "
-    "program that writes in place would write at little more than its reading cost "
-    "per piece. Compare reading."
+    "Full attention's buffers are copied at every call here, which weighs on writing "
+    "token by token; written in place they would not be. Compare reading."
 )
 
 
