@@ -6,9 +6,8 @@ are open where a context is longer than a system's training sequences.
 
 import plotly.graph_objects as go
 
-from lab.evals.positions import short
 from lab.plots import theme
-from lab.plots.positions import looks, pale, zero_line
+from lab.plots.positions import looks, zero_line
 
 
 def loss_by_context(result: dict) -> go.Figure:
@@ -26,7 +25,9 @@ def gap_by_context(result: dict) -> go.Figure:
     for label, rows, style in _labels(result):
         rows = [row for row in rows if row["gap"]]
         if rows:
-            lines.append(_band(rows, style["colour"]))
+            ends = [row["gap"]["interval_95"] or (None, None) for row in rows]
+            x = [row["context"] for row in rows]
+            lines.append(theme.band(x, *zip(*ends, strict=True), style["colour"]))
             lines.append(_line(label, rows, "gap", style, "%{y:+.4f}"))
     title = f"Above {result['reference']}, at the same context"
     return _figure(result, lines, title).add_shape(zero_line())
@@ -55,33 +56,6 @@ def _line(label: str, rows: list[dict], part: str, style: dict, hover: str):
     )
 
 
-def _band(rows: list[dict], colour: str) -> go.Scatter:
-    there = [row for row in rows if row["gap"]["interval_95"]]
-    x = [row["context"] for row in there]
-    low, high = ([row["gap"]["interval_95"][i] for row in there] for i in (0, 1))
-    return go.Scatter(
-        x=x + x[::-1],
-        y=high + low[::-1],
-        fill="toself",
-        fillcolor=pale(colour),
-        line=dict(width=0),
-        mode="lines",
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
 def _figure(result: dict, lines: list, title: str) -> go.Figure:
-    ticks = result["contexts"]
-    axis = theme.axis("context (tokens, logarithmic)", type="log")
-    axis |= dict(tickvals=ticks, ticktext=[short(tick) for tick in ticks])
-    fig = theme.figure(
-        lines,
-        title=title,
-        y="nats per token",
-        height=460,
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
-        xaxis=axis | dict(hoverformat=",.0f"),
-    )
-    return fig.update_layout(showlegend=True)
+    axis = theme.token_axis("context in tokens", result["contexts"])
+    return theme.tall(lines, title=title, y="nats per token", xaxis=axis)

@@ -8,7 +8,6 @@ import math
 
 import plotly.graph_objects as go
 
-from lab.evals.positions import short
 from lab.plots import theme
 from lab.plots.positions import looks
 
@@ -26,22 +25,12 @@ def writing_cost(result: dict) -> go.Figure:
 def _figure(result: dict, part: str, title: str) -> go.Figure:
     styles = looks({"systems": {row["system"]: None for row in result["rows"]}})
     lines = [_line(row, part, styles[row["system"]]) for row in result["rows"]]
-    ticks = result["rows"][0]["positions"]
-    axis = theme.axis("tokens read before (logarithmic)", type="log")
-    axis |= dict(tickvals=ticks, ticktext=[short(tick) for tick in ticks])
-    fig = theme.figure(
-        lines,
-        title=title,
-        y="ms per token (logarithmic)",
-        height=460,
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
-        xaxis=axis | dict(hoverformat=",.0f"),
-    )
+    axis = theme.token_axis("tokens read before", result["rows"][0]["positions"])
+    y = "ms per token (logarithmic)"
+    fig = theme.tall(lines, title=title, y=y, xaxis=axis)
     values = [ms for row in result["rows"] for ms in row[part]]
     spans = [math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))]
-    fig.update_yaxes(type="log", range=spans, dtick=1)
-    return fig.update_layout(showlegend=True)
+    return fig.update_yaxes(type="log", range=spans, dtick=1)
 
 
 def _line(row: dict, part: str, style: dict) -> go.Scatter:

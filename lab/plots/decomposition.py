@@ -38,15 +38,15 @@ def decomposition(result: dict) -> go.Figure:
         )
         for words, colour, pattern, sign, curve in _parts(result)
     ]
-    frame = dict(barmode="relative", bargap=0.18, shapes=[zero_line()], height=430)
-    fig = theme.figure(
+    fig = theme.tall(
         [*bars, _whole(result, names)],
         title=_title(result),
         y="nats per token",
         x="position in the text (tokens)",
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.28, yanchor="top", xanchor="left"),
-        **frame,
+        legend_at=-0.28,
+        barmode="relative",
+        bargap=0.18,
+        shapes=[zero_line()],
     )
     return fig.update_xaxes(type="category", tickvals=names, tickangle=-45)
 

@@ -8,7 +8,7 @@ import math
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.plots.positions import OTHERS, SYMBOLS, short, zero_line
+from lab.plots.positions import OTHERS, SYMBOLS, zero_line
 
 
 def nats_by_distance(result: dict) -> go.Figure:
@@ -38,19 +38,13 @@ def _figure(result: dict, measure: str, title: str, y: str) -> go.Figure:
     distances = sorted({d for row in systems for d in row["distances"]})
     reaches = sorted({row["reach"] for row in systems if row["reach"]})
     reaches = [at for at in reaches if at < distances[-1]]
-    axis = theme.axis("tokens behind the fact (logarithmic)", type="log")
-    axis |= dict(tickvals=distances, ticktext=[short(d) for d in distances])
-    return theme.figure(
+    return theme.tall(
         lines,
         title=title,
         y=y,
-        height=400,
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.22, yanchor="top", xanchor="left"),
-        xaxis=axis,
+        xaxis=theme.token_axis("tokens behind the fact", distances),
         shapes=[theme.mark(at) for at in reaches],
         annotations=[_word(at) for at in reaches],
-        showlegend=True,
     )
 
 

@@ -82,26 +82,20 @@ def position_figure(lines: list, result: dict, *, title: str, zero: bool = False
     marks = [theme.mark(trained)] if beyond else []
     first = min((min(line.x) for line in lines if len(line.x)), default=1)
     words = [_beyond(trained, first, longest)] if beyond else []
-    fig = theme.figure(
+    return theme.tall(
         lines,
         title=title,
         y="nats per token",
-        height=430,
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
         xaxis=position_axis(longest),
         shapes=([zero_line()] if zero else []) + marks,
         annotations=words,
     )
-    return fig.update_layout(showlegend=True)
 
 
 def position_axis(longest: float) -> dict:
     """A logarithmic axis with a tick at every fourth power of two, in tokens."""
     ticks = [4**n for n in range(1, 12) if 4**n <= 2 * longest]
-    axis = theme.axis("position in the text (tokens, logarithmic)", type="log")
-    axis |= dict(tickvals=ticks, ticktext=[short(tick) for tick in ticks])
-    return axis | dict(hoverformat=",.0f")
+    return theme.token_axis("position in the text in tokens", ticks)
 
 
 def shown(part: dict, result: dict, grid: str = "doublings") -> dict:
@@ -140,21 +134,10 @@ def curve_lines(curve: dict, name: str, style: dict, *, sign: str = "+") -> list
 
 
 def band(curve: dict, colour: str) -> go.Scatter:
-    """The 95 % interval as a pale area, where there is one."""
-    x = middles(np.array(curve["edges"]))
+    """The 95 % interval as a pale area, as far as all novels reach."""
     low, high = (np.array(curve[name], float) for name in ("low", "high"))
-    there = np.isfinite(low) & (np.array(curve["novels"]) == max(curve["novels"]))
-    x, low, high = x[there], low[there], high[there]
-    return go.Scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        fill="toself",
-        fillcolor=pale(colour),
-        line=dict(width=0),
-        mode="lines",
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    low[np.array(curve["novels"]) < max(curve["novels"])] = np.nan
+    return theme.band(middles(np.array(curve["edges"])), low, high, colour)
 
 
 def zero_line() -> dict:
@@ -193,9 +176,3 @@ def _beyond(trained: int, first: float, longest: float) -> dict:
     right = np.log(trained / first) > 0.5 * np.log(longest / first)
     side = dict(xanchor="right", text=text.strip() + " ") if right else {}
     return theme.label(float(np.log10(trained)), text) | side
-
-
-def pale(colour: str) -> str:
-    """A colour as a band behind its line."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red}, {green}, {blue}, 0.16)"

@@ -5,7 +5,10 @@ the three stay apart for colour-blind eyes and on light and dark pages alike.
 Backgrounds are transparent, text is a grey that reads on either.
 """
 
+import numpy as np
 import plotly.graph_objects as go
+
+from lab.evals.positions import short
 
 
 LEARNING = "#2a8fd0"
@@ -38,6 +41,13 @@ def figure(data: list, *, title: str, y: str, x: str = "tokens read", **layout):
     return go.Figure(data, layout=frame | layout)
 
 
+def tall(data: list, *, legend_at: float = -0.2, **layout):
+    """A `figure` to be studied alone: higher, its legend in the open below it."""
+    legend = dict(orientation="h", x=0, y=legend_at, yanchor="top", xanchor="left")
+    frame = dict(height=430, margin=dict(l=52, r=12, t=40, b=36), legend=legend)
+    return figure(data, **frame | layout).update_layout(showlegend=True)
+
+
 def axis(title: str, **more) -> dict:
     """An axis with a quiet grid."""
     return dict(
@@ -57,6 +67,36 @@ def line(x, y, name: str, colour: str, **more) -> go.Scatter:
     if faint:
         more = dict(opacity=0.3, showlegend=False, hoverinfo="skip") | more
     return go.Scatter(x=x, y=y, name=name, line=style, **{"mode": "lines"} | more)
+
+
+def token_axis(title: str, ticks: list[int]) -> dict:
+    """A logarithmic axis of token counts, said shortly at `ticks`."""
+    words = [short(tick) for tick in ticks]
+    ticked = dict(tickvals=ticks, ticktext=words, hoverformat=",.0f")
+    return axis(f"{title} (logarithmic)", type="log") | ticked
+
+
+def band(x, low, high, colour: str) -> go.Scatter:
+    """An interval as a pale area, where there is one (None and NaN: none)."""
+    x, low, high = (np.array(a, float) for a in (x, low, high))
+    there = np.isfinite(low)
+    x, low, high = x[there], low[there], high[there]
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=pale(colour),
+        line=dict(width=0),
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def pale(colour: str) -> str:
+    """A colour as a band behind its line."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.16)"
 
 
 def mark(x: float, colour: str = INK, dash: str = "dot") -> dict:

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.plots.positions import OTHERS, pale, zero_line
+from lab.plots.positions import OTHERS, zero_line
 
 
 COLOURS = {
@@ -36,7 +36,8 @@ def gain_by_index(result: dict) -> go.Figure:
     lines = []
     for kind, curve in result["curves"].items():
         if "gain" in curve:
-            lines.append(_band(kind, curve["gain"]))
+            x, gain = np.arange(1, result["length"] + 1), curve["gain"]
+            lines.append(theme.band(x, gain["low"], gain["high"], _colour(kind)))
             lines.append(
                 _line(kind, curve["label"], curve["gain"]["mean"], "%{y:+.3f}")
             )
@@ -50,36 +51,12 @@ def _line(kind: str, label: str, values: list, hover: str) -> go.Scatter:
     return theme.line(x, values, label, _colour(kind), line=style, hovertemplate=hover)
 
 
-def _band(kind: str, curve: dict) -> go.Scatter:
-    low, high = (np.array(curve[name], float) for name in ("low", "high"))
-    x = np.arange(1, len(low) + 1)
-    there = np.isfinite(low)
-    x, low, high = x[there], low[there], high[there]
-    return go.Scatter(
-        x=np.concatenate([x, x[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        fill="toself",
-        fillcolor=pale(_colour(kind)),
-        line=dict(width=0),
-        mode="lines",
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
 def _colour(kind: str) -> str:
     return COLOURS.get(kind, OTHERS[3])
 
 
 def _figure(result: dict, lines: list, title: str) -> go.Figure:
-    fig = theme.figure(
-        lines,
-        title=title,
-        y="nats per token",
-        x="position in the sequence, t",
-        height=430,
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left"),
-    )
+    axis = theme.axis("position in the sequence, t")
     ticks = [1, *range(16, result["length"] + 1, 16)]
-    return fig.update_layout(showlegend=True).update_xaxes(tickvals=ticks)
+    fig = theme.tall(lines, title=title, y="nats per token", xaxis=axis)
+    return fig.update_xaxes(tickvals=ticks)

@@ -18,16 +18,12 @@ def gain_by_inner_rate(result: dict) -> go.Figure:
         for i, clip in enumerate(clips)
     ]
     best = result["best"]
-    fig = theme.figure(
+    fig = theme.tall(
         lines,
         title=f"{result['model']}: what learning saves",
         y="nats per token",
         x="inner rate (logarithmic)",
-        height=380,
         shapes=[zero_line(), *([theme.mark(best["lr"])] if best else [])],
-        margin=dict(l=52, r=12, t=40, b=36),
-        legend=dict(orientation="h", x=0, y=-0.22, yanchor="top", xanchor="left"),
-        showlegend=True,
     )
     rates = sorted({trial["lr"] for trial in result["trials"]})
     ticks = dict(tickvals=rates, ticktext=[f"{rate:g}" for rate in rates])
