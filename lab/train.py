@@ -60,11 +60,11 @@ def train(
     with Checkpoints(run) as checkpoints:
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        for warning in (
-            claim_devices(run, elastic=elastic, state=state),
-            claim_source(run, done, write=is_leader()),
-        ):
-            if warning and say:
+        warnings = [claim_devices(run, elastic=elastic, state=state)]
+        if done < phases[-1].end:  # else no step is taken under this source
+            warnings.append(claim_source(run, done, write=is_leader()))
+        for warning in filter(None, warnings):
+            if say:
                 say(warning)
         check_texts(phases)
         at = checkpoints.restore(*_beginning(experiment, done, state))
