@@ -158,7 +158,9 @@ def _group(name: str) -> dict:
             "train-tokenizer": commands.train_tokenizer,
         }
     if name == "eval":
-        from lab.evals import commands, recall_commands, system_commands, toy_command
+        from lab.evals import commands, recall_commands, system_commands
+        from lab.evals.gradients_command import gradients
+        from lab.evals.toy_command import toy
 
         return {
             "gain": commands.gain,
@@ -167,7 +169,8 @@ def _group(name: str) -> dict:
             "decompose": system_commands.decompose,
             "tune-inner": system_commands.tune_inner,
             "recall": recall_commands.recall,
-            "toy": toy_command.toy,
+            "gradients": gradients,
+            "toy": toy,
         }
     from lab.bench import commands
 

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
+from lab.plots.agreement import gradient_parts
 from lab.plots.contexts import gap_by_context, loss_by_context
 from lab.plots.costs import reading_cost, writing_cost
 from lab.plots.decomposition import decomposition, parts_by_position
@@ -22,6 +23,7 @@ FIGURES = {
     "compare": {"loss": loss_by_position, "gap": gap_by_position},
     "context": {"loss": loss_by_context, "gap": gap_by_context},
     "decompose": {"bars": decomposition, "curves": parts_by_position},
+    "gradients": {"parts": gradient_parts},
     "tune-inner": {"gain": gain_by_inner_rate},
     "recall": {
         "nats": nats_by_distance,
