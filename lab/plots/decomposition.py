@@ -43,7 +43,7 @@ def decomposition(result: dict) -> go.Figure:
         title=_title(result),
         y="nats per token",
         x="position in the text (tokens)",
-        legend_at=-0.28,
+        legend_at=-0.34,
         barmode="relative",
         bargap=0.18,
         shapes=[zero_line()],
