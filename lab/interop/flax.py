@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.nnx.nn.attention import dot_product_attention_weights
 from jaxtyping import Array, Float, Int
 
 from ttt_core import ModelConfig, Transformer
@@ -56,7 +57,10 @@ class Attention(nnx.Module):
         k, v = (jnp.repeat(a, self.group, axis=2) for a in (k, v))
         back = jnp.arange(x.shape[1])[:, None] - jnp.arange(x.shape[1])[None, :]
         seen = back >= 0 if self.window is None else (back >= 0) & (back < self.window)
-        return self.out(nnx.dot_product_attention(q, k, v, mask=seen[None, None]))
+        # `nnx.dot_product_attention` itself hands over to JAX's, whose softmax is in
+        # float32 whatever the rest is.
+        weights = dot_product_attention_weights(q, k, mask=seen[None, None])
+        return self.out(jnp.einsum("bhqk,bkhd->bqhd", weights, v))
 
 
 class GatedMLP(nnx.Module):

@@ -53,8 +53,7 @@ def test_the_twin_gives_equal_logits(changes):
         tokens = np.random.default_rng(1).integers(1, 33, 45)
         ours, twins = both(model, tokens)
         assert twins.dtype == jnp.float64
-        # Flax computes its softmax in float32, whatever the rest is
-        np.testing.assert_allclose(twins, ours, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(twins, ours, rtol=0, atol=1e-9)
 
 
 def test_the_twin_of_a_published_model_gives_its_logits():
