@@ -1,13 +1,13 @@
 """Loss against context: every token once, gaps paired, and what may not be said."""
 
 import json
-import sys
 
+import commands
 import numpy as np
 import pytest
 from synthetic_readings import system
 
-from lab import checkpoints, cli, plots
+from lab import checkpoints, plots
 from lab.evals import context
 from lab.evals.readings import Readings
 from lab.evals.texts import Passage
@@ -120,27 +120,15 @@ def test_the_figures_draw_what_was_measured(result):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "eval", "context", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "eval", "context", *arguments)
 
 
 def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys):
-    for name, folder in {"QUICK": "1", "RUNS": "runs", "DATA": "data"}.items():
-        value = folder if name == "QUICK" else str(tmp_path / folder)
-        monkeypatch.setenv(f"TTT_LAB_{name}", value)
-    monkeypatch.setenv("COLUMNS", "160")
-    novels, random = tmp_path / "novels", np.random.default_rng(0)
-    novels.mkdir()
-    for i in range(3):
-        words = " ".join(random.choice(["fog", "came", "in", "and", "stayed"], 90))
-        (novels / f"novel{i}.txt").write_text(words, encoding="utf-8")
+    commands.use_folders(monkeypatch, tmp_path)
+    corpus = commands.write_novels(tmp_path / "novels", 3)
     about = {"tokenizer": "bytes", "tokens_seen": 7, "experiment": {"seq": 128}}
     checkpoints.save(tmp_path / "learner", nano, about)
-    text = ["--corpus", str(novels), "--split", "all", "--workers", "1"]
+    text = ["--corpus", corpus, "--split", "all", "--workers", "1"]
     drawn = ["--figures", str(tmp_path / "drawn")]
     more = ["--contexts", "64", "256", "--region", "300"]
     assert run(monkeypatch, str(tmp_path / "learner"), *text, *more, *drawn) == 0

@@ -1,14 +1,14 @@
 """Gradients of different texts: known parts come out, and they are the trainer's."""
 
 import json
-import sys
 
+import commands
 import jax
 import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, cli, plots
+from lab import checkpoints, plots
 from lab.evals import gradients
 from lab.evals.texts import Passage
 
@@ -72,26 +72,14 @@ def test_they_are_meta_gradients_where_the_model_learns(nano):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "eval", "gradients", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "eval", "gradients", *arguments)
 
 
 def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys):
-    for name, value in {"QUICK": "1", "RUNS": "runs", "DATA": "data"}.items():
-        path = value if name == "QUICK" else str(tmp_path / value)
-        monkeypatch.setenv(f"TTT_LAB_{name}", path)
-    monkeypatch.setenv("COLUMNS", "160")
-    novels, random = tmp_path / "novels", np.random.default_rng(0)
-    novels.mkdir()
-    for i in range(3):
-        words = " ".join(random.choice(["fog", "came", "in", "and", "stayed"], 90))
-        (novels / f"novel{i}.txt").write_text(words, encoding="utf-8")
+    commands.use_folders(monkeypatch, tmp_path)
+    corpus = commands.write_novels(tmp_path / "novels", 3)
     checkpoints.save(tmp_path / "learner", nano, {"tokenizer": "bytes"})
-    text = ["--corpus", str(novels), "--split", "all", "--length", "100"]
+    text = ["--corpus", corpus, "--split", "all", "--length", "100"]
     drawn = ["--figures", str(tmp_path / "drawn")]
     assert run(monkeypatch, str(tmp_path / "learner"), *text, *drawn) == 0
     said = capsys.readouterr().out

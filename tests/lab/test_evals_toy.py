@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import sys
 
+import commands
 import jax
 import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, cli, plots
+from lab import checkpoints, plots
 from lab.evals import toy
 from lab.evals.texts import Passage
 from lab.plots import theme
@@ -147,35 +147,23 @@ def test_every_curve_has_its_line_and_gains_their_bands(drawn):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "eval", "toy", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "eval", "toy", *arguments)
 
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """Two toys with cards, a corpus of words, and folders of its own."""
-    monkeypatch.setenv("TTT_LAB_QUICK", "1")
-    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path / "prepared"))
-    folder, random = tmp_path / "novels", np.random.default_rng(0)
-    folder.mkdir()
-    for i in range(8):
-        words = " ".join(random.choice(["fog", "came", "in", "and", "stayed"], 90))
-        (folder / f"novel{i}.txt").write_text(words, encoding="utf-8")
+    commands.use_folders(monkeypatch, tmp_path)
+    corpus = commands.write_novels(tmp_path / "novels", 8)
     about = {"tokenizer": "bytes", "tokens_seen": 7, "experiment": {"seq": 128}}
     for system in ("b1", "none"):
         checkpoints.save(tmp_path / system, build(system), about)
-    return {"corpus": str(folder), "models": [tmp_path / "b1", tmp_path / "none"]}
+    return {"corpus": corpus, "models": [tmp_path / "b1", tmp_path / "none"]}
 
 
 def test_the_command_prints_keeps_and_draws(trained, monkeypatch, capsys, tmp_path):
     models = [str(path) for path in trained["models"]]
     text = ["--corpus", trained["corpus"], "--split", "val", "--length", "32"]
-    monkeypatch.setenv("COLUMNS", "160")
     assert run(monkeypatch, *models, *text, "--figures", str(tmp_path / "drawn")) == 0
     said = capsys.readouterr().out
     for word in ("t=32", "learning, b = 1", "naive", "no attention"):
