@@ -7,6 +7,7 @@ from ttt_core.config import PRESETS as PRESETS
 from ttt_core.config import InnerConfig as InnerConfig
 from ttt_core.config import ModelConfig as ModelConfig
 from ttt_core.config import preset as preset
+from ttt_core.decode import generate as generate
 from ttt_core.fast import drift as drift
 from ttt_core.fast import fast_mlps as fast_mlps
 from ttt_core.fast import global_norm as global_norm
@@ -23,7 +24,6 @@ from ttt_core.meta import meta_loss as meta_loss
 from ttt_core.meta import meta_step as meta_step
 from ttt_core.model import Transformer as Transformer
 from ttt_core.stream import StreamState as StreamState
-from ttt_core.stream import generate as generate
 from ttt_core.stream import init_state as init_state
 from ttt_core.stream import predict as predict
 from ttt_core.stream import read as read

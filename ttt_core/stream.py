@@ -11,10 +11,10 @@ learned from. The state keeps the mixer states of the open chunk's start; when t
 fills, the inner step and the mixer states after it come from one computation on all its
 tokens. So fast weights are bit-identical however the text was cut into calls.
 
-The functions here are host-level drivers over three compiled programs a model: one full
-chunk (`_chunk_program`), up to a chunk without learning (`_peek_program`), one token
-(`_token_program`). A call of a new length compiles nothing. Inner rate and clip are
-data to them: turning those recompiles nothing either.
+The functions here are host-level drivers over two compiled programs a model: one full
+chunk (`chunk_program`) and up to a chunk without learning (`_peek_program`); decoding
+(`ttt_core.decode`) adds one for a token. A call of a new length compiles nothing.
+Inner rate and clip are data to them: turning those recompiles nothing either.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from ttt_core.chunks import reading_step
 from ttt_core.fast import merge, split
@@ -113,7 +113,7 @@ def read_chunk(
         tokens = as_tokens(tokens, model.config.vocab)
     else:
         check_tokens(tokens, model.config.vocab)
-    return _chunk_program(*_knobs(model, rate), state, tokens)
+    return chunk_program(*take_knobs(model, rate), state, tokens)
 
 
 def read(
@@ -135,19 +135,19 @@ def read(
     """
     tokens = as_tokens(tokens, model.config.vocab)
     chunk, n_open = model.config.chunk, int(state.n_open)
-    state = _make_room(state, len(tokens) + chunk)
-    knobs = _knobs(model, rate)
+    state = make_room(state, len(tokens) + chunk)
+    knobs = take_knobs(model, rate)
     head = np.asarray(state.open)
     pending = np.concatenate([head[1 : n_open + 1], tokens])
     whole = len(pending) // chunk * chunk
     reports = []
     for start in range(0, whole, chunk):
-        state, report = _chunk_program(*knobs, state, pending[start : start + chunk])
+        state, report = chunk_program(*knobs, state, pending[start : start + chunk])
         reports.append(report)
     nll = [np.asarray(report.nll) for report in reports]
     rest = pending[whole:]
     if whole or len(tokens):
-        state = _hold_open(state, rest)
+        state = hold_open(state, rest)
     if len(tokens) and len(rest):
         nll.append(_score_pieces(model, state, rest[:0], rest, from_open=False)[1])
     empty = np.zeros(0, model.final_norm.weight.dtype)
@@ -193,63 +193,7 @@ def predict(
     return jax.device_put(logits[len(logits) - len(tokens) - 1 :])
 
 
-def generate(
-    model: Transformer,
-    state: StreamState,
-    prompt: TokenRow,
-    length: int,
-    *,
-    key: PRNGKeyArray,
-    temperature: Scalar = 1.0,
-    top_p: Scalar = 1.0,
-    rate: Scalar = 1.0,
-) -> tuple[Int[Array, " length"], StreamState]:
-    """Read `prompt`, then write `length` tokens, learning from all of it chunk by
-    chunk.
-
-    Decoding is one token at a time against carried keys, and one inner step when a
-    chunk has filled (paper, section 2.3.2). Leaves exactly the state of `read(model,
-    state, [*prompt, *tokens])`. `temperature=0` is greedy; `top_p` keeps the most
-    likely tokens that together hold that probability.
-
-    **Raises** `ValueError` for a negative length or temperature, or `top_p` outside
-    (0, 1].
-
-    >>> tokens, state = generate(model, state, prompt, 100, key=jax.random.key(0))
-    """
-    _check_sampling(length, temperature, top_p)
-    state, _ = read(model, state, prompt, rate=rate)
-    state = _make_room(state, length + 2 * model.config.chunk)
-    knobs, chunk = _knobs(model, rate), model.config.chunk
-    dials = (
-        jnp.asarray(temperature, knobs[1].dtype),
-        jnp.asarray(top_p, knobs[1].dtype),
-    )
-    fork = _live(knobs[0], state, key, dials)
-    tokens = []
-    for i in range(length):
-        fork, token = _token_program(knobs[0], fork, jax.random.fold_in(key, i), *dials)
-        tokens.append(int(token))
-        n_open = int(state.n_open) + 1
-        pending = np.asarray(state.open)[1 : n_open + 1].copy()
-        pending[-1] = tokens[-1]
-        if n_open == chunk:
-            state, _ = _chunk_program(*knobs, state, pending)
-            fork = _live(knobs[0], state, key, dials)
-        else:
-            state = _hold_open(state, pending)
-    return jax.device_put(np.asarray(tokens, np.int32)), state
-
-
-class _Fork(eqx.Module):
-    """A reader between two tokens: what decoding needs, and no more."""
-
-    fast: PyTree
-    states: MixerStates
-    last: Int[Array, ""]
-
-
-def _knobs(model: Transformer, rate: Scalar):
+def take_knobs(model: Transformer, rate: Scalar):
     """The model with its inner numbers taken out of the (static) configuration.
 
     What is compiled depends only on whether the model learns.
@@ -263,7 +207,7 @@ def _knobs(model: Transformer, rate: Scalar):
 
 
 @eqx.filter_jit
-def _chunk_program(model, lr, clip, state: StreamState, tokens):
+def chunk_program(model, lr, clip, state: StreamState, tokens):
     """One full chunk, from its start: score, learn, move the mixers on."""
     inputs = jnp.concatenate([state.open[:1], tokens[:-1]])
     hidden, slow_states = run_slow(model, inputs, state.states.slow)
@@ -284,41 +228,17 @@ def _chunk_program(model, lr, clip, state: StreamState, tokens):
 @eqx.filter_jit
 def _peek_program(model, fast, states: MixerStates, inputs, targets):
     """Up to a chunk, padded, without learning; the states count if it was full."""
-    logits, states = _forward(model, fast, states, inputs)
+    logits, states = run_all(model, fast, states, inputs)
     chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
     return logits, jax.nn.logsumexp(logits, axis=-1) - chosen, states
 
 
-@eqx.filter_jit
-def _token_program(model, fork: _Fork, key, temperature, top_p):
-    """One token: put the last one in, draw the next."""
-    logits, states = _forward(model, fork.fast, fork.states, fork.last[None])
-    token = sample(logits[0], key, temperature, top_p)
-    return _Fork(fork.fast, states, token), token
-
-
-def _forward(model, fast, states: MixerStates, inputs):
+def run_all(model, fast, states: MixerStates, inputs):
+    """All blocks on up to a chunk of inputs: `(logits, states)`, nothing learned."""
     model = merge(fast, split(model)[1])
     hidden, slow = run_slow(model, inputs, states.slow)
     hidden, fast_states = run_fast(model, hidden, states.fast)
     return compute_logits(model, hidden), MixerStates(slow, fast_states)
-
-
-def sample(
-    logits: Float[Array, " vocab"],
-    key: PRNGKeyArray,
-    temperature: Scalar,
-    top_p: Scalar,
-) -> Int[Array, ""]:
-    """Draw a token; greedy at temperature 0, from the `top_p` nucleus otherwise."""
-    heat = jnp.maximum(temperature, 1e-6).astype(logits.dtype)
-    order = jnp.argsort(-logits)
-    ranked = jax.nn.log_softmax(logits[order] / heat)
-    before = jnp.cumsum(jnp.exp(ranked)) - jnp.exp(ranked)
-    kept = (before < top_p).at[0].set(True)
-    drawn = jax.random.categorical(key, jnp.where(kept, ranked, -jnp.inf))
-    choice = jnp.where(jnp.asarray(temperature) > 0, drawn, 0)
-    return order[choice].astype(jnp.int32)
 
 
 def _score_pieces(model, state, prompt, answer, *, from_open: bool = True):
@@ -331,8 +251,8 @@ def _score_pieces(model, state, prompt, answer, *, from_open: bool = True):
     opened = head[1:] if from_open else head[1:1]
     targets = np.concatenate([opened, prompt, answer])
     inputs = np.concatenate([head[:1], targets[:-1]])
-    state = _make_room(state, len(targets) + chunk)
-    model, _, _ = _knobs(model, 1.0)
+    state = make_room(state, len(targets) + chunk)
+    model, _, _ = take_knobs(model, 1.0)
     states, logits, nll = state.states, [], []
     for start in range(0, len(targets), chunk):
         piece = slice(start, start + chunk)
@@ -348,7 +268,7 @@ def _pad(tokens: np.ndarray, length: int) -> np.ndarray:
     return np.pad(tokens, (0, length - len(tokens)))
 
 
-def _hold_open(state: StreamState, tokens: np.ndarray) -> StreamState:
+def hold_open(state: StreamState, tokens: np.ndarray) -> StreamState:
     """The state with `tokens` as its open chunk."""
     head = np.asarray(state.open)[:1]
     position = int(state.position) - int(state.n_open) + len(tokens)
@@ -358,16 +278,6 @@ def _hold_open(state: StreamState, tokens: np.ndarray) -> StreamState:
         n_open=jnp.asarray(len(tokens), jnp.int32),
         position=jnp.asarray(position, jnp.int32),
     )
-
-
-def _live(model, state: StreamState, key, dials) -> _Fork:
-    """The fork after all open tokens, fed one by one (what it draws is not used)."""
-    opened = np.asarray(state.open)[: int(state.n_open) + 1]
-    fork = _Fork(state.fast, state.states, jnp.asarray(opened[0]))
-    for token in opened[1:]:
-        fork, _ = _token_program(model, fork, key, *dials)
-        fork = dataclasses.replace(fork, last=jnp.asarray(token))
-    return fork
 
 
 def _stack_reports(reports: list[Report], nll, model: Transformer) -> Report:
@@ -391,7 +301,7 @@ def _buffers(state: StreamState) -> list[FullState]:
     return [s for s in jax.tree.leaves(state.states, is_leaf=is_full) if is_full(s)]
 
 
-def _make_room(state: StreamState, more: int) -> StreamState:
+def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
     buffers = _buffers(state)
     if not buffers:
@@ -425,12 +335,3 @@ def _check_chunk_start(state: StreamState, chunk: int):
             f"{int(state.position)} are read; use `read`, which grows it, or start "
             "with init_state(model, capacity=...)."
         )
-
-
-def _check_sampling(length: int, temperature: Scalar, top_p: Scalar):
-    if length < 0:
-        raise ValueError(f"`length` must be >= 0: got {length}.")
-    if not float(temperature) >= 0:
-        raise ValueError(f"`temperature` must be >= 0 (0 = greedy): got {temperature}.")
-    if not 0 < float(top_p) <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]: got {top_p}; 1.0 keeps all.")

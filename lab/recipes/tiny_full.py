@@ -19,8 +19,5 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    changes = {"lr": 0.0, "mixers": ("full",)}
-    if size in sizes.PAPER:
-        changes |= {"fast_blocks": 0, "d_ff": sizes.FULL_WIDTH[size]}
-    planned = sizes.experiment("full", size, **changes)
+    planned = sizes.experiment("full", size, **sizes.rival(size, ("full",)))
     return sizes.with_theta(planned, sizes.FULL_THETA.get(size))

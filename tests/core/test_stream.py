@@ -10,7 +10,7 @@ import pytest
 from minis import MINI, all_finite, build, meta, same_bits, text, with_bos
 
 import ttt_core as ttt
-from ttt_core.stream import sample
+from ttt_core.decode import sample
 
 
 @pytest.fixture(scope="module")
