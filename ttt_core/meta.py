@@ -59,7 +59,9 @@ def meta_loss(
 
     | remat | None | 1    | 2    | 4    | 8    | 16   |
     |-------|------|------|------|------|------|------|
-    | MiB   | 895  | 88.9 | 73.4 | 65.3 | 65.5 | 74.3 |
+    | MiB   | 246  | 72.9 | 59.4 | 59.4 | 59.4 | 59.4 |
+
+    (From 2 on the slow blocks' backward pass is what takes most.)
 
     **Raises** `ValueError` for fewer than two tokens, ids outside the vocabulary (where
     they are not traced), a mask of another length, or `remat < 1`.
