@@ -61,7 +61,7 @@ def meta_loss(
     |-------|------|------|------|------|------|------|
     | MiB   | 246  | 72.9 | 59.4 | 59.4 | 59.4 | 59.4 |
 
-    (From 2 on the slow blocks' backward pass is what takes most.)
+    (From 2 on it is the slow blocks' own backward pass.)
 
     **Raises** `ValueError` for fewer than two tokens, ids outside the vocabulary (where
     they are not traced), a mask of another length, or `remat < 1`.
