@@ -1,5 +1,6 @@
 """The model as a whole: any share of fast blocks, any pattern, either precision."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +53,22 @@ def test_every_weight_of_any_share_has_a_meta_gradient(share):
     _, grads = meta_grad(model, with_bos(model, text(18)))
     assert all_finite(grads)
     assert all(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(grads))
+
+
+def test_fast_blocks_looped_over_are_fast_blocks_scanned(monkeypatch):
+    """In float64; the loop is what small models train with, the scan what large ones
+    do."""
+
+    def gradient(model, looped):
+        monkeypatch.setattr("ttt_core.model.LOOPED", looped)
+        loss = lambda model: ttt.meta_loss(model, with_bos(model, text(14)))[0]
+        return eqx.filter_jit(eqx.filter_value_and_grad(loss))(model)
+
+    with jax.enable_x64(True):
+        model = build(layers=3, fast_blocks=2)
+        loop, scan = gradient(model, 2), gradient(model, 0)
+        same = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        jax.tree.map(same, loop, scan)
 
 
 def test_all_blocks_fast_leaves_embedding_and_norm_outside_the_stacks():
