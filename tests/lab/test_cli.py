@@ -4,17 +4,7 @@ import subprocess
 import sys
 
 import pytest
-
-from lab import cli
-
-
-def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+from commands import run
 
 
 @pytest.mark.parametrize(

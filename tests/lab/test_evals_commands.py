@@ -4,10 +4,11 @@ import dataclasses
 import json
 import sys
 
+import commands
 import numpy as np
 import pytest
 
-from lab import checkpoints, cli
+from lab import checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +41,7 @@ def models(tmp_path, nano):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "eval", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "eval", *arguments)
 
 
 def one_core(*arguments):

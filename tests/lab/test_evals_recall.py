@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
-import sys
 
+import commands
 import equinox as eqx
 import jax
 import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, cli, plots
+from lab import checkpoints, plots
 from lab.data import questions, shards, tokenizers
 from lab.evals import recall
 
@@ -146,12 +146,7 @@ def models(tmp_path, nano, monkeypatch):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "eval", "recall", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "eval", "recall", *arguments)
 
 
 def test_the_command_prints_keeps_and_draws(

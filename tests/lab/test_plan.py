@@ -1,7 +1,6 @@
 """Plans: counted like the real thing, close to what XLA asks for, nothing allocated."""
 
-import sys
-
+import commands
 import jax
 import numpy as np
 import optax
@@ -9,7 +8,7 @@ import pytest
 from small_experiment import small_experiment
 
 import ttt_core as ttt
-from lab import cli, devices, plan
+from lab import devices, plan
 from lab.experiment import Experiment, Stage
 
 
@@ -118,12 +117,7 @@ def test_every_stage_is_planned_with_its_own_text_length(tmp_path):
 
 
 def run(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr(sys, "argv", ["ttt-lab", "plan", *arguments])
-    try:
-        cli.main()
-    except SystemExit as leave:
-        return leave.code or 0
-    return 0
+    return commands.run(monkeypatch, "plan", *arguments)
 
 
 def test_the_command_prints_a_plan(monkeypatch, capsys):
