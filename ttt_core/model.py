@@ -89,7 +89,7 @@ class Stack(eqx.Module):
         return tuple(stacked(block) for block in self.unit)
 
     def __call__(self, x, states, fast_mlps, *, remat: Callable = keep_all):
-        """Scan the unit over the repeats.
+        """Run the unit `repeats` times: a scan, or a loop over few (`LOOPED`).
 
         `states`: as from `init_state`, or None for a whole sequence without states.
         `fast_mlps`: this stack's share, `[repeats * len(unit), ...]`, or None.

@@ -132,11 +132,9 @@ class _Reader:
     def take_turn(self, i: int):
         """Time one piece and a few written tokens at the `i`-th position.
 
-        Not the first call: whoever had the turn before has emptied the caches. Full
-        attention always finds them so, being larger than they are.
+        Not the first call: whoever had the turn before has emptied the caches.
         """
-        if not self.fills:
-            self._time(self.states[i])
+        self._time(self.states[i])
         self.times[i].append(self._time(self.states[i]))
 
     def cost(self) -> ReadingCost:
