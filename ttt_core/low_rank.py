@@ -16,6 +16,7 @@ scan: `ttt_core.tapes`.
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -171,16 +172,10 @@ def _learn(loss: Callable, probes, mask: Bool[Array, " chunk"], rate, clip):
 def _run_fast(model: Transformer, hidden, states, mlps: list[GrowingMLP]):
     """`ttt_core.model.run_fast` with a fast MLP of its own for each block."""
     moved, mlps = [], iter(mlps)
-    for stack, stacked in zip(model.fast_stacks, states, strict=True):
-        repeats = []
-        for i in range(stack.repeats):
-            unit, before = jax.tree.map(lambda a, i=i: a[i], (stack.unit, stacked))
-            after = []
-            for block, state in zip(unit, before, strict=True):
-                hidden, state = block(hidden, state, next(mlps))
-                after.append(state)
-            repeats.append(tuple(after))
-        moved.append(jax.tree.map(lambda *a: jnp.stack(a), *repeats))
+    for stack, before in zip(model.fast_stacks, states, strict=True):
+        mine = list(itertools.islice(mlps, stack.repeats * len(stack.unit)))
+        hidden, after = stack.loop(hidden, before, mine)
+        moved.append(after)
     return hidden, tuple(moved)
 
 

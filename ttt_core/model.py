@@ -14,7 +14,7 @@ fast MLPs of all blocks stand apart from the stacks, as one `MLP` whose arrays a
 stacked over the fast blocks: that is what `ttt_core.fast.split` takes out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -96,28 +96,42 @@ class Stack(eqx.Module):
         `remat`: what the backward pass keeps of each unit (`ttt_core.remat`).
         """
         size = len(self.unit)
-        fast_mlps = jax.tree.map(
-            lambda w: w.reshape(self.repeats, size, *w.shape[1:]), fast_mlps
-        )
+        if fast_mlps is not None and self.repeats <= LOOPED:
+            pick = lambda i: jax.tree.map(lambda w: w[i], fast_mlps)
+            mlps = [pick(i) for i in range(self.repeats * size)]
+            return self.loop(x, states, mlps, remat=remat)
+        cut = lambda w: w.reshape(self.repeats, size, *w.shape[1:])
 
         def body(x, layer):
             unit, states, fast = layer
-            new = []
-            for i, block in enumerate(unit):
-                state = None if states is None else states[i]
-                mine = jax.tree.map(lambda w, i=i: w[i], fast)
-                x, state = block(x, state, mine)
-                new.append(state)
-            return x, None if states is None else tuple(new)
+            mlps = [jax.tree.map(lambda w, i=i: w[i], fast) for i in range(size)]
+            return _run_unit(unit, x, states, mlps)
 
-        layers = (self.unit, states, fast_mlps)
-        if fast_mlps is None or self.repeats > LOOPED:
-            return jax.lax.scan(remat(body), x, layers)
-        new = []
+        layers = (self.unit, states, jax.tree.map(cut, fast_mlps))
+        return jax.lax.scan(remat(body), x, layers)
+
+    def loop(self, x, states, fast_mlps: Sequence, *, remat: Callable = keep_all):
+        """As a call, unit after unit without a scan, each block with an MLP of its own.
+
+        `fast_mlps`: one callable pytree for each of the `repeats * len(unit)` blocks.
+        """
+        size, new = len(self.unit), []
         for i in range(self.repeats):
-            x, state = remat(body)(x, jax.tree.map(lambda a, i=i: a[i], layers))
-            new.append(state)
+            unit, before = jax.tree.map(lambda a, i=i: a[i], (self.unit, states))
+            mlps = fast_mlps[i * size : (i + 1) * size]
+            x, after = remat(_run_unit)(unit, x, before, mlps)
+            new.append(after)
         return x, jax.tree.map(lambda *rows: jnp.stack(rows), *new)
+
+
+def _run_unit(unit: tuple[Block, ...], x, states, fast_mlps: Sequence):
+    """The blocks of a unit, one after the other; `states` may be None."""
+    new = []
+    for i, block in enumerate(unit):
+        state = None if states is None else states[i]
+        x, state = block(x, state, fast_mlps[i])
+        new.append(state)
+    return x, None if states is None else tuple(new)
 
 
 class MixerStates(eqx.Module):
