@@ -23,9 +23,9 @@ PAPER = {
     "1b": (1e-3, 50_000, 64, 1_250),
     "3b": (8e-4, 52_000, 128, 1_300),
 }
-# Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3 after 0.5 M tokens each: 4e-3 but
-# where another was clearly better (lab/LOG.md has the table).
-RATES = {"e2e": 8e-3, "e2e-recall": 8e-3}
+# Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3: 4e-3 but where another was
+# clearly better (lab/LOG.md has the table).
+RATES: dict[str, float] = {}
 # Width of the slow MLP of the paper's full attention, which has no fast MLP.
 FULL_WIDTH = {"125m": 2048, "350m": 2816, "760m": 4096, "1b": 5376, "3b": 6912}
 # Base of full attention's rotary positions in the extension. Paper: 500 K at 8 K, 2 M

@@ -8,8 +8,6 @@ then through the 256 of 16,384.
     ttt-lab train tiny-e2e --size nano     # bytes of the State of the Union, a minute
     ttt-lab train tiny-e2e --plain         # its twin that is not meta-trained
 
-The model published so far was trained at `--set pretrain.lr=4e-3`.
-
 `nano` is for tests and tutorials: it learns something, and nothing to speak of.
 """
 
