@@ -159,6 +159,7 @@ def _group(name: str) -> dict:
         }
     if name == "eval":
         from lab.evals import commands, recall_commands, system_commands
+        from lab.evals.attention_command import attention
         from lab.evals.gradients_command import gradients
         from lab.evals.toy_command import toy
 
@@ -169,6 +170,7 @@ def _group(name: str) -> dict:
             "decompose": system_commands.decompose,
             "tune-inner": system_commands.tune_inner,
             "recall": recall_commands.recall,
+            "attention": attention,
             "gradients": gradients,
             "toy": toy,
         }

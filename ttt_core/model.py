@@ -289,6 +289,23 @@ def _run(stacks, hidden, states, fast_mlps, *, remat):
     return hidden, None if states is None else tuple(new)
 
 
+def unstack(model: Transformer) -> list[tuple[Block, MLP | None]]:
+    """All blocks in order, each with its fast MLP (None where it has none).
+
+    To look into them one by one: a forward pass runs the stacks.
+    """
+    row = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)
+    blocks = [
+        row(stack.unit, i)[place]
+        for stack in (*model.slow_stacks, *model.fast_stacks)
+        for i in range(stack.repeats)
+        for place in range(len(stack.unit))
+    ]
+    slow = len(blocks) - model.config.fast_blocks
+    mlps = [row(model.fast_mlps, i) for i in range(model.config.fast_blocks)]
+    return list(zip(blocks, [None] * slow + mlps, strict=True))
+
+
 def compute_logits(
     model: Transformer, hidden: Float[Array, "seq d_model"]
 ) -> Float[Array, "seq vocab"]:

@@ -22,6 +22,7 @@ from flax.nnx.nn.attention import dot_product_attention_weights
 from jaxtyping import Array, Float, Int
 
 from ttt_core import ModelConfig, Transformer
+from ttt_core.model import unstack
 from ttt_core.shapes import PyTree
 
 
@@ -171,23 +172,13 @@ def _branches(config: ModelConfig, make: dict) -> list[Residual]:
 
 def _parts(model: Transformer) -> Iterator[tuple[PyTree, PyTree]]:
     """`(weights of a branch, its norms)` in the order of the layers."""
-    layer = 0
-    for stacks, is_fast in ((model.slow_stacks, False), (model.fast_stacks, True)):
-        for stack in stacks:
-            for i in range(stack.repeats * len(stack.unit)):
-                row, place = divmod(i, len(stack.unit))
-                block = _row(stack.unit[place], row)
-                if block.mixer is not None:
-                    yield block.mixer, block.around_mixer
-                if is_fast:
-                    yield _row(model.fast_mlps, layer), block.around_fast
-                    layer += 1
-                if block.slow_mlp is not None:
-                    yield block.slow_mlp, block.around_slow
-
-
-def _row(tree: PyTree, row: int) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[row], tree)
+    for block, fast_mlp in unstack(model):
+        if block.mixer is not None:
+            yield block.mixer, block.around_mixer
+        if fast_mlp is not None:
+            yield fast_mlp, block.around_fast
+        if block.slow_mlp is not None:
+            yield block.slow_mlp, block.around_slow
 
 
 def _fill_attention(attention: Attention, mixer: PyTree):

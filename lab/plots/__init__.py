@@ -7,6 +7,7 @@ Nothing here computes a result: numbers come from traces, evals and analysis.
 """
 
 from lab.plots.agreement import gradient_parts as gradient_parts
+from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.contexts import gap_by_context as gap_by_context
 from lab.plots.contexts import loss_by_context as loss_by_context
 from lab.plots.costs import reading_cost as reading_cost

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from lab.plots import theme
 from lab.plots.agreement import gradient_parts
+from lab.plots.attention import looks_by_distance
 from lab.plots.contexts import gap_by_context, loss_by_context
 from lab.plots.costs import reading_cost, writing_cost
 from lab.plots.decomposition import decomposition, parts_by_position
@@ -19,6 +20,7 @@ from lab.plots.tuning import gain_by_inner_rate
 
 
 FIGURES = {
+    "attention": {"distances": looks_by_distance},
     "bench-read": {"reading": reading_cost, "writing": writing_cost},
     "compare": {"loss": loss_by_position, "gap": gap_by_position},
     "context": {"loss": loss_by_context, "gap": gap_by_context},

@@ -59,6 +59,23 @@ def build_projections(config: ModelConfig, *, key: PRNGKeyArray) -> Projections:
     )
 
 
+def attention_weights(
+    q: Float[Array, "heads queries head_dim"],
+    k: Float[Array, "kv_heads keys head_dim"],
+    mask: Bool[Array, "queries keys"],
+) -> Float[Array, "heads queries keys"]:
+    """What share of each query's attention each key gets, in at least float32.
+
+    Every query must be allowed at least one key by `mask`.
+    """
+    heads, queries, head_dim = q.shape
+    kv_heads, keys, _ = k.shape
+    rows = (q * head_dim**-0.5).reshape(kv_heads, -1, head_dim)
+    scores = jnp.einsum("hqd,hkd->hqk", rows, k).reshape(heads, queries, keys)
+    scores = jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
+    return jax.nn.softmax(scores, axis=-1)
+
+
 def attend(
     q: Float[Array, "heads queries head_dim"],
     k: Float[Array, "kv_heads keys head_dim"],
@@ -67,14 +84,10 @@ def attend(
 ) -> Float[Array, "heads queries head_dim"]:
     """Softmax attention of every query over the keys that `mask` allows it.
 
-    Heads come first, so that both products are plain batched matrix products. Every
-    query must be allowed at least one key. Twice differentiable.
+    Heads come first, so that both products are plain batched matrix products. Twice
+    differentiable.
     """
-    heads, queries, head_dim = q.shape
     kv_heads, keys, _ = k.shape
-    rows = (q * head_dim**-0.5).reshape(kv_heads, -1, head_dim)
-    scores = jnp.einsum("hqd,hkd->hqk", rows, k).reshape(heads, queries, keys)
-    scores = jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
-    weights = jax.nn.softmax(scores, axis=-1).astype(v.dtype)
+    weights = attention_weights(q, k, mask).astype(v.dtype)
     weights = weights.reshape(kv_heads, -1, keys)
     return jnp.einsum("hqk,hkd->hqd", weights, v).reshape(q.shape)
