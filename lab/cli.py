@@ -103,10 +103,15 @@ def recipes():
 
     from lab.recipes import RECIPES
 
-    table = Table("recipe", "sizes", "question", "cost", "expected")
+    table = Table.grid(padding=(0, 2, 1, 0))
     for name, recipe in RECIPES.items():
-        sizes = ", ".join(recipe.SIZES)
-        table.add_row(name, sizes, recipe.QUESTION, recipe.COST, recipe.EXPECTED)
+        told = (
+            recipe.QUESTION,
+            f"[dim]cost[/dim] {recipe.COST}",
+            f"[dim]expected[/dim] {recipe.EXPECTED}",
+            f"[dim]sizes[/dim] {', '.join(recipe.SIZES)}",
+        )
+        table.add_row(f"[bold]{name}[/bold]", "\n".join(told))
     Console().print(table)
 
 

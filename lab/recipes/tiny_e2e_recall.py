@@ -19,7 +19,7 @@ from lab.recipes import sizes
 
 
 QUESTION = "How far can forgetting single facts be trained away?"
-COST = "2 hours on 2 cores (nano: one minute)"
+COST = "75 minutes on 2 cores (nano: half a minute)"
 EXPECTED = (
     "answers beyond the reach cost less than tiny-e2e's; prose costs a little more"
 )
