@@ -5,7 +5,7 @@ of the blocks, meta-trained through all 32 inner steps of sequences of 2,048 tok
 then through the 256 of 16,384.
 
     ttt-lab train tiny-e2e                 # 14.4 M tokens, 75 minutes of two cores
-    ttt-lab train tiny-e2e --size nano     # bytes of the State of the Union, half one
+    ttt-lab train tiny-e2e --size nano     # bytes of the State of the Union, 30 s
     ttt-lab train tiny-e2e --plain         # its twin that is not meta-trained
 
 `nano` is for tests and tutorials: it learns something, and nothing to speak of.
