@@ -8,7 +8,6 @@ the same program along the weights.
 """
 
 import contextlib
-import os
 
 import equinox as eqx
 import jax
@@ -19,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import ttt_core as ttt
+from lab import runs
 from ttt_core import sharding
 from ttt_core.sharding import DATA, STATE, constrain, hold_fast, release, shardings
 
@@ -33,7 +33,7 @@ def use_all_cores(batch: int):
     """
     if jax.distributed.is_initialized():
         return
-    cores = os.cpu_count() or 1
+    cores = runs.usable_cores()
     devices = max(n for n in range(1, cores + 1) if batch % n == 0)
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices)

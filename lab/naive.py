@@ -17,7 +17,7 @@ from rich.console import Console
 from lab import checkpoints, runs
 from lab.evals import tables, tuning
 from lab.evals.readers import Reader, trained_length
-from lab.evals.readings import read_all, usable_cores
+from lab.evals.readings import read_all
 from lab.evals.texts import Passage
 from lab.evals.tuning import Trial
 
@@ -136,7 +136,7 @@ class _Search:
 
     def _tuning(self, readers: dict[str, Reader]) -> tuning.Tuning:
         with Console().status(f"reading at {len(readers) - 1} rates and clips"):
-            workers = usable_cores()
+            workers = runs.usable_cores()
             found = read_all(readers, self.passages, workers=workers, strict=False)
         return tuning.tune(found, readers)
 

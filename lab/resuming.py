@@ -8,7 +8,6 @@ all. Kept are the newest two and the best by held-out loss.
 import json
 import logging
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,7 +151,7 @@ def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | 
     here = {
         "platform": jax.devices()[0].platform,
         "devices": jax.device_count(),
-        "cores": _cores(),
+        "cores": runs.usable_cores(),
     } | ({"state": state} if state > 1 else {})
     path = run / "devices.json"
     if not path.exists():
@@ -175,10 +174,3 @@ def _say(machine: dict) -> str:
     kind, cores = machine["platform"], machine["cores"]
     cut = f" (state {machine['state']})" if "state" in machine else ""
     return f"{machine['devices']} {kind} device(s){cut} on {cores} core(s)"
-
-
-def _cores() -> int:
-    """Cores that this process may use: XLA cuts large products into as many parts."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

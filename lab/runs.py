@@ -42,8 +42,16 @@ def environment() -> dict:
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
     }
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use: a container's or a batch system's
+    share of the machine, on which XLA cuts large products into as many parts."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def command() -> str:

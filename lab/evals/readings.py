@@ -88,13 +88,6 @@ def read_all(
     return Readings(passages, nll)
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
     """One passage for one reader, and where the reading is kept."""

@@ -260,12 +260,12 @@ class _Text:
 
 
 def _read(readers, passages, workers, strict=True):
-    from lab.evals.readings import read_all, usable_cores
+    from lab.evals.readings import read_all
 
     with Progress(transient=True) as progress:
         task = progress.add_task("reading", total=None)
         report = lambda done, total: progress.update(task, completed=done, total=total)
-        many = usable_cores() if workers is None else workers
+        many = runs.usable_cores() if workers is None else workers
         if many < 1:
             raise ValueError(f"--workers must be >= 1: got {many}.")
         knobs = {"workers": many, "strict": strict, "report": report}

@@ -18,19 +18,30 @@ from lab import devices
 from ttt_core import sharding
 
 
-def eight_devices(dtype: str) -> dict:
-    """Differences from one device, by mesh; in a process that has eight devices."""
-    script = Path(__file__).with_name("eight_devices.py")
-    flags = "--xla_force_host_platform_device_count=8"
+def with_devices(count: int, script: str, *arguments: str) -> dict:
+    """What a script beside this file says in a process that has so many devices."""
+    flags = f"--xla_force_host_platform_device_count={count}"
     fast = "--xla_backend_optimization_level=0"  # compiles in a third of the time
     done = subprocess.run(
-        [sys.executable, str(script), dtype],
+        [sys.executable, str(Path(__file__).with_name(script)), *arguments],
         env=os.environ | {"XLA_FLAGS": f"{flags} {fast}"},
         capture_output=True,
         text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def eight_devices(dtype: str) -> dict:
+    """Differences from one device, by mesh."""
+    return with_devices(8, "eight_devices.py", dtype)
+
+
+def test_every_mixer_trains_on_two_devices_of_one_process():
+    """And ends: a solver that waited in XLA's thread pool once stood still here."""
+    for mixer, (two, one) in with_devices(2, "two_devices.py").items():
+        assert abs(two - one) < 1e-5, mixer
 
 
 def check_layout(found: dict):

@@ -29,7 +29,7 @@ def recipe(tmp_path, monkeypatch):
     monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TTT_LAB_QUICK", "1")  # the machine's peak is not measured
-    monkeypatch.setattr(naive, "usable_cores", lambda: 1)
+    monkeypatch.setattr(runs, "usable_cores", lambda: 1)
     monkeypatch.setattr(held_out, "CARD", {"count": 2, "length": 64})
     monkeypatch.setattr(checkpoints, "PUBLISHED", tmp_path / "published")
     experiment = small_experiment(write_texts(tmp_path / "texts"))

@@ -24,6 +24,7 @@ from ttt_core.config import ModelConfig
 from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
 from ttt_core.mixers.convolution import ShortConvolution, build_convolution, convolve
 from ttt_core.mixers.decay import CHUNK, draw_decay, fading, into_chunks
+from ttt_core.mixers.triangular import solve_unit_lower
 
 
 class GatedDeltaState(eqx.Module):
@@ -153,9 +154,7 @@ def chunked(
     asked = jnp.concatenate(
         [values * beta[..., None], weighted * passed[..., None]], -1
     )
-    solved = jax.lax.linalg.triangular_solve(
-        overlap, asked, left_side=True, lower=True, unit_diagonal=True
-    )
+    solved = solve_unit_lower(overlap, asked)
     written, recalled = jnp.split(solved, [values.shape[-1]], axis=-1)
     scores = jnp.einsum("nhik,nhjk->nhij", queries, keys) * left
     remaining = jnp.exp(total[..., -1:] - total)  # of each token at its chunk's end
