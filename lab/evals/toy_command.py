@@ -165,25 +165,25 @@ def _print(result: dict):
     """Loss at the paper's positions, and what each curve gains on no attention."""
     at = [t for t in result["paper"]["at"] if t <= result["length"]]
     late = f"{result['late_from']}-{result['length']}"
-    table = Table(
-        "curve",
-        *(f"t={t}" for t in at),
-        "mean",
-        "gain on no attention",
-        f"gain at {late}",
-        "of full attention's",
-        title=f"nats per token, {result['sequences']:,} sequences of "
-        f"{result['novels']} documents of {result['corpus']}/{result['split']}",
+    losses = Table("curve", *(f"t={t}" for t in at), "mean")
+    losses.title = (
+        f"nats per token, {result['sequences']:,} sequences of "
+        f"{result['novels']} documents of {result['corpus']}/{result['split']}"
     )
+    saved = Table("curve", "all positions", late, "of full attention's")
+    saved.title = "saved over no attention, ± 95 % over documents"
     gains = result.get("late", {})
     for kind, curve in result["curves"].items():
         found = [f"{curve['loss']['mean'][t - 1]:.3f}" for t in at]
-        gain = signed(curve["gain_overall"]) if "gain_overall" in curve else ""
-        end = gains.get(kind)
-        share = f"{end['share_of_full']:.0%}" if end and "share_of_full" in end else ""
-        mean = f"{curve['overall']['mean']:.4f}"
-        table.add_row(curve["label"], *found, mean, gain, end and signed(end), share)
+        losses.add_row(curve["label"], *found, f"{curve['overall']['mean']:.4f}")
+        if "gain_overall" in curve:
+            end = gains.get(kind, {})
+            share = f"{end['share_of_full']:.0%}" if "share_of_full" in end else ""
+            gain = signed(curve["gain_overall"])
+            saved.add_row(curve["label"], gain, signed(end) if end else "", share)
     console = Console()
-    console.print(table)
+    console.print(losses)
+    if saved.row_count:
+        console.print(saved)
     for note in result["notes"]:
         console.print(f"[dim]{note}[/dim]")

@@ -19,6 +19,7 @@ COLOURS = {
     "none": theme.FROZEN,
     "naive": OTHERS[1],
 }
+START = 4  # where nothing is known yet, losses are far above all others
 DASHES = {"none": "dash", "naive": "dot", "full": "longdash"}
 
 
@@ -28,7 +29,17 @@ def loss_by_index(result: dict) -> go.Figure:
         _line(kind, curve["label"], curve["loss"]["mean"], "%{y:.3f}")
         for kind, curve in result["curves"].items()
     ]
-    return _figure(result, lines, "Loss by position")
+    figure = _figure(result, lines, "Loss by position")
+    return figure.update_yaxes(range=_without_the_start(lines))
+
+
+def _without_the_start(lines: list[go.Scatter]) -> list[float] | None:
+    """The span of all losses but the first few, which would flatten the rest."""
+    later = [loss for line in lines for loss in line.y[START:]]
+    if not later:
+        return None
+    low, high = min(later), max(later)
+    return [low - 0.05 * (high - low), high + 0.05 * (high - low)]
 
 
 def gain_by_index(result: dict) -> go.Figure:

@@ -23,8 +23,8 @@ PAPER = {
     "1b": (1e-3, 50_000, 64, 1_250),
     "3b": (8e-4, 52_000, 128, 1_300),
 }
-# Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3: 4e-3 but where another was
-# clearly better (lab/LOG.md has the table).
+# Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3: 4e-3 but where another was better
+# after 2.4 M tokens of the training itself (lab/LOG.md has the tables).
 RATES: dict[str, float] = {}
 # Width of the slow MLP of the paper's full attention, which has no fast MLP.
 FULL_WIDTH = {"125m": 2048, "350m": 2816, "760m": 4096, "1b": 5376, "3b": 6912}
