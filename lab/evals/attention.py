@@ -74,9 +74,13 @@ def bins(length: int) -> list[str]:
     >>> bins(2048)
     ['itself', '1-7', '8-63', '64-511', '512+']
     """
-    edges = [edge for edge in EDGES if edge < length]
+    *edges, _ = _edges(length)
     spans = [f"{a}-{b - 1}" for a, b in itertools.pairwise(edges)]
     return ["itself", *spans, f"{edges[-1]}+"]
+
+
+def _edges(length: int) -> list[int]:
+    return [*(edge for edge in EDGES if edge < length), length]
 
 
 def _look(model: Transformer, tokens: np.ndarray) -> list:
@@ -108,7 +112,6 @@ def _measure(mixer: Full | Window, x: Float[Array, "seq d_model"]):
     place = jnp.arange(seq)
     q, k = (rotate(a, place, mixer.rope_theta).swapaxes(0, 1) for a in (q, k))
     window = mixer.window if isinstance(mixer, Window) else seq
-    edges = [*(edge for edge in EDGES if edge < seq), seq]
     starts = range(seq // 2, seq, QUERIES)
     rows = [slice(start, min(start + QUERIES, seq)) for start in starts]
     totals = []
@@ -118,7 +121,7 @@ def _measure(mixer: Full | Window, x: Float[Array, "seq d_model"]):
         weights = attention_weights(q[:, at], k, seen)
         even = attention_weights(jnp.zeros_like(q[:1, at]), k[:1], seen)
         both = jnp.concatenate([weights, even])
-        totals.append(_summed(both, back, edges))
+        totals.append(_summed(both, back, _edges(seq)))
     count = seq - seq // 2
     shares, entropy = (sum(parts) / count for parts in zip(*totals, strict=True))
     return shares[:-1], jnp.exp(entropy[:-1]), shares[-1], jnp.exp(entropy[-1])

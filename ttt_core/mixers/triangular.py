@@ -6,9 +6,9 @@ The inverse of a matrix in halves is made of the inverses of its diagonal blocks
 
 from blocks of four upwards, so that a system of 64 takes four rounds of small products.
 It substitutes, as LAPACK's solver does: no high power of a matrix is taken, which would
-lose all digits where keys are alike. LAPACK's own (`jax.lax.linalg.triangular_solve`)
-waits inside XLA's thread pool, and where a process has several CPU devices a training
-stood still in it for good.
+lose all digits where keys are alike. With LAPACK's own
+(`jax.lax.linalg.triangular_solve`) a training on two CPU devices of one process stood
+still for good.
 """
 
 import jax
