@@ -98,7 +98,7 @@ B1 = Variant(
     "toy",
     QUESTION="Can weights that learn from every token do what attention does?",
     COST="45 minutes on 2 cores",
-    EXPECTED="a third of full attention's gain at the end (more in the paper: lab/LOG.md)",
+    EXPECTED="a third of full attention's gain at the end: see lab/LOG.md",
 )
 B16 = Variant(
     "b16",
