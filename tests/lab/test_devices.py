@@ -18,19 +18,24 @@ from lab import devices
 from ttt_core import sharding
 
 
-def with_devices(count: int, script: str, *arguments: str) -> dict:
-    """What a script beside this file says in a process that has so many devices."""
-    flags = f"--xla_force_host_platform_device_count={count}"
-    fast = "--xla_backend_optimization_level=0"  # compiles in a third of the time
+def said_by(script: str, *arguments: str, **environment: str):
+    """What a script beside this file says, in a process of its own."""
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name(script)), *arguments],
-        env=os.environ | {"XLA_FLAGS": f"{flags} {fast}"},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def with_devices(count: int, script: str, *arguments: str) -> dict:
+    """What it says in a process that has so many devices."""
+    flags = f"--xla_force_host_platform_device_count={count}"
+    fast = "--xla_backend_optimization_level=0"  # compiles in a third of the time
+    return said_by(script, *arguments, XLA_FLAGS=f"{flags} {fast}")
 
 
 def eight_devices(dtype: str) -> dict:
@@ -42,6 +47,17 @@ def test_every_mixer_trains_on_two_devices_of_one_process():
     """And ends: a solver that waited in XLA's thread pool once stood still here."""
     for mixer, (two, one) in with_devices(2, "two_devices.py").items():
         assert abs(two - one) < 1e-5, mixer
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux only")
+def test_a_process_held_to_one_core_takes_one_device():
+    assert said_by("cores.py", "0", "2") == [1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux only")
+@pytest.mark.parametrize(("batch", "expected"), [(2, 2), (3, 3), (4, 2), (7, 1)])
+def test_as_many_devices_as_usable_cores_share_the_batch_evenly(batch, expected):
+    assert said_by("cores.py", "3", str(batch)) == [3, expected]
 
 
 def check_layout(found: dict):
