@@ -77,7 +77,11 @@ def model_config(system: str, size: str = "tiny"):
 
 
 def _stage(system: str, small: bool) -> Stage:
-    """The paper's peak rates: 3e-3 for full attention, 5e-3 for all others."""
+    """The paper's peak rates: 3e-3 for full attention, 5e-3 for all others.
+
+    Where weights learn, two cores read one sequence each at a time: a batch axis in
+    steps of so few tokens costs up to half of the speed (lab/LOG.md).
+    """
     lr = 3e-3 if system == "full" else 5e-3
     if small:
         return Stage("pretrain", "sotu", tokens=20_000, seq=LENGTH, batch=8, lr=lr)
@@ -88,7 +92,7 @@ def _stage(system: str, small: bool) -> Stage:
         tokens=TOKENS,
         seq=LENGTH,
         batch=32,
-        accumulate=2 if learns else 1,
+        accumulate=16 if learns else 1,
         lr=lr,
     )
 
