@@ -84,8 +84,9 @@ def arrive() -> None:
 def _check_model(asked: bool) -> None:
     models, wanted = cache.models(), session.get("model")
     if models and wanted not in models:
-        problem = f"There is no model {wanted!r} here; {models[0]!r} takes its place."
-        session.put(model=models[0], problem=problem if asked else None)
+        first = next((name for name, learns in models.items() if learns), min(models))
+        problem = f"There is no model {wanted!r} here; {first!r} takes its place."
+        session.put(model=first, problem=problem if asked else None)
 
 
 def _planted(header: Header) -> str:

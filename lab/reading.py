@@ -159,6 +159,7 @@ class Reading:
             chunk=config.chunk,
             layers=config.layers,
             reach=_reach(config),
+            mixers=tuple(dict.fromkeys(config.kinds)),
             fast_blocks=config.fast_blocks,
             inner_lr=config.inner.lr,
             total=len(self.plan.ids),

@@ -89,6 +89,7 @@ class Header:
         document, tokenizer, vocab: the text's name and how it became integers.
         window, chunk, layers: sizes in tokens, tokens, blocks.
         reach: tokens that attention can look back, `layers * (window - 1)`; 0 = all.
+        mixers: what the blocks remember with, each kind once; () = not noted.
         fast_blocks, inner_lr: what learns while reading, and how fast.
         total: tokens in the whole document; fewer were read if it was stopped early.
         needle: what was planted, or None.
@@ -111,7 +112,13 @@ class Header:
     needle: Needle | None = None
     events: tuple[Event, ...] = ()
     provenance: dict = field(default_factory=dict)
+    mixers: tuple[str, ...] = ()
     version: int = VERSION
+
+    @property
+    def learns(self) -> bool:
+        """Whether reading changes weights; else the learner is its own twin."""
+        return self.inner_lr > 0 and self.fast_blocks > 0
 
     @property
     def chunks(self) -> int:
@@ -355,7 +362,9 @@ def _header(path: str | Path, archive) -> Header:
 def _header_from(values: dict) -> Header:
     needle = values.pop("needle")
     events = values.pop("events")
+    mixers = values.pop("mixers", ())  # since the first recordings
     return Header(
+        mixers=tuple(mixers),
         needle=Needle(**needle) if needle else None,
         events=tuple(Event(**event) for event in events),
         **values,

@@ -6,19 +6,37 @@ from app.player import Player
 from lab import traces
 
 
+RECURRENT = {
+    "mamba2": "Mamba 2",
+    "gated_delta": "Gated DeltaNet",
+    "kv_binding": "TTT-KVB",
+}
+
+
 def setup(player: Player) -> None:
     """One line on the model and its sizes."""
     header = player.trace.header
-    reach = (
-        f"its attention reaches {header.reach:,} tokens back"
-        if header.reach
-        else "its attention reaches back to the start"
-    )
+    learning = header.fast_blocks if header.learns else "none"
     kind = "Live" if player.reading else "Recorded"
     st.caption(
         f"{kind}: {header.document}, read by {header.model}: {header.chunk} tokens "
-        f"a chunk, {header.layers} blocks of which {header.fast_blocks} learn; {reach}."
+        f"a chunk, {header.layers} blocks of which {learning} learn; {_memory(header)}."
     )
+
+
+def _memory(header: traces.Header) -> str:
+    """What else the model can know of the text."""
+    recurrent = [name for kind, name in RECURRENT.items() if kind in header.mixers]
+    if recurrent:
+        return (
+            f"its attention sees {header.window:,} tokens, the states of "
+            f"{' and '.join(recurrent)} carry on what was before"
+        )
+    if header.mixers == ("none",):
+        return "it has no attention"
+    if header.reach:
+        return f"its attention reaches {header.reach:,} tokens back"
+    return "its attention reaches back to the start"
 
 
 def provenance(player: Player) -> None:

@@ -138,8 +138,16 @@ def _keep_upload() -> None:
     session.put(uploaded=(file.name, file.getvalue()) if file else None)
 
 
-def _model(models: list[str]) -> None:
-    st.selectbox("Model", models, **session.bound("model"))
+def _model(models: dict[str, bool]) -> None:
+    st.selectbox(
+        "Model",
+        models,
+        # A name from the URL may be none of them: starting says so.
+        format_func=lambda name: (
+            name if models.get(name, True) else f"{name} (never learns)"
+        ),
+        **session.bound("model"),
+    )
 
 
 def _needle_label() -> str:

