@@ -69,7 +69,7 @@ def model_config(system: str, size: str = "tiny"):
         toy = toy.replace(vocab=257, bos=256, d_model=32, d_fast=32, init_std=0.1)
     changes = {
         "b1": {},
-        "b16": {"chunk": 16},
+        "b16": {"chunk": 16, "lr": 1.0},
         "full": {"lr": 0.0, "mixers": ("full",)},
         "none": {"lr": 0.0},
     }

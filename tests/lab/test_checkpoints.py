@@ -10,6 +10,9 @@ import ttt_core as ttt
 from lab import checkpoints
 
 
+PUBLISHED = sorted(checkpoints.PUBLISHED.glob("*.json"))
+
+
 @pytest.fixture(scope="module")
 def model():
     return ttt.preset("nano").build(key=jax.random.key(1))
@@ -23,6 +26,14 @@ def saved(model, tmp_path):
 def same(a, b) -> bool:
     equal = lambda x, y: x.dtype == y.dtype and np.array_equal(x, y)
     return jax.tree.all(jax.tree.map(equal, a, b))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_a_published_model_is_what_its_preset_says(path):
+    config = checkpoints.config_from_dict(checkpoints.card(path)["config"])
+    preset = ttt.preset(path.stem.removesuffix("-recall"))
+    extended = preset.replace(rope_theta=config.rope_theta)  # longer sequences, later
+    assert config == extended
 
 
 def test_a_saved_model_comes_back_bit_for_bit(model, saved):
