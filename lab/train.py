@@ -60,8 +60,9 @@ def train(
     with Checkpoints(run) as checkpoints:
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        warnings = [claim_devices(run, elastic=elastic, state=state)]
-        if done < phases[-1].end:  # else no step is taken under this source
+        warnings = []
+        if done < phases[-1].end:  # else no step is taken, here or under this source
+            warnings.append(claim_devices(run, elastic=elastic, state=state))
             warnings.append(claim_source(run, done, write=is_leader()))
         for warning in filter(None, warnings):
             if say:
