@@ -20,7 +20,7 @@ from lab.recipes import sizes
 
 QUESTION = "How far can forgetting single facts be trained away?"
 COST = "75 minutes on 2 cores (nano: half a minute)"
-EXPECTED = "four of five facts in known words right 16 K tokens later; prose +0.015 nats"
+EXPECTED = "four of five facts in known words right 16 K tokens on; prose +0.015 nats"
 SIZES = ("tiny", "nano", "small")
 MIXTURE = "share=0.5&density=8"
 
