@@ -85,7 +85,10 @@ def test_what_is_read_is_what_a_stream_reads(system, monkeypatch):
 
 def test_the_rate_is_a_factor_and_the_best_of_those_tried_is_chosen():
     model, texts = build("b1"), passages()
-    slow = dataclasses.replace(model, config=model.config.replace(lr=0.25))
+    model, slow = (
+        dataclasses.replace(model, config=model.config.replace(lr=lr))
+        for lr in (1.0, 0.25)
+    )
     np.testing.assert_allclose(
         toy.read(model, texts, 0.25), toy.read(slow, texts), rtol=0, atol=1e-6
     )
