@@ -23,11 +23,7 @@ def recording(name: str) -> Trace:
 @st.cache_data(max_entries=1, ttl=60)
 def models() -> dict[str, bool]:
     """Names of the published models, and whether they learn while they read."""
-    configs = {name: card["config"] for name, card in published.models().items()}
-    return {
-        name: config["inner"]["lr"] > 0 and config["fast_blocks"] > 0
-        for name, config in configs.items()
-    }
+    return {name: published.learns(card) for name, card in published.models().items()}
 
 
 @st.cache_data(max_entries=1, ttl=60)

@@ -19,6 +19,11 @@ def models() -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
 
 
+def learns(card: dict) -> bool:
+    """Whether a card's model learns while it reads: `ModelConfig.learns` without jax."""
+    return card["config"]["inner"]["lr"] > 0 and card["config"]["fast_blocks"] > 0
+
+
 def recordings() -> dict[str, traces.Header]:
     """The headers of the recorded readings by name, alphabetically; empty if none.
 

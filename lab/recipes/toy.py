@@ -6,7 +6,7 @@ weights have learned since the start of a sequence of 128 tokens. Four trainings
 same text in the same order, with the paper's outer rates; `ttt-lab eval toy` reads them
 and a fifth, *naive*, which is `toy-none`'s weights learning at test time only.
 
-    ttt-lab train toy            # b = 1: an inner step after every token
+    ttt-lab train toy            # b = 1: after every token a step, a tenth as large
     ttt-lab train toy-b16        # b = 16: after every 16 tokens
     ttt-lab train toy-full       # full attention instead of learning
     ttt-lab train toy-none       # neither: what the current token alone is worth

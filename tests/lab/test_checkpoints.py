@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints
+from lab import checkpoints, published
 
 
 PUBLISHED = sorted(checkpoints.PUBLISHED.glob("*.json"))
@@ -34,6 +34,7 @@ def test_a_published_model_is_what_its_preset_says(path):
     preset = ttt.preset(path.stem.removesuffix("-recall"))
     extended = preset.replace(rope_theta=config.rope_theta)  # longer sequences, later
     assert config == extended
+    assert published.learns(checkpoints.card(path)) == config.learns
 
 
 def test_a_saved_model_comes_back_bit_for_bit(model, saved):
