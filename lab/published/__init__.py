@@ -20,7 +20,7 @@ def models() -> dict[str, dict]:
 
 
 def learns(card: dict) -> bool:
-    """Whether a card's model learns while it reads: `ModelConfig.learns` without jax."""
+    """Whether a card's model learns while it reads, as `ModelConfig.learns` says."""
     return card["config"]["inner"]["lr"] > 0 and card["config"]["fast_blocks"] > 0
 
 
