@@ -5,6 +5,7 @@ their own names; `bound` ties a widget to one of them. What is worth sharing als
 in the URL: `?doc=sotu/1981-Carter-1&chunk=40&needle=passkey-7&depth=0.3`.
 """
 
+import math
 from collections.abc import Mapping
 
 import streamlit as st
@@ -38,7 +39,7 @@ DEFAULTS = {
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"
-URL_NAMES = ("doc", "model", "chunk", "needle", "depth")
+SEEDS = 10_000  # pass-keys to choose from
 
 
 def begin() -> bool:
@@ -88,7 +89,7 @@ def from_url(params: Mapping[str, str]) -> dict:
         values["document"] = params["doc"]
     if params.get("model"):
         values["model"] = params["model"]
-    if params.get("chunk", "").isdigit():
+    if params.get("chunk", "").isdecimal():
         values["chunk"] = int(params["chunk"])
     if (depth := _number(params.get("depth"))) is not None:
         values["depth"] = min(max(depth, 0.0), 1.0)
@@ -122,14 +123,17 @@ def to_url() -> dict[str, str]:
 def _needle(text: str) -> dict:
     if not text:
         return {}
+    if text == "none":
+        return {"needle": "none"}
     seed = text.removeprefix("passkey-")
-    if seed != text and seed.isdigit():
-        return {"needle": "passkey", "seed": int(seed)}
+    if seed != text and seed.isdecimal():
+        return {"needle": "passkey", "seed": min(int(seed), SEEDS - 1)}
     return {"needle": "sentence", "sentence": text[:300]}
 
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None

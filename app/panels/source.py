@@ -172,7 +172,7 @@ def _needle() -> None:
     if kind == "none":
         return
     if kind == "passkey":
-        st.number_input("Which pass-key", 0, 9_999, **session.bound("seed"))
+        st.number_input("Which pass-key", 0, session.SEEDS - 1, **session.bound("seed"))
     else:
         st.text_input(
             "Your sentence; its last word is asked for",

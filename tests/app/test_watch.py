@@ -177,6 +177,22 @@ def test_a_url_for_something_unrecorded_opens_live_reading(folder):
     assert app.slider(key="widget-depth").value == 0.4
 
 
+def test_a_url_that_wants_no_needle_opens_the_recording_without(folder):
+    app = opened(needle="none")
+    assert app.segmented_control(key="widget-source").value == "recorded"
+    assert headline(app).startswith("**Chunk 30** of 30")
+    assert "Nothing is planted" in words(app)
+
+
+def test_numbers_in_a_url_that_are_none_or_too_large_do_no_harm(folder):
+    # a digit to Python that is no number, no place at all, and more than there are
+    unrecorded = "sotu/1790-Washington-1"
+    app = opened(doc=unrecorded, needle="passkey-123456", chunk="\u00b2", depth="nan")
+    assert app.number_input(key="widget-seed").value == 9_999
+    assert app.slider(key="widget-depth").value == 0.3
+    assert opened(doc=unrecorded, needle="passkey-\u00b2", depth="inf")
+
+
 def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
     app = live(opened(doc="sotu/1981-Carter-1"))
     assert app.button(key="play").label == "Pause"
