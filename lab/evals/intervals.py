@@ -1,4 +1,4 @@
-"""How sure: Student's t-intervals over novels, and the slope of a gap.
+"""How sure: Student's t-intervals over novels, shares, and the slope of a gap.
 
 Inputs are one value (or one row of bins) a novel, NaN where a novel has none: a novel
 is the independent unit, its passages are not.
@@ -64,6 +64,17 @@ def interval(values: np.ndarray, level: float = 0.95) -> Interval:
         return Interval(mean, np.nan, np.nan, 1)
     half = float(stats.sem(values) * stats.t.ppf(0.5 + level / 2, n - 1))
     return Interval(mean, mean - half, mean + half, n)
+
+
+def share(values: np.ndarray, level: float = 0.95) -> Interval:
+    """Mean of zeros and ones and its Wilson interval, `values [cases]`.
+
+    Unlike a t-interval it stays between 0 and 1, and is no point where all are alike:
+    none right of 24 means less than 14 %.
+    """
+    right, cases = int(values.sum()), len(values)
+    found = stats.binomtest(right, cases).proportion_ci(level, method="wilson")
+    return Interval(right / cases, float(found.low), float(found.high), cases)
 
 
 def curve(values: np.ndarray, edges: np.ndarray) -> Curve:

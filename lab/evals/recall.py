@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lab.data.questions import Questions
-from lab.evals.intervals import interval, rounded
+from lab.evals.intervals import Interval, interval, rounded, share
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def _answers(rows: list) -> Answers:
 
 
 def as_json(recall: Recall) -> dict:
-    """Means over facts with 95 % t-intervals, by distance."""
+    """Means over facts with 95 % intervals, by distance: t, of whole answers Wilson."""
     found = {
         "distances": recall.distances.tolist(),
         "facts": len(recall.relations),
@@ -162,7 +162,10 @@ def as_json(recall: Recall) -> dict:
 
 def _means(answers: Answers, relations: tuple[str, ...]) -> dict:
     names = [field.name for field in dataclasses.fields(Answers)]
-    found = {name: _curve(getattr(answers, name)) for name in names}
+    found = {
+        name: _curve(getattr(answers, name), share if name == "whole" else interval)
+        for name in names
+    }
     by_relation = {
         relation: rounded(answers.nats[np.array(relations) == relation].mean(axis=0))
         for relation in dict.fromkeys(relations)
@@ -170,8 +173,10 @@ def _means(answers: Answers, relations: tuple[str, ...]) -> dict:
     return found | {"nats_by_relation": by_relation}
 
 
-def _curve(values: np.ndarray) -> dict[str, list]:
+def _curve(
+    values: np.ndarray, sure: Callable[[np.ndarray], Interval]
+) -> dict[str, list]:
     """Mean and interval over facts at each distance, `values [facts, distances]`."""
-    found = [interval(column) for column in values.T]
+    found = [sure(column) for column in values.T]
     ends = ("mean", "low", "high")
     return {end: rounded([getattr(one, end) for one in found]) for end in ends}

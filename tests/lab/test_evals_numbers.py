@@ -67,6 +67,16 @@ def test_one_novel_has_a_mean_and_no_interval():
     assert nothing.as_json() == {"mean": None, "interval_95": None, "novels": 0}
 
 
+@pytest.mark.parametrize(
+    "right, low, high", [(0, 0.0, 0.1380), (12, 0.3143, 0.6857), (24, 0.8620, 1.0)]
+)
+def test_the_interval_of_a_share_is_wilsons(right, low, high):
+    # by hand from (p + z^2 / 2n ± z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+    found = intervals.share(np.arange(24) < right)
+    assert found.mean == right / 24 and found.novels == 24
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
 def test_the_slope_is_the_change_per_doubling_and_ignores_what_is_outside():
     edges = positions.doublings(16_384, 64, per_doubling=2)
     place = np.log2(positions.middles(edges))

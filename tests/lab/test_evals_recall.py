@@ -130,7 +130,11 @@ def test_figures_draw_what_was_measured(measured):
     assert list(lines["a"].x) == [NEAR, FAR]
     assert lines["a, frozen"].line.dash == "dash"
     assert len(drawn["nats"].layout.annotations) == 1
-    assert list(drawn["whole"].data[0].y) == row["learning"]["whole"]["mean"]
+    whole, curve = drawn["whole"].data[0], row["learning"]["whole"]
+    assert list(whole.y) == curve["mean"]
+    ends = np.array(whole.y) - whole.error_y.arrayminus
+    assert ends == pytest.approx(curve["low"]) and min(ends) >= 0
+    assert whole.y + np.array(whole.error_y.array) == pytest.approx(curve["high"])
 
 
 @pytest.fixture
