@@ -212,10 +212,7 @@ class _Bar:
             TextColumn("[bold]{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(
-                "loss {task.fields[loss]:.3f}{task.fields[gain]}  "
-                "{task.fields[speed]:,.0f} tokens/s"
-            ),
+            TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -224,40 +221,42 @@ class _Bar:
         self.gain = ""  # over the frozen twin, when it was last measured
         self.progress = Progress(*columns, console=console, speed_estimate_period=120)
         self.task = self.progress.add_task(
-            experiment.name,
-            total=experiment.tokens,
-            loss=np.nan,
-            gain="",
-            speed=0.0,
+            experiment.name, total=experiment.tokens, said=""
         )
 
     def __enter__(self):
         self.progress.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, problem, *_):
+        if not self.losses:
+            self.progress.update(self.task, visible=False)
         self.progress.stop()
+        if not self.losses and problem is None:
+            self.console.print("nothing left to train: this run has come to its end")
 
     def report(self, line: dict):
         """Show one metrics line."""
         self.losses.append(line["loss"])
+        if "gain" in line:
+            self.gain = f"  gain {line['gain']:+.3f}"
         self.progress.update(
             self.task,
             description=f"{self.experiment.name} {line['stage']}",
             completed=line["tokens"],
-            loss=float(np.mean(self.losses[-20:])),
-            speed=line["tokens_per_s"],
+            said=self._said(line, last=20),
         )
-        if "gain" in line:
-            self.gain = f"  gain {line['gain']:+.3f}"
-            self.progress.update(self.task, gain=self.gain)
         every = max(1, self.experiment.steps // 40)
         is_due = (line["step"] + 1) % every == 0 or "held_out" in line
         if is_due and not self.console.is_terminal:
             held_out = line.get("held_out")
-            said = "" if held_out is None else f"  held out {held_out:.4f}"
+            after = "" if held_out is None else f"  held out {held_out:.4f}"
             self.console.print(
                 f"{line['stage']} step {line['step'] + 1}/{self.experiment.steps}  "
-                f"loss {np.mean(self.losses[-every:]):.3f}{self.gain}  "
-                f"{line['tokens_per_s']:,.0f} tokens/s{said}"
+                f"{self._said(line, last=every)}{after}"
             )
+
+    def _said(self, line: dict, last: int) -> str:
+        loss = np.mean(self.losses[-last:])
+        speed = line["tokens_per_s"]
+        return f"loss {loss:.3f}{self.gain}  {speed:,.0f} tokens/s"

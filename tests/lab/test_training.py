@@ -10,7 +10,16 @@ from data.zarr_stores import write
 from small_experiment import small_experiment, write_texts
 
 import ttt_core as ttt
-from lab import checkpoints, devices, held_out, resuming, runs, settings, train
+from lab import (
+    checkpoints,
+    devices,
+    held_out,
+    resuming,
+    runs,
+    settings,
+    train,
+    training_session,
+)
 from lab.bench import training
 from lab.flops import train_flops_per_token
 
@@ -66,6 +75,19 @@ def test_a_run_goes_on_where_it_was_begun_or_says_so(experiment, tmp_path):
     assert said == [], "what is done can be looked at anywhere"
     train.train(experiment, run=run, say=said.append, elastic=True)
     assert "may differ" in said[0]
+
+
+def test_the_command_tells_what_it_trains_and_that_nothing_is_left(
+    experiment, tmp_path, capsys
+):
+    run, options = tmp_path / "run", training_session.Options()
+    card = training_session.train_with_progress(experiment, run, options)
+    said = capsys.readouterr().out
+    assert "extend step 7/7  loss " in said and "tokens/s  held out" in said
+    assert "nothing left" not in said
+    assert training_session.train_with_progress(experiment, run, options) == card
+    said = capsys.readouterr().out
+    assert "nothing left to train" in said and "loss" not in said
 
 
 def test_the_best_checkpoint_is_kept_beside_the_newest(experiment, tmp_path):
