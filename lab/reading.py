@@ -283,16 +283,15 @@ class _Reader:
 
         chunk, start = self.plan.chunk, self.read
         tokens = self.plan.ids[start : start + chunk]
-        self.read = start + len(tokens)
-        if len(tokens) < chunk:
-            self.state, report = ttt.read(self.model, self.state, tokens)
-            self.nll[start:] = report.nll
-            return
         asks, before = self.asks_next, self.state
-        self.state, report = ttt.read_chunk(self.model, before, tokens)
+        self.read = start + len(tokens)
+        # `read`, not `read_chunk`: it makes room for all that full attention keeps.
+        self.state, report = ttt.read(self.model, before, tokens)
         self.nll[start : self.read] = report.nll
+        if len(tokens) < chunk:
+            return
         for name, column in self.columns.items():
-            column[self.filled] = np.asarray(getattr(report, name))
+            column[self.filled] = np.asarray(getattr(report, name))[0]
         if asks:
             self._ask(before)
         self.filled += 1
@@ -304,7 +303,7 @@ class _Reader:
         import ttt_core as ttt
 
         tokens = self.plan.absent[self.read - self.plan.chunk : self.read]
-        self.absent_state, _ = ttt.read_chunk(self.model, self.absent_state, tokens)
+        self.absent_state, _ = ttt.read(self.model, self.absent_state, tokens)
         for which, state in enumerate((self.state, self.absent_state)):
             found = ask(self.model, state, self.plan.prompt, self.plan.answer)
             self.asked_nll[self.filled, which], self.asked_rank[self.filled, which] = (

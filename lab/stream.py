@@ -86,7 +86,7 @@ def parse_needle(words: str | None) -> tuple[needles.Needle | None, int | None]:
     if words is None:
         return None, None
     kind, _, number = words.partition("-")
-    if kind == "passkey" and (not number or number.isdigit()):
+    if kind == "passkey" and (not number or number.isdecimal()):
         seed = int(number or 0)
         return needles.passkey(seed), seed
     return needles.from_sentence(words), None

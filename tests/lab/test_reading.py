@@ -54,6 +54,18 @@ def test_a_reading_measures_what_the_core_reads(programs):
     assert trace.learned.all() and (trace.drift[-1] > 0).all()
 
 
+def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
+    config = ttt.preset("nano").replace(mixers=("full",), lr=0.0)
+    model = config.build(key=jax.random.key(0))
+    small, begin = 32, ttt.init_state  # tokens of room at first: two chunks
+    monkeypatch.setattr(ttt, "init_state", lambda m: begin(m, capacity=small))
+    programs = Programs("full", load=lambda name: Loaded(model, name, "bytes", "f" * 64))
+    trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
+    _, report = ttt.read(model, begin(model), trace.tokens)
+    np.testing.assert_allclose(trace.nll, report.nll, atol=1e-5)
+    assert np.isfinite(trace.recall(learning=False)[-1])
+
+
 def test_spans_cover_the_text(programs):
     trace = Reading(programs, TEXT).trace
     assert trace.read == 0 and trace.text.decode() == TEXT
