@@ -80,7 +80,9 @@ class Reading:
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
         }
         self._learning = _Reader(self._loaded.model, self.plan)
-        self._frozen = _Reader(programs.twin, self.plan)
+        # A model that never learns is its own twin: it is read once.
+        learns = self.config.learns
+        self._frozen = _Reader(programs.twin, self.plan) if learns else self._learning
 
     @property
     def config(self):

@@ -63,6 +63,8 @@ def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
     trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
     _, report = ttt.read(model, begin(model), trace.tokens)
     np.testing.assert_allclose(trace.nll, report.nll, atol=1e-5)
+    np.testing.assert_array_equal(trace.nll, trace.nll_twin)  # it never learns
+    np.testing.assert_array_equal(trace.loss, trace.loss_twin)
     assert np.isfinite(trace.recall(learning=False)[-1])
 
 
