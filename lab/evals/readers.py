@@ -67,8 +67,11 @@ def system(model: str, *, full_to: int | None = None) -> System:
     it was not trained at, so such a model reads `full_to` tokens of a passage: by
     default as many as its training sequences had (16,384 where the card does not say).
 
-    **Raises** `FileNotFoundError` naming what is published.
+    **Raises** `FileNotFoundError` naming what is published, `ValueError` for a
+    `full_to` that is not positive.
     """
+    if full_to is not None and full_to < 1:
+        raise ValueError(f"`full_to` must be >= 1 token: got {full_to}.")
     card = checkpoints.card(model)
     config = checkpoints.config_from_dict(card["config"])
     longest = trained_length(card)

@@ -148,7 +148,7 @@ def context(
     found = systems(models or numbers.EIGHT, full_to=full_to)
     opened = shards.open(corpus, found[0].tokenizer, split)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
-    region = region or quick(numbers.REGION, 1024)
+    region = quick(numbers.REGION, 1024) if region is None else region
     passages = texts.whole(opened, limit=region)
     read = lambda readers, windows: _read(readers, windows, workers)
     scores = numbers.measure(found, passages, lengths, read)

@@ -46,7 +46,12 @@ def passages(shards: Shards, *, length: int, per_novel: int) -> list[Passage]:
 
 
 def whole(shards: Shards, *, limit: int | None = None) -> list[Passage]:
-    """Every document from its first token to its last (or its first `limit` tokens)."""
+    """Every document from its first token to its last (or its first `limit` tokens).
+
+    **Raises** `ValueError` for a limit that is not positive.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"A document's first {limit} tokens: take 1 or more.")
     return [
         _cut(shards, document, 0, min(entry.length, limit or entry.length))
         for document, entry in enumerate(shards.documents)

@@ -55,6 +55,8 @@ def test_passages_are_evenly_spread_and_equally_many(novels):
 def test_whole_documents_are_read_to_their_end(novels):
     assert [len(p.tokens) for p in texts.whole(novels)] == [100, 250, 400]
     assert [len(p.tokens) for p in texts.whole(novels, limit=120)] == [100, 120, 120]
+    with pytest.raises(ValueError, match="first -5 tokens: take 1 or more"):
+        texts.whole(novels, limit=-5)
 
 
 def test_a_length_that_no_document_has_is_refused(novels):
@@ -153,6 +155,8 @@ def test_full_attention_reads_as_far_as_it_was_trained(published):
     one = readers.system(name)
     assert one.trained_to == one.frozen.limit == 64
     assert readers.system(name, full_to=80).frozen.limit == 80
+    with pytest.raises(ValueError, match="`full_to` must be >= 1 token: got 0"):
+        readers.system(name, full_to=0)
     assert readers.system(published("window", lr=0.0)).frozen.limit is None
 
 
