@@ -39,7 +39,7 @@ def read(
     from lab.evals.context import EIGHT
 
     names = models or EIGHT
-    contexts = quick(contexts, (max(contexts) // 256,))
+    contexts = quick(contexts, (max(contexts) // 128,))
     with Progress(transient=True) as progress:
         task = progress.add_task("", total=None)
         say = lambda name, at: progress.update(task, description=f"{name}, {at:,}")

@@ -61,8 +61,11 @@ def measure_reading(
     Positions are the first one at which all windows are full, and the contexts, rounded
     down to pieces.
 
-    **Raises** `ValueError` where no context is beyond that first position.
+    **Raises** `ValueError` where no context is beyond that first position, or for no
+    repeats.
     """
+    if repeats < 1:
+        raise ValueError(f"`repeats` must be >= 1: got {repeats}.")
     configs = [model.config for model in models.values()]
     first = max(max(2 * config.window, widest(config)) for config in configs)
     contexts = sorted({first, *(c for c in contexts if c > first)})

@@ -146,6 +146,8 @@ def test_a_jump_leaves_the_state_that_reading_leaves(costs):
 def test_contexts_within_the_first_windows_are_refused(model):
     with pytest.raises(ValueError, match="a context of more than 32 tokens"):
         reading.measure_reading({"learner": model}, contexts=(32,))
+    with pytest.raises(ValueError, match="`repeats` must be >= 1: got 0"):
+        reading.measure_reading({"learner": model}, contexts=(64,), repeats=0)
 
 
 @pytest.mark.slow
