@@ -21,9 +21,9 @@ def recording(name: str) -> Trace:
 
 
 @st.cache_data(max_entries=1, ttl=60)
-def models() -> dict[str, bool]:
-    """Names of the published models, and whether they learn while they read."""
-    return {name: published.learns(card) for name, card in published.models().items()}
+def models() -> dict[str, str]:
+    """Names of the published models, and a remark on those that do not learn text."""
+    return {name: published.remark(card) for name, card in published.models().items()}
 
 
 @st.cache_data(max_entries=1, ttl=60)

@@ -84,7 +84,9 @@ def arrive() -> None:
 def _check_model(asked: bool) -> None:
     models, wanted = cache.models(), session.get("model")
     if models and wanted not in models:
-        first = next((name for name, learns in models.items() if learns), min(models))
+        first = next(
+            (name for name, remark in models.items() if not remark), min(models)
+        )
         problem = f"There is no model {wanted!r} here; {first!r} takes its place."
         session.put(model=first, problem=problem if asked else None)
 

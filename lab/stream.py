@@ -145,9 +145,9 @@ def _snippet(trace: traces.Trace, chunk: int) -> str:
 
 
 def _verdict(trace: traces.Trace) -> str:
-    if not trace.header.learns:
+    if words := trace.header.its_own_twin:
         mean = trace.nll.mean()
-        return f"{trace.header.model} does not learn: {mean:.4f} nats per token."
+        return f"{trace.header.model} {words}: {mean:.4f} nats per token."
     interval = trace.gain_interval()
     if interval is None:
         return f"{trace.filled} chunks: too few to say what learning saves."

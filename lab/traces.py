@@ -121,6 +121,14 @@ class Header:
         return self.inner_lr > 0 and self.fast_blocks > 0
 
     @property
+    def its_own_twin(self) -> str:
+        """Why the learner is its own twin, in words; empty where it is not."""
+        if self.learns:
+            return ""
+        binds = "kv_binding" in self.mixers
+        return "learns keys and values, not text" if binds else "does not learn"
+
+    @property
     def chunks(self) -> int:
         """Number of full chunks in the whole document."""
         return self.total // self.chunk

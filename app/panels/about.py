@@ -16,11 +16,11 @@ RECURRENT = {
 def setup(player: Player) -> None:
     """One line on the model and its sizes."""
     header = player.trace.header
-    learning = header.fast_blocks if header.learns else "none"
+    learning = f"{header.fast_blocks} learn" if header.learns else "none learn text"
     kind = "Live" if player.reading else "Recorded"
     st.caption(
         f"{kind}: {header.document}, read by {header.model}: {header.chunk} tokens "
-        f"a chunk, {header.layers} blocks of which {learning} learn; {_memory(header)}."
+        f"a chunk, {header.layers} blocks of which {learning}; {_memory(header)}."
     )
 
 

@@ -138,13 +138,13 @@ def _keep_upload() -> None:
     session.put(uploaded=(file.name, file.getvalue()) if file else None)
 
 
-def _model(models: dict[str, bool]) -> None:
+def _model(models: dict[str, str]) -> None:
     st.selectbox(
         "Model",
         models,
         # A name from the URL may be none of them: starting says so.
         format_func=lambda name: (
-            name if models.get(name, True) else f"{name} (never learns)"
+            f"{name} ({remark})" if (remark := models.get(name)) else name
         ),
         **session.bound("model"),
     )

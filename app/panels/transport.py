@@ -84,8 +84,8 @@ def _scrubber(player: Player) -> None:
 
 
 def _saved(trace) -> str:
-    if not trace.header.learns:
-        return f"{trace.header.model} does not learn, so it is its own twin"
+    if words := trace.header.its_own_twin:
+        return f"{trace.header.model} {words}, so it is its own twin"
     interval = trace.gain_interval()
     if interval is None:
         return "too early to say what learning saves"

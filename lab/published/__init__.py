@@ -24,6 +24,17 @@ def learns(card: dict) -> bool:
     return card["config"]["inner"]["lr"] > 0 and card["config"]["fast_blocks"] > 0
 
 
+def remark(card: dict) -> str:
+    """What a list of models says beside one that takes no step on what it reads.
+
+    TTT-KVB does learn, in its state: keys and values instead of the next token.
+    """
+    if learns(card):
+        return ""
+    binds = "kv_binding" in card["config"].get("mixers", ())
+    return "learns keys, not text" if binds else "never learns"
+
+
 def recordings() -> dict[str, traces.Header]:
     """The headers of the recorded readings by name, alphabetically; empty if none.
 

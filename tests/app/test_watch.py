@@ -218,7 +218,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
         "nano-static (never learns)",
     ]
     assert "nano-static does not learn, so it is its own twin" in headline(app)
-    assert "blocks of which none learn" in words(app)
+    assert "blocks of which none learn text" in words(app)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,19 @@ def test_a_published_model_is_what_its_preset_says(path):
     assert published.learns(checkpoints.card(path)) == config.learns
 
 
+@pytest.mark.parametrize(
+    ("preset", "remark"),
+    [
+        ("tiny-e2e", ""),
+        ("tiny-swa", "never learns"),
+        ("tiny-kvb", "learns keys, not text"),
+    ],
+)
+def test_a_card_says_whether_its_model_learns_text(preset, remark):
+    config = checkpoints.config_to_dict(ttt.preset(preset))
+    assert published.remark({"config": config}) == remark
+
+
 def test_a_saved_model_comes_back_bit_for_bit(model, saved):
     for name in (saved, saved.with_suffix(""), saved.with_suffix(".safetensors")):
         loaded = checkpoints.load(name)

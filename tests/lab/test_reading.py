@@ -59,7 +59,9 @@ def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
     model = config.build(key=jax.random.key(0))
     small, begin = 32, ttt.init_state  # tokens of room at first: two chunks
     monkeypatch.setattr(ttt, "init_state", lambda m: begin(m, capacity=small))
-    programs = Programs("full", load=lambda name: Loaded(model, name, "bytes", "f" * 64))
+    programs = Programs(
+        "full", load=lambda name: Loaded(model, name, "bytes", "f" * 64)
+    )
     trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
     _, report = ttt.read(model, begin(model), trace.tokens)
     np.testing.assert_allclose(trace.nll, report.nll, atol=1e-5)

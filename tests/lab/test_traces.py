@@ -24,6 +24,20 @@ def assert_same(one, other):
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("mixers", "rate", "said"),
+    [
+        (("window",), 1.0, ""),
+        (("kv_binding", "window"), 1.0, ""),
+        (("window",), 0.0, "does not learn"),
+        (("kv_binding", "window"), 0.0, "learns keys and values, not text"),
+    ],
+)
+def test_a_header_says_why_the_learner_is_its_own_twin(mixers, rate, said):
+    header = dataclasses.replace(synthetic().header, mixers=mixers, inner_lr=rate)
+    assert header.its_own_twin == said
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     chunks=st.integers(0, 12),
