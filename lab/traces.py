@@ -20,6 +20,7 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,15 +124,20 @@ class Header:
     @property
     def its_own_twin(self) -> str:
         """Why the learner is its own twin, in words; empty where it is not."""
-        if self.learns:
-            return ""
-        binds = "kv_binding" in self.mixers
-        return "learns keys and values, not text" if binds else "does not learn"
+        return "" if self.learns else remark_on_static(self.mixers)
 
     @property
     def chunks(self) -> int:
         """Number of full chunks in the whole document."""
         return self.total // self.chunk
+
+
+def remark_on_static(mixers: Sequence[str]) -> str:
+    """What to say of a model that takes no step on the text it reads.
+
+    TTT-KVB does learn, in its state: keys and values instead of the next token.
+    """
+    return "learns keys, not text" if "kv_binding" in mixers else "never learns"
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ class _Bar:
             self.progress.update(self.task, visible=False)
         self.progress.stop()
         if not self.losses and problem is None:
-            self.console.print("nothing left to train: this run has come to its end")
+            self.console.print("nothing left to train")
 
     def report(self, line: dict):
         """Show one metrics line."""

@@ -25,14 +25,9 @@ def learns(card: dict) -> bool:
 
 
 def remark(card: dict) -> str:
-    """What a list of models says beside one that takes no step on what it reads.
-
-    TTT-KVB does learn, in its state: keys and values instead of the next token.
-    """
-    if learns(card):
-        return ""
-    binds = "kv_binding" in card["config"].get("mixers", ())
-    return "learns keys, not text" if binds else "never learns"
+    """What a list of models says beside one that takes no step on the text."""
+    mixers = card["config"].get("mixers", ())
+    return "" if learns(card) else traces.remark_on_static(mixers)
 
 
 def recordings() -> dict[str, traces.Header]:

@@ -13,9 +13,7 @@ from lab.recipes import sizes
 
 QUESTION = "What does Mamba 2 remember beyond its windows?"
 COST = "an hour on 2 cores (nano: half a minute)"
-EXPECTED = (
-    "near tiny-full at trained lengths, then rising where tiny-full cannot follow"
-)
+EXPECTED = "held out 3.81: tiny-swa 3.95, tiny-naive 3.75, tiny-e2e 3.56"
 SIZES = sizes.SIZES
 
 

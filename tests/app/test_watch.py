@@ -217,7 +217,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
         "nano",
         "nano-static (never learns)",
     ]
-    assert "nano-static does not learn, so it is its own twin" in headline(app)
+    assert "nano-static never learns, so it is its own twin" in headline(app)
     assert "blocks of which none learn text" in words(app)
 
 

@@ -41,7 +41,7 @@ def test_a_model_that_never_learns_is_not_compared_with_itself(tmp_path, capsys)
     trace = traces.load(stream.stream("static", str(file), out=tmp_path / "trace.npz"))
     assert not trace.header.learns and trace.header.mixers == ("window",)
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"static does not learn: {trace.nll.mean():.4f} nats per token." in shown
+    assert f"static never learns: {trace.nll.mean():.4f} nats per token." in shown
 
 
 def test_needles_are_pass_keys_or_sentences():

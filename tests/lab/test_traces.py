@@ -29,8 +29,8 @@ def assert_same(one, other):
     [
         (("window",), 1.0, ""),
         (("kv_binding", "window"), 1.0, ""),
-        (("window",), 0.0, "does not learn"),
-        (("kv_binding", "window"), 0.0, "learns keys and values, not text"),
+        (("window",), 0.0, "never learns"),
+        (("kv_binding", "window"), 0.0, "learns keys, not text"),
     ],
 )
 def test_a_header_says_why_the_learner_is_its_own_twin(mixers, rate, said):
