@@ -11,7 +11,7 @@ keys that a token sees (`min(t + 1, window)`, or `t + 1` in full attention):
     mixer        4 d (d + kv)  projections     + 4 keys d  scores and weighted values
     mamba2       2 d (3 v + 2 n + heads)           + 4 n v   written, read
     gated_delta  2 d (3 v + 2 n heads + 2 heads)   + 6 n v   asked, written, read
-    kv_binding   2 d (4 d + 5 heads)               + 6 d w   answered (bound: 12)
+    kv_binding   2 d (4 d + 5 heads)  + 4 keys d   + 6 d w   answered (bound: 12)
     MLP          6 d d_ff      or 6 d d_fast
     head         2 d vocab
 
@@ -96,9 +96,9 @@ def count_flops(config, seq: int, method: str = "meta") -> Flops:
 
 def total_keys(kind: str, window: int, tokens: int) -> int:
     """Keys seen by the first `tokens` of a sequence together, by kind of mixer."""
-    if kind == "none" or kind in RECURRENCES:
+    if kind in ("none", "mamba2", "gated_delta"):
         return 0
-    if kind not in ("window", "full"):
+    if kind not in ("window", "full", "kv_binding"):
         raise ValueError(
             f"nobody has counted the operations of the mixer {kind!r} yet; add it to "
             "lab/flops.py."
@@ -130,9 +130,8 @@ def _inner(config, tokens: int) -> int:
         total += tokens * _projections(config, kind)
         if kind in RECURRENCES:
             total += _inner_recurrence(config, kind, tokens)
-        elif kind != "none":
-            keys = total_keys(kind, config.window, tokens) + own
-            total += _attention(config, keys)
+        if keys := total_keys(kind, config.window, tokens):
+            total += _attention(config, keys + own)
     return total
 
 

@@ -221,7 +221,8 @@ def _check_attention(config: ModelConfig):
             f"`heads` must be divisible by `kv_heads`: got heads={config.heads}, "
             f"kv_heads={config.kv_heads}."
         )
-    if "window" in config.kinds and config.chunk > config.window:
+    windows = {"window", "kv_binding"} & set(config.kinds)
+    if windows and config.chunk > config.window:
         raise ValueError(
             f"`chunk` must not exceed `window`, or tokens leave the window before "
             f"they are learned from: got chunk={config.chunk}, window={config.window}; "
@@ -244,8 +245,7 @@ def _check_recurrent(config: ModelConfig):
             f"`expand` times {unit} must be a whole number >= 1: got expand="
             f"{config.expand}, {unit}={count}; use a multiple of 1/{count}."
         )
-    both = {"window", "kv_binding"} <= set(config.kinds)
-    if both and config.bind_every > config.window:
+    if "kv_binding" in config.kinds and config.bind_every > config.window:
         raise ValueError(
             f"`bind_chunk` must not exceed `window`, or tokens leave the window before "
             f"they are bound: got bind_chunk={config.bind_every}, "
@@ -320,13 +320,14 @@ _TOY = ModelConfig(
 )
 
 
-def _recurrent(mixer: str, **sizes) -> ModelConfig:
-    """tiny-swa with every other window replaced; `d_ff` pays for the wider mixers.
+def _recurrent(*mixers: str, **sizes) -> ModelConfig:
+    """tiny-swa with other mixers; `d_ff` pays for the wider ones.
 
-    The paper does not publish its ratio of the two; one to one is Samba's, and that of
-    Gated DeltaNet's own hybrids. Widths are those of each mixer's paper.
+    The paper does not publish its ratio of recurrent blocks to windows; one to one is
+    Samba's, and that of Gated DeltaNet's own hybrids. KV binding has its window in each
+    layer. Widths are those of each mixer's paper.
     """
-    return _TINY.replace(lr=0.0, mixers=(mixer, "window"), **sizes)
+    return _TINY.replace(lr=0.0, mixers=mixers, **sizes)
 
 
 PRESETS: dict[str, ModelConfig] = {
@@ -337,9 +338,9 @@ PRESETS: dict[str, ModelConfig] = {
     "tiny-naive": _TINY,  # of tiny-swa's weights: they learn, and never learned to
     "tiny-full": _TINY.replace(lr=0.0, mixers=("full",)),
     "tiny-hybrid": _TINY.replace(lr=0.0, mixers=("window",) * 5 + ("full",)),
-    "tiny-mamba2": _recurrent("mamba2", expand=2.0, state_dim=64, d_ff=320),
-    "tiny-gdn": _recurrent("gated_delta", expand=1.5, state_dim=48, d_ff=336),
-    "tiny-kvb": _recurrent("kv_binding", expand=1.0, d_ff=352),
+    "tiny-mamba2": _recurrent("mamba2", "window", expand=2.0, state_dim=64, d_ff=320),
+    "tiny-gdn": _recurrent("gated_delta", "window", expand=1.5, state_dim=48, d_ff=336),
+    "tiny-kvb": _recurrent("kv_binding", expand=1.0, d_ff=312),
     "125m": _paper(layers=12, d_model=768, heads=12, base_ff=2048),
     "350m": _paper(layers=24, d_model=1024, heads=16, base_ff=2816),
     "760m": _paper(layers=24, d_model=1536, heads=16, base_ff=4096),

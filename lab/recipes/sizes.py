@@ -74,13 +74,13 @@ def rival(size: str, mixers: tuple[str, ...]) -> dict:
     return changes
 
 
-def recurrent(size: str, mixer: str) -> dict:
-    """Changes to a model of a size: every other block gets a recurrent mixer.
+def recurrent(size: str, *mixers: str) -> dict:
+    """Changes to a model of a size: `mixers`, a recurrent one first, repeated.
 
     Widths are those of the mixer's paper; slow MLPs are narrowed (by 8s) by what the
     mixer weighs more than attention, so that all systems of a size weigh the same.
     """
-    changes = rival(size, (mixer, "window"))
+    changes, mixer = rival(size, mixers), mixers[0]
     config = model_config(size)
     d, width = config.d_model, config.head_dim
     keys = {"mamba2": 128 if size in PAPER else width, "gated_delta": width * 3 // 4}
@@ -88,10 +88,11 @@ def recurrent(size: str, mixer: str) -> dict:
     weights = {
         "mamba2": 6 * d**2 + 2 * keys["mamba2"] * d,
         "gated_delta": 6 * d**2,
-        "kv_binding": 4 * d**2 + 3 * d * width,
+        "kv_binding": 4 * d**2 + 3 * d * width + 5 * d * config.heads + 4 * d,
     }[mixer]
     more = weights - 2 * d * (d + config.kv_heads * width)  # than attention's
-    d_ff = changes.get("d_ff", config.d_ff) - more / (2 * 3 * d)  # in every block
+    more *= mixers.count(mixer) / len(mixers)  # in the mean of all blocks
+    d_ff = changes.get("d_ff", config.d_ff) - more / (3 * d)
     changes |= {"expand": expand, "d_ff": int(d_ff) // 8 * 8}
     return changes | ({"state_dim": keys[mixer]} if mixer in keys else {})
 

@@ -19,4 +19,5 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    return sizes.experiment("gdn", size, **sizes.recurrent(size, "gated_delta"))
+    changes = sizes.recurrent(size, "gated_delta", "window")
+    return sizes.experiment("gdn", size, **changes)

@@ -19,4 +19,5 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    return sizes.experiment("mamba2", size, **sizes.recurrent(size, "mamba2"))
+    changes = sizes.recurrent(size, "mamba2", "window")
+    return sizes.experiment("mamba2", size, **changes)

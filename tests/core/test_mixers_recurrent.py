@@ -181,7 +181,9 @@ def test_kv_binding_is_the_published_layer():
         share=affine("share"),
         norm=RMSNorm(w["norm"], 1e-6),
         bind_chunk=5,
+        window=7,
         rope_theta=10_000.0,
+        kernel="xla",
     )
     _expect(layer, arrays)
 

@@ -157,7 +157,9 @@ def test_states_weigh_what_is_reported():
     filters = 3 * (96 + 96 + 192)
     assert state_bytes(size["gdn"], "gated_delta") == 4 * (2 * 48 * 96 + filters)
     weights, waiting = 3 * 2 * 64 * 64, 64 * (2 * 128 + 2 * 4)
-    assert state_bytes(size["kvb"], "kv_binding") == 4 * (2 * weights + waiting) + 4
+    window = state_bytes(size["swa"], "window")
+    far = 4 * (2 * weights + waiting) + 4
+    assert state_bytes(size["kvb"], "kv_binding") == far + window
     assert state_bytes(size["swa"], "full", capacity=10) == 4 * (2 * 10 * 128) + 4
     assert state_bytes(size["swa"], "none") == 0
 
@@ -168,9 +170,9 @@ def test_in_bfloat16_sums_stay_wide(name):
     exact, _ = call(mixer, x.astype(jnp.float32), None)
     y, state = call(mixer, x, mixer.init_state(16, x.dtype))
     assert y.dtype == jnp.bfloat16
-    wide = {"mamba2": "memory", "gated_delta": "memory", "kv_binding": "memory"}
-    if name in wide:
-        kept = jax.tree.leaves(getattr(state, wide[name]))
+    if name in RECURRENT:
+        state = state.far if name == "kv_binding" else state
+        kept = jax.tree.leaves(state.memory)
         assert {leaf.dtype for leaf in kept} == {jnp.dtype("float32")}
     scale = float(jnp.max(jnp.abs(exact)))
     np.testing.assert_allclose(y.astype(jnp.float32), exact, atol=0.05 * scale)
@@ -253,7 +255,8 @@ def test_the_tiny_family_has_one_size(name):
 @pytest.mark.parametrize("name", ["mamba2", "gdn", "kvb"])
 def test_recurrent_presets_are_tiny_swa_but_for_the_mixer_and_widths(name):
     config, swa = ttt.preset(f"tiny-{name}"), ttt.preset("tiny-swa")
-    assert config.kinds[0] in RECURRENT and config.kinds[1] == "window"
+    assert config.kinds[0] in RECURRENT
+    assert config.kinds[1] == ("kv_binding" if name == "kvb" else "window")
     widths = ("mixers", "d_ff", "expand", "state_dim")
     assert config.replace(**{w: getattr(swa, w) for w in widths}) == swa
 
@@ -268,7 +271,7 @@ def test_recurrent_presets_are_tiny_swa_but_for_the_mixer_and_widths(name):
         ({"taps": 0}, "`taps` must be >= 1: got 0"),
         ({"bind_chunk": -1}, "`bind_chunk` must be >= 0: got -1"),
         (
-            {"mixers": ("kv_binding", "window"), "bind_chunk": 7},
+            {"mixers": ("kv_binding",), "bind_chunk": 7},
             "bind_chunk=7, window=6; use bind_chunk <= 6",
         ),
     ],

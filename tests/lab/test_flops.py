@@ -11,6 +11,7 @@ import pytest
 import ttt_core as ttt
 from lab import flops
 from ttt_core.mixers import BUILDERS
+from ttt_core.mixers.window import look_back
 
 
 MINI = ttt.ModelConfig(
@@ -213,11 +214,17 @@ def test_a_recurrence_costs_what_decoding_a_token_does(kind):
 
 
 def test_binding_costs_an_answer_a_token_and_two_for_each_that_is_bound():
+    """Beside its window, which costs what windows cost."""
     config = RECURRENT.replace(mixers=("kv_binding",))
     mixer = BUILDERS["kv_binding"](config, key=jax.random.key(0))
     read = lambda x: mixer(x, None)[0]
+    sizes = {"window": config.window, "theta": config.rope_theta, "kernel": "xla"}
+    near = lambda q: look_back(q, q, q, None, **sizes)[0]
     for tokens in (1, 4, 5, 8, 11):
+        heads = jnp.ones((tokens, config.heads, config.head_dim))
         asked = dot_flops(read, jnp.ones((tokens, config.d_model)))
+        asked -= dot_flops(near, heads)  # bands are wider than the window
+        asked += 4 * config.d_model * flops.total_keys("window", config.window, tokens)
         assert _mixers_alone(config, tokens) == config.layers * asked
 
 

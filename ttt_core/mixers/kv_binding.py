@@ -6,10 +6,10 @@ values. Its weights move once a chunk of `bind_chunk` tokens, along the gradient
     sum_t  rate_t <MLP(k_t), v_t>
 
 taken at the weights from before the chunk, a rate for each token and matrix. A query is
-answered by the weights from before its own chunk: nearer tokens are for attention in
-other blocks to see. As published: gradients are gathered with momentum, and every unit
-keeps the norm of its incoming weights. (The published language model runs a sliding
-window inside this layer, on the same keys; here it is a block of its own.)
+answered by the weights from before its own chunk; nearer tokens are seen by a sliding
+window, which has the same queries, keys and values and whose answer is added. As
+published: gradients are gathered with momentum, and every unit keeps the norm of its
+incoming weights.
 
 Up to `bind_chunk - 1` tokens are open: their keys and values wait in the state until
 the chunk is full. So tokens, chunks and whole texts come to the same weights.
@@ -36,6 +36,7 @@ from ttt_core.layers import (
     normal,
     rotate,
 )
+from ttt_core.mixers.window import WindowState, empty_window, look_back
 
 
 RATE_OF_A_CHUNK = 2.048  # LaCT starts with 0.001 a token in chunks of 2,048
@@ -60,8 +61,8 @@ class Memory(eqx.Module):
     momentum: MLP
 
 
-class BindingState(eqx.Module):
-    """What is remembered: the memory, the open tokens, and how many tokens in all.
+class Bound(eqx.Module):
+    """The memory, the open tokens, and how many tokens in all.
 
     The first `position % bind_chunk` rows of `pairs` are open tokens.
     """
@@ -69,6 +70,13 @@ class BindingState(eqx.Module):
     memory: Memory
     pairs: Pairs
     position: Int[Array, "*stack"]
+
+
+class BindingState(eqx.Module):
+    """What is remembered: by the memory, and by the window."""
+
+    far: Bound
+    near: WindowState
 
 
 class Affine(eqx.Module):
@@ -82,7 +90,11 @@ class Affine(eqx.Module):
 
 
 class KVBinding(eqx.Module):
-    """The LaCT layer, its sliding window left to other blocks."""
+    """The LaCT layer: a memory and a sliding window on the same keys and values.
+
+    `scale` and `offset` are the memory's own, of queries and of keys; `share` says how
+    much of the memory's answer is added to the window's.
+    """
 
     wq: Float[Array, "*stack d_model width"]
     wk: Float[Array, "*stack d_model width"]
@@ -98,7 +110,9 @@ class KVBinding(eqx.Module):
     share: Affine
     norm: RMSNorm
     bind_chunk: int = eqx.field(static=True)
+    window: int = eqx.field(static=True)
     rope_theta: float = eqx.field(static=True)
+    kernel: str = eqx.field(static=True)
 
     def init_state(self, capacity: int, dtype) -> BindingState:
         """The trained start, nothing bound. `capacity` is ignored."""
@@ -108,29 +122,47 @@ class KVBinding(eqx.Module):
             jnp.zeros((self.bind_chunk, heads, *width), dtype)
         )
         pairs = Pairs(empty(head_dim), empty(head_dim), empty(3), empty())
-        return BindingState(self._first(), pairs, jnp.zeros((), jnp.int32))
+        near = empty_window(self.window, heads, head_dim, dtype)
+        return BindingState(Bound(self._first(), pairs, _zero()), near)
 
     def __call__(
         self, x: Float[Array, "seq d_model"], state: BindingState | None
     ) -> tuple[Float[Array, "seq d_model"], BindingState | None]:
         """Read `x` after all that `state` remembers; see `ttt_core.mixers`."""
-        position = jnp.zeros((), jnp.int32) if state is None else state.position
-        queries, pairs = self._ask(x, position)
-        if state is None:
-            y = read_whole(self._first(), queries, pairs, self.start, self.bind_chunk)
+        far, near = (None, None) if state is None else (state.far, state.near)
+        projected = self._project(x)
+        cut = lambda a: a.astype(x.dtype).reshape(len(x), len(self.start.gate), -1)
+        seen, near = look_back(
+            *map(cut, projected),
+            near,
+            window=self.window,
+            theta=self.rope_theta,
+            kernel=self.kernel,
+        )
+        position = _zero() if far is None else far.position
+        queries, pairs = self._ask(x, *projected, position)
+        if far is None:
+            said = read_whole(
+                self._first(), queries, pairs, self.start, self.bind_chunk
+            )
         else:
-            y, state = read_on(state, queries, pairs, self.start)
-        y = self.norm(y) * jax.nn.silu(self.share(x))[..., None]
-        return linear(y.astype(x.dtype).reshape(len(x), -1), self.wo), state
+            said, far = read_on(far, queries, pairs, self.start)
+        said = self.norm(said) * jax.nn.silu(self.share(x))[..., None]
+        y = linear((seen + said.astype(x.dtype)).reshape(len(x), -1), self.wo)
+        return y, None if state is None else BindingState(far, near)
 
     def _first(self) -> Memory:
         return Memory(self.start, jax.tree.map(jnp.zeros_like, self.start))
 
-    def _ask(self, x, position):
-        """Queries `[seq, heads, head_dim]` and what there is to learn."""
+    def _project(self, x):
+        """Queries, keys and values for both, `[seq, width]`."""
         q, k, v = (at_least_float32(linear(x, w)) for w in (self.wq, self.wk, self.wv))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
+        return q, k, v
+
+    def _ask(self, x, q, k, v, position):
+        """The memory's queries `[seq, heads, head_dim]` and what it is to learn."""
         scale, offset = self.scale[:, None], self.offset[:, None]
         q, k = q * scale[0] + offset[0], k * scale[1] + offset[1]
         heads = len(self.start.gate)
@@ -178,8 +210,14 @@ def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
         share=affine(k_share, heads, 0.0),
         norm=build_norm(width, config.norm_eps),
         bind_chunk=config.bind_every,
+        window=config.window,
         rope_theta=config.rope_theta,
+        kernel=config.kernel,
     )
+
+
+def _zero():
+    return jnp.zeros((), jnp.int32)
 
 
 def to_length_one(x: Float[Array, "... width"]) -> Float[Array, "... width"]:
@@ -247,8 +285,8 @@ def read_whole(
 
 
 def read_on(
-    state: BindingState, queries: Array, pairs: Pairs, start: MLP
-) -> tuple[Float[Array, "seq heads head_dim"], BindingState]:
+    state: Bound, queries: Array, pairs: Pairs, start: MLP
+) -> tuple[Float[Array, "seq heads head_dim"], Bound]:
     """Answers to tokens that come after any number of others, and the state then."""
     seq, chunk = len(queries), state.pairs.kept.shape[0]
     step = functools.partial(_read_piece, start=start)
@@ -266,7 +304,7 @@ def read_on(
     return y, state
 
 
-def _read_piece(state: BindingState, piece, *, start: MLP):
+def _read_piece(state: Bound, piece, *, start: MLP):
     """At most a chunk: the open one fills at most once on the way."""
     queries, pairs = piece
     length, chunk = len(queries), state.pairs.kept.shape[0]
@@ -286,4 +324,4 @@ def _read_piece(state: BindingState, piece, *, start: MLP):
         later = answer(memory.mlp, queries)
         y = jnp.where(is_behind[:, None, None], later, y)
     newest = jax.tree.map(lambda a: jnp.where(is_full, a[chunk:], a[:chunk]), known)
-    return BindingState(memory, newest, state.position + length), y
+    return Bound(memory, newest, state.position + length), y

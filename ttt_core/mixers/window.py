@@ -33,6 +33,12 @@ class WindowState(eqx.Module):
     count: Int[Array, "*stack"]
 
 
+def empty_window(window: int, heads: int, head_dim: int, dtype) -> WindowState:
+    """The state before the first token."""
+    empty = jnp.zeros((window, heads, head_dim), dtype)
+    return WindowState(empty, empty, jnp.zeros((), jnp.int32))
+
+
 class Window(eqx.Module):
     """Sliding-window attention with QK norm and rotary positions."""
 
@@ -44,40 +50,55 @@ class Window(eqx.Module):
     def init_state(self, capacity: int, dtype) -> WindowState:
         """An empty window. `capacity` is ignored: the state never grows."""
         del capacity
-        shape = (self.window, self.projections.kv_heads, self.projections.head_dim)
-        empty = jnp.zeros(shape, dtype)
-        return WindowState(empty, empty, jnp.zeros((), jnp.int32))
+        sizes = (self.projections.kv_heads, self.projections.head_dim)
+        return empty_window(self.window, *sizes, dtype)
 
     def __call__(
         self, x: Float[Array, "seq d_model"], state: WindowState | None
     ) -> tuple[Float[Array, "seq d_model"], WindowState | None]:
-        """Attend from each of `x` to at most `window` keys up to itself.
-
-        `state=None`: `x` is a whole sequence, and no state is handed on. This is where
-        a fused kernel may serve: it has no second derivative, and whole sequences pass
-        only through blocks that are differentiated once.
-        """
-        q, k, v = self.projections(x)
-        if state is None and self.kernel != "xla":
-            y = fused_attention(
-                q, k, v, window=self.window, theta=self.rope_theta, kernel=self.kernel
-            )
-            return self.projections.merge_heads(y), None
-        before = self.init_state(0, x.dtype) if state is None else state
-        keys = jnp.concatenate([before.keys, k])
-        values = jnp.concatenate([before.values, v])
-        y = windowed_attention(q, keys, values, before.count, theta=self.rope_theta)
-        y = self.projections.merge_heads(y)
-        if state is None:
-            return y, None
-        count = jnp.minimum(state.count + len(x), self.window)
-        return y, WindowState(keys[-self.window :], values[-self.window :], count)
+        """Attend from each of `x` to at most `window` keys up to itself."""
+        y, state = look_back(
+            *self.projections(x),
+            state,
+            window=self.window,
+            theta=self.rope_theta,
+            kernel=self.kernel,
+        )
+        return self.projections.merge_heads(y), state
 
 
 def build_window(config: ModelConfig, *, key: PRNGKeyArray) -> Window:
     """A sliding-window mixer of the configuration's sizes."""
     projections = build_projections(config, key=key)
     return Window(projections, config.window, config.rope_theta, config.kernel)
+
+
+def look_back(
+    q: Float[Array, "seq heads head_dim"],
+    k: Float[Array, "seq kv_heads head_dim"],
+    v: Float[Array, "seq kv_heads head_dim"],
+    state: WindowState | None,
+    *,
+    window: int,
+    theta: float,
+    kernel: str,
+) -> tuple[Float[Array, "seq heads head_dim"], WindowState | None]:
+    """What each query finds in the last `window` keys, and the window afterwards.
+
+    `state=None`: a whole sequence, and no state is handed on. This is where a fused
+    kernel may serve: it has no second derivative, and whole sequences pass only through
+    blocks that are differentiated once.
+    """
+    if state is None and kernel != "xla":
+        return fused_attention(q, k, v, window=window, theta=theta, kernel=kernel), None
+    before = empty_window(window, *k.shape[1:], k.dtype) if state is None else state
+    keys = jnp.concatenate([before.keys, k])
+    values = jnp.concatenate([before.values, v])
+    y = windowed_attention(q, keys, values, before.count, theta=theta)
+    if state is None:
+        return y, None
+    count = jnp.minimum(state.count + len(q), window)
+    return y, WindowState(keys[-window:], values[-window:], count)
 
 
 def windowed_attention(

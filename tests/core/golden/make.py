@@ -107,7 +107,7 @@ def gated_delta():
     save("gated_delta", x=x[0], y=layer(x)[0], **arrays)
 
 
-def kv_binding(heads=2, chunk=5, theta=10_000.0):
+def kv_binding(heads=2, chunk=5, window=7, theta=10_000.0):
     """LaCT from its equations, in float64: one token and one head at a time."""
     width, hidden = D_MODEL // heads, 6
     draw = lambda *shape: torch.randn(*shape, dtype=torch.float64) * 0.5
@@ -126,8 +126,9 @@ def kv_binding(heads=2, chunk=5, theta=10_000.0):
 
     rms = lambda a: a / torch.sqrt(a.pow(2).mean(-1, keepdim=True) + 1e-6)
     q, k, v = x @ w["wq"], x @ w["wk"], x @ w["wv"]
-    q = rms(q) * w["q_norm"] * w["q_scale"] + w["q_offset"]
-    k = rms(k) * w["k_norm"] * w["k_scale"] + w["k_offset"]
+    q, k = rms(q) * w["q_norm"], rms(k) * w["k_norm"]
+    near = attended(*(a.view(SEQ, heads, width) for a in (q, k, v)), window, theta)
+    q, k = q * w["q_scale"] + w["q_offset"], k * w["k_scale"] + w["k_offset"]
     q, k, v = (functional.silu(a).view(SEQ, heads, width) for a in (q, k, v))
     q, k = (a / (a.norm(dim=-1, keepdim=True) + 1e-5) for a in (q, k))
     q, k = rotated(q, theta), rotated(k, theta)
@@ -155,7 +156,7 @@ def kv_binding(heads=2, chunk=5, theta=10_000.0):
                 for a, b in zip(moved, start, strict=True)
             ]
     share = functional.silu(x @ w["share"] + w["share_bias"])
-    y = rms(answers) * w["norm"] * share[..., None]
+    y = near + rms(answers) * w["norm"] * share[..., None]
     y = y.reshape(SEQ, D_MODEL) @ w["wo"]
     save("kv_binding", x=x, y=y, **{f"weight.{name}": a for name, a in w.items()})
 
@@ -170,6 +171,16 @@ def uphill(weights, key, value):
     """Gradients of `<f(key), value>` with respect to w0, w1 and w2."""
     leaves = [a.detach().requires_grad_() for a in weights]
     return torch.autograd.grad(swiglu(leaves, key) @ value, leaves)
+
+
+def attended(q, k, v, window, theta):
+    """Softmax attention of each token to the last `window` ones, itself included."""
+    q, k, y = rotated(q, theta), rotated(k, theta), torch.zeros_like(v)
+    for t in range(len(q)):
+        seen = slice(max(0, t + 1 - window), t + 1)
+        scores = torch.einsum("hd,shd->hs", q[t], k[seen]) / q.shape[-1] ** 0.5
+        y[t] = torch.einsum("hs,shd->hd", scores.softmax(-1), v[seen])
+    return y
 
 
 def rotated(a, theta):
