@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lab.pieces import widened, widest
 
-# Tokens of a piece for systems that do not learn.
-WIDE, WIDE_FULL = 128, 512
+
 WRITTEN = 8
 
 
@@ -85,13 +85,6 @@ def measure_reading(
     return [reader.cost() for reader in readers.values()]
 
 
-def widest(config) -> int:
-    """Tokens of a piece that a system is timed with."""
-    if config.learns:
-        return config.chunk
-    return WIDE_FULL if set(config.kinds) == {"full"} else min(WIDE, config.window)
-
-
 class _Reader:
     """One system on its way, its states so far, and its times."""
 
@@ -100,9 +93,7 @@ class _Reader:
 
         config = model.config
         self.name, self.learns, self.piece = name, config.learns, widest(config)
-        # A piece is a chunk to the programs; what binds by chunks goes on doing so.
-        changes = {"chunk": self.piece, "bind_chunk": config.bind_every}
-        self.model = dataclasses.replace(model, config=config.replace(**changes))
+        self.model = widened(model)  # a piece is a chunk to the programs
         self.room = 2 * self.piece + WRITTEN
         self.tokens = np.random.default_rng(0).integers(0, config.vocab, 4096)
         self.state = ttt.init_state(self.model, capacity=first + self.room)

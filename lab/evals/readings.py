@@ -23,9 +23,10 @@ import numpy as np
 from lab import checkpoints, runs
 from lab.evals.readers import Reader, load
 from lab.evals.texts import Passage
+from lab.pieces import widened
 
 
-SEGMENT_CHUNKS = 64
+SEGMENT = 4096  # tokens, about
 _FORMAT = 1
 
 
@@ -140,8 +141,9 @@ def read_tokens(model, tokens: np.ndarray, report=None) -> np.ndarray:
     """
     import ttt_core as ttt
 
-    state = ttt.init_state(model, capacity=len(tokens) + model.config.chunk)
-    step, nll = SEGMENT_CHUNKS * model.config.chunk, []
+    model = widened(model)
+    step = max(SEGMENT // model.config.chunk, 1) * model.config.chunk
+    state, nll = ttt.init_state(model, capacity=step + model.config.chunk), []
     for start in range(0, len(tokens), step):
         state, found = ttt.read(model, state, tokens[start : start + step])
         nll.append(np.asarray(found.nll))

@@ -1,10 +1,11 @@
 """Readings: the right reader, the right text, and nothing read twice."""
 
+import jax
 import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints
+from lab import checkpoints, pieces
 from lab.data import shards
 from lab.evals import readers, readings, texts
 from lab.evals.readers import Reader
@@ -57,6 +58,29 @@ def test_whole_documents_are_read_to_their_end(novels):
     assert [len(p.tokens) for p in texts.whole(novels, limit=120)] == [100, 120, 120]
     with pytest.raises(ValueError, match="first -5 tokens: take 1 or more"):
         texts.whole(novels, limit=-5)
+
+
+@pytest.mark.parametrize(
+    "mixers", [("window",), ("full",), ("full", "window"), ("kv_binding",)]
+)
+def test_what_never_learns_is_read_in_wider_pieces_to_the_same_numbers(nano, mixers):
+    config = nano.config.replace(mixers=mixers, lr=0.0, chunk=16, window=32, expand=1.0)
+    model = config.build(key=jax.random.key(0))
+    noise = np.random.default_rng(1)  # no memory may start unheard
+    model = jax.tree.map(lambda a: a + 0.1 * noise.normal(size=a.shape), model)
+    width = 512 if mixers == ("full",) else 32
+    wide = pieces.widened(model).config
+    assert (wide.chunk, wide.bind_every) == (width, 16)
+    tokens = np.random.default_rng(0).integers(0, 256, 1100)
+    expected = ttt.read(model, ttt.init_state(model), tokens)[1].nll
+    found = readings.read_tokens(model, tokens)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_pieces_of_what_learns_are_its_chunks(nano):
+    assert nano.config.learns and pieces.widened(nano).config.chunk == nano.config.chunk
+    wide = nano.config.replace(lr=0.0, chunk=700, window=900, mixers=("window",))
+    assert pieces.widest(wide) == 700  # never narrower than the chunk
 
 
 def test_a_length_that_no_document_has_is_refused(novels):
