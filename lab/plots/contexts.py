@@ -57,5 +57,6 @@ def _line(label: str, rows: list[dict], part: str, style: dict, hover: str):
 
 
 def _figure(result: dict, lines: list, title: str) -> go.Figure:
-    axis = theme.token_axis("context in tokens", result["contexts"])
+    words = "context in tokens, open: beyond training"
+    axis = theme.token_axis(words, result["contexts"])
     return theme.tall(lines, title=title, y="nats per token", xaxis=axis)
