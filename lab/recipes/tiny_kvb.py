@@ -14,8 +14,8 @@ from lab.recipes import sizes
 
 
 QUESTION = "Is learning keys and values while reading as good as learning text?"
-COST = "an hour on 2 cores (nano: half a minute)"
-EXPECTED = "not trained to its end yet; behind tiny-swa so far (lab/LOG.md)"
+COST = "75 minutes on 2 cores (nano: half a minute)"
+EXPECTED = "held out 4.01: tiny-swa 3.95, tiny-mamba2 3.81, tiny-e2e 3.56"
 SIZES = sizes.SIZES
 
 
