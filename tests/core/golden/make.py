@@ -12,7 +12,8 @@ Mamba 2 is transformers' `Mamba2Mixer`; Gated DeltaNet its `Qwen3NextGatedDeltaN
 its two bare rules, by chunks and token by token. The authors of LaCT (arXiv 2505.23884)
 publish no installable layer, so that one is written here from their equations: loops,
 and the inner gradients by automatic differentiation. Their `block_causal_lact_swiglu`
-gave the same in float64 when this was written.
+gave the same memory's answers in float64 when this was written; the sliding window
+beside it, and the sum of both, follow their layer.
 """
 
 from pathlib import Path
