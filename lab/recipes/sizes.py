@@ -24,8 +24,7 @@ PAPER = {
     "3b": (8e-4, 52_000, 128, 1_300),
 }
 # Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3: 4e-3 but where another was better
-# after 2.4 M tokens of the training itself (lab/LOG.md has the tables; tiny-kvb as it
-# is now has been trained at 4e-3 only).
+# after 2.4 M tokens of the training itself (lab/LOG.md has the tables).
 RATES = {"mamba2": 8e-3, "gdn": 8e-3}
 # Width of the slow MLP of the paper's full attention, which has no fast MLP.
 FULL_WIDTH = {"125m": 2048, "350m": 2816, "760m": 4096, "1b": 5376, "3b": 6912}
