@@ -41,14 +41,14 @@ def contexts(result: dict, title: str):
     """Every system's loss at every context, then its gap to the reference there."""
     console, rows = Console(), _by_label(result["scores"])
     heads = [short(context) for context in result["contexts"]]
-    table = Table("nats per token, context", *heads, "worth", title=title)
+    table = _contexts_table(title, "nats per token", *heads, "worth")
     for label, found in rows.items():
         cells = (_loss_cell(found.get(context)) for context in result["contexts"])
         said = [score["worth"] for score in found.values() if score["worth"]]
         table.add_row(label, *cells, signed(said[-1]) if said else "")
     console.print(table)
-    table = Table("worse than " + result["reference"] + " by", *heads)
-    table.title = "paired differences, ± 95 % over documents"
+    title = f"worse than {result['reference']} by, ± 95 % over documents, paired"
+    table = _contexts_table(title, "nats per token", *heads)
     for label, found in rows.items():
         gaps = [(found.get(c) or {}).get("gap") for c in result["contexts"]]
         if any(gaps):
@@ -57,6 +57,16 @@ def contexts(result: dict, title: str):
     words = "worth: what the longest context saves over the shortest."
     marks = "*: longer than the training sequences. -: not read, or nothing to claim."
     _say(console, [words, marks, *result["notes"]])
+
+
+def _contexts_table(title: str, head: str, *heads: str) -> Table:
+    """A table whose first column keeps its width: in a narrow terminal intervals are
+    broken into lines, never names."""
+    table = Table(title=title)
+    table.add_column(head, no_wrap=True)
+    for words in heads:
+        table.add_column(words)
+    return table
 
 
 def _by_label(scores: list[dict]) -> dict[str, dict[int, dict]]:

@@ -4,10 +4,16 @@ Takes what `ttt-lab eval context` keeps (a dict, see `lab.published.results`). M
 are open where a context is longer than a system's training sequences.
 """
 
+import numpy as np
 import plotly.graph_objects as go
 
+from lab.evals.positions import short
 from lab.plots import theme
 from lab.plots.positions import looks, zero_line
+
+
+APART = 0.38  # octaves; intervals lie this far around the context they belong to
+_GAP_HOVER = "%{y:+.4f} at %{customdata}"
 
 
 def loss_by_context(result: dict) -> go.Figure:
@@ -20,17 +26,37 @@ def loss_by_context(result: dict) -> go.Figure:
 
 
 def gap_by_context(result: dict) -> go.Figure:
-    """How much worse than the reference each system reads, with 95 % bands."""
-    lines = []
-    for label, rows, style in _labels(result):
-        rows = [row for row in rows if row["gap"]]
-        if rows:
-            ends = [row["gap"]["interval_95"] or (None, None) for row in rows]
-            x = [row["context"] for row in rows]
-            lines.append(theme.band(x, *zip(*ends, strict=True), style["colour"]))
-            lines.append(_line(label, rows, "gap", style, "%{y:+.4f}"))
-    title = f"Above {result['reference']}, at the same context"
-    return _figure(result, lines, title).add_shape(zero_line())
+    """How much worse than the reference each system reads, with 95 % intervals.
+
+    The intervals of eight systems would hide each other: they stand side by side around
+    the context that they belong to.
+    """
+    found = [
+        (label, [row for row in rows if row["gap"]], style)
+        for label, rows, style in _labels(result)
+    ]
+    found = [(label, rows, style) for label, rows, style in found if rows]
+    aside = 2.0 ** np.linspace(-APART, APART, len(found) + 2)[1:-1]
+    lines = [
+        _line(label, rows, "gap", style, _GAP_HOVER).update(
+            x=[row["context"] * factor for row in rows],
+            customdata=[short(row["context"]) for row in rows],
+            error_y=_whiskers([row["gap"] for row in rows]),
+        )
+        for factor, (label, rows, style) in zip(aside, found, strict=True)
+    ]
+    title = f"Above {result['reference']}, at the same context, ± 95 %"
+    drawn = _figure(result, lines, title).add_shape(zero_line())
+    return drawn.update_layout(hovermode="closest")
+
+
+def _whiskers(gaps: list[dict]) -> dict:
+    """Intervals around their means, where there are any."""
+    ends = [gap["interval_95"] or (gap["mean"],) * 2 for gap in gaps]
+    pairs = list(zip(gaps, ends, strict=True))
+    up = [high - gap["mean"] for gap, (_, high) in pairs]
+    down = [gap["mean"] - low for gap, (low, _) in pairs]
+    return dict(array=up, arrayminus=down, thickness=1.2, width=3)
 
 
 def _labels(result: dict):

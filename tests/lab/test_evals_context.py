@@ -114,9 +114,21 @@ def test_the_figures_draw_what_was_measured(result):
     assert list(lines["b"].marker.symbol) == ["square", "square"]
     figure = plots.gap_by_context(result)
     assert list(named(figure)) == ["a, frozen", "b"]
-    bands = [trace for trace in figure.data if trace.fill == "toself"]
-    gaps = [row["gap"] for row in result["scores"] if row["system"] == "b"]
-    assert list(bands[1].y[:2]) == [gap["interval_95"][1] for gap in gaps]
+    rows = [row for row in result["scores"] if row["system"] == "b"]
+    one, ends = named(figure)["b"], [row["gap"]["interval_95"] for row in rows]
+    low, high = np.transpose(ends)
+    np.testing.assert_allclose(np.add(one.y, one.error_y.array), high)
+    np.testing.assert_allclose(np.subtract(one.y, one.error_y.arrayminus), low)
+
+
+def test_intervals_stand_side_by_side_around_their_context(result):
+    places = np.log2([trace.x for trace in plots.gap_by_context(result).data])
+    contexts = np.log2([4, 16])
+    assert np.abs(places - contexts).max() < 0.5, "nearer than to a context between"
+    assert np.diff(places, axis=0).min() > 0.1
+    alone = dict(result, scores=[s for s in result["scores"] if s["system"] == "b"])
+    (found,) = plots.gap_by_context(alone).data
+    np.testing.assert_allclose(found.x, [4, 16])
 
 
 def run(monkeypatch, *arguments) -> int:
