@@ -41,14 +41,14 @@ def contexts(result: dict, title: str):
     """Every system's loss at every context, then its gap to the reference there."""
     console, rows = Console(), _by_label(result["scores"])
     heads = [short(context) for context in result["contexts"]]
-    table = _contexts_table(title, "nats per token", *heads, "worth")
+    table = _contexts_table(title, *heads, "worth")
     for label, found in rows.items():
         cells = (_loss_cell(found.get(context)) for context in result["contexts"])
         said = [score["worth"] for score in found.values() if score["worth"]]
         table.add_row(label, *cells, signed(said[-1]) if said else "")
     console.print(table)
     title = f"worse than {result['reference']} by, ± 95 % over documents, paired"
-    table = _contexts_table(title, "nats per token", *heads)
+    table = _contexts_table(title, *heads)
     for label, found in rows.items():
         gaps = [(found.get(c) or {}).get("gap") for c in result["contexts"]]
         if any(gaps):
@@ -59,11 +59,11 @@ def contexts(result: dict, title: str):
     _say(console, [words, marks, *result["notes"]])
 
 
-def _contexts_table(title: str, head: str, *heads: str) -> Table:
+def _contexts_table(title: str, *heads: str) -> Table:
     """A table whose first column keeps its width: in a narrow terminal intervals are
     broken into lines, never names."""
     table = Table(title=title)
-    table.add_column(head, no_wrap=True)
+    table.add_column("nats per token", no_wrap=True)
     for words in heads:
         table.add_column(words)
     return table

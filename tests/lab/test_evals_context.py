@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from synthetic_readings import system
 
-from lab import checkpoints, plots
-from lab.evals import context
+from lab import checkpoints, plots, published
+from lab.evals import context, tables
 from lab.evals.readings import Readings
 from lab.evals.texts import Passage
 
@@ -129,6 +129,15 @@ def test_intervals_stand_side_by_side_around_their_context(result):
     alone = dict(result, scores=[s for s in result["scores"] if s["system"] == "b"])
     (found,) = plots.gap_by_context(alone).data
     np.testing.assert_allclose(found.x, [4, 16])
+
+
+def test_eight_systems_fit_into_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    shipped = published.results()["context-tiny-e2e"]
+    tables.contexts(shipped, "title")
+    said = capsys.readouterr().out
+    assert all(f" {name} " in said for name in context.EIGHT)
+    assert "…" not in said and max(map(len, said.splitlines())) <= 80
 
 
 def run(monkeypatch, *arguments) -> int:
