@@ -51,12 +51,8 @@ def gap_by_context(result: dict) -> go.Figure:
 
 
 def _whiskers(gaps: list[dict]) -> dict:
-    """Intervals around their means, where there are any."""
-    ends = [gap["interval_95"] or (gap["mean"],) * 2 for gap in gaps]
-    pairs = list(zip(gaps, ends, strict=True))
-    up = [high - gap["mean"] for gap, (_, high) in pairs]
-    down = [gap["mean"] - low for gap, (low, _) in pairs]
-    return dict(array=up, arrayminus=down, thickness=1.2, width=3)
+    ends = [gap["interval_95"] or (None, None) for gap in gaps]
+    return theme.whiskers([gap["mean"] for gap in gaps], *zip(*ends, strict=True))
 
 
 def _labels(result: dict):

@@ -92,15 +92,15 @@ def _parts(result: dict) -> list[tuple]:
 
 def _whole(result: dict, names: list[str]) -> go.Scatter:
     curve = shown(result["total"], result)
-    pairs = zip(curve["mean"], curve["high"], strict=True)
-    half = [None if high is None else high - mean for mean, high in pairs]
+    ends = (curve[part] for part in ("mean", "low", "high"))
+    thick = dict(thickness=2.2, width=5, color=theme.SUMMARY)
     return go.Scatter(
         x=names,
         y=curve["mean"],
         name="the whole gap, 95 % over novels",
         mode="markers",
         marker=dict(color=theme.SUMMARY, symbol="diamond", size=10, line=EDGE),
-        error_y=dict(array=half, thickness=2.2, width=5, color=theme.SUMMARY),
+        error_y=theme.whiskers(*ends, **thick),
         hovertemplate="%{y:+.3f}",
     )
 

@@ -65,7 +65,6 @@ def _lines(result: dict, measure: str):
 
 def _line(row, kind, measure, name, colour, symbol, dash) -> go.Scatter:
     curve = row[kind][measure]
-    away = {end: _away(curve["mean"], curve[end]) for end in ("low", "high")}
     return theme.line(
         row["distances"],
         curve["mean"],
@@ -74,17 +73,9 @@ def _line(row, kind, measure, name, colour, symbol, dash) -> go.Scatter:
         mode="lines+markers",
         line=dict(dash=dash),
         marker=dict(symbol=symbol, size=7),
-        error_y=dict(
-            array=away["high"], arrayminus=away["low"], thickness=1.2, width=3
-        ),
+        error_y=theme.whiskers(curve["mean"], curve["low"], curve["high"]),
         hovertemplate="%{y:+.3f}" if measure in ("nats", "decoy") else "%{y:.0%}",
     )
-
-
-def _away(means: list, ends: list) -> list:
-    """How far an interval's end is from its mean; None where there is none."""
-    pairs = zip(means, ends, strict=True)
-    return [None if end is None else abs(end - mean) for mean, end in pairs]
 
 
 def _word(reach: int) -> dict:

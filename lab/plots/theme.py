@@ -93,6 +93,15 @@ def band(x, low, high, colour: str) -> go.Scatter:
     )
 
 
+def whiskers(mean, low, high, **style) -> dict:
+    """Intervals as lines through their means (`error_y`); None: there is none."""
+    away = lambda ends: [
+        None if end is None else abs(end - middle)
+        for middle, end in zip(mean, ends, strict=True)
+    ]
+    return dict(array=away(high), arrayminus=away(low), thickness=1.2, width=3) | style
+
+
 def pale(colour: str) -> str:
     """A colour as a band behind its line."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))

@@ -131,6 +131,15 @@ def test_intervals_stand_side_by_side_around_their_context(result):
     np.testing.assert_allclose(found.x, [4, 16])
 
 
+def test_one_document_has_means_and_no_intervals(result):
+    for row in result["scores"]:
+        if row["gap"]:
+            row["gap"] = row["gap"] | {"interval_95": None}
+    for trace in plots.gap_by_context(result).data:
+        assert trace.error_y.array == trace.error_y.arrayminus == (None, None)
+        assert None not in trace.y
+
+
 def test_eight_systems_fit_into_a_narrow_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     shipped = published.results()["context-tiny-e2e"]
