@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab import published
 from lab.data import documents
-from lab.programs import Programs
+from lab.reading.programs import Programs
 from lab.traces import Header, Trace
 
 

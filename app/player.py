@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import cache, session
 from lab.data import needles
-from lab.reading import Reading
+from lab.reading.session import Reading
 from lab.traces import Header, Trace
 
 

@@ -27,7 +27,7 @@ DEFAULTS = {
     "sentence": "",
     "depth": 0.3,
     # The transport: chunk None is the end; `moves` and `picture` count what they say;
-    # `reading` is a lab.reading.Reading.
+    # `reading` is a lab.reading.session.Reading.
     "chunk": None,
     "moves": 0,
     "picture": 0,

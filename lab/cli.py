@@ -80,10 +80,10 @@ def train(
             same command on each.
         host_index: which of the addresses this host is, from 0.
     """
-    from lab.hosts import join_hosts
+    from lab.training.hosts import join_hosts
 
     join_hosts(hosts, host_index)
-    from lab.training_session import Options, make_experiment, run_recipe
+    from lab.commands.train import Options, make_experiment, run_recipe
 
     options = Options(
         size, set, plain, run, until, publish, elastic, checkpoint_every, track, state
@@ -91,7 +91,7 @@ def train(
     if not sweep:
         run_recipe(recipe, options)
         return
-    from lab.sweep import run_sweep
+    from lab.commands.sweep import run_sweep
 
     run_sweep(make_experiment(recipe, options), sweep, int(tokens), options)
 
@@ -154,7 +154,7 @@ def _answers(port: int, server, seconds: float = 30.0) -> bool:
 
 def _group(name: str) -> dict:
     if name == "data":
-        from lab.data import commands
+        from lab.commands import data as commands
 
         return {
             "list": commands.list_,
@@ -163,10 +163,12 @@ def _group(name: str) -> dict:
             "train-tokenizer": commands.train_tokenizer,
         }
     if name == "eval":
-        from lab.evals import commands, recall_commands, system_commands
-        from lab.evals.attention_command import attention
-        from lab.evals.gradients_command import gradients
-        from lab.evals.toy_command import toy
+        from lab import results as commands
+        from lab.commands import compare as system_commands
+        from lab.commands import recall as recall_commands
+        from lab.commands.agreement import gradients
+        from lab.commands.attention import attention
+        from lab.commands.toy import toy
 
         return {
             "gain": commands.gain,
@@ -179,7 +181,7 @@ def _group(name: str) -> dict:
             "gradients": gradients,
             "toy": toy,
         }
-    from lab.bench import commands
+    from lab.commands import bench as commands
 
     return {
         "read": commands.read,
@@ -189,8 +191,8 @@ def _group(name: str) -> dict:
 
 
 def _top() -> dict:
-    from lab.plan_command import plan
-    from lab.stream import stream
+    from lab.commands.plan import plan
+    from lab.commands.stream import stream
 
     return {
         "train": train,

@@ -28,9 +28,9 @@ from ttt_core.chunks import (
 )
 from ttt_core.fast import split
 from ttt_core.inner import Chunk, Learner, Report, adapt, score_step
-from ttt_core.low_rank import adapt_low_rank, group_size
 from ttt_core.model import Transformer, init_states, run_fast, run_slow
 from ttt_core.remat import keep_inputs, keep_products
+from ttt_core.scale.low_rank import adapt_low_rank, group_size
 from ttt_core.shapes import PyTree, Scalar, TokenRow
 from ttt_core.tokens import check_tokens
 

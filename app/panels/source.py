@@ -6,9 +6,9 @@ import streamlit as st
 
 from app import cache, player, session
 from app.session import PASTE, UPLOAD
-from lab import reading
 from lab.data import needles
-from lab.programs import STAGES, Programs
+from lab.reading import session as reading
+from lab.reading.programs import STAGES, Programs
 
 
 CAPS = (4_096, 16_384, 65_536, 262_144)

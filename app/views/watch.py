@@ -2,7 +2,8 @@
 
 The page is one fragment. While it plays, a run of it takes one step (live: one chunk)
 and draws everything; once the browser has drawn it too, it asks for the next run. So
-each button is at most one chunk away. Nothing is computed here; see `lab.reading`.
+each button is at most one chunk away. Nothing is computed here; see
+`lab.reading.session`.
 """
 
 import streamlit as st

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lab.pieces import widened, widest
+from lab.measure.pieces import widened, widest
 
 
 WRITTEN = 8

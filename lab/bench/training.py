@@ -3,7 +3,8 @@
 Meta-training, its plain twin and full attention of the same size, over lengths of
 context, by the trainer's own compiled step (optimiser included). Steps of the systems
 take turns, so that a machine that slows down slows all of them; the best time of each
-counts. Useful operations are counted by `lab.flops`: nothing recomputed counts.
+counts. Useful operations are counted by `lab.training.flops`, without what is
+recomputed.
 """
 
 import dataclasses
@@ -85,8 +86,8 @@ class _Step:
         import equinox as eqx
         import jax
 
-        from lab.devices import compile_step
-        from lab.train import make_optimizer
+        from lab.training.devices import compile_step
+        from lab.training.loop import make_optimizer
 
         experiment = _experiment(config, seq, batch)
         phase = experiment.phases[0]
@@ -112,7 +113,7 @@ class _Step:
         return int(compiled.compiled.memory_analysis().temp_size_in_bytes)
 
     def cost(self, name: str, seconds: float) -> Cost:
-        from lab.flops import train_flops_per_token
+        from lab.training.flops import train_flops_per_token
 
         phase = self.phase
         flops = train_flops_per_token(phase.model, phase.seq)
@@ -128,7 +129,7 @@ class _Step:
 
 
 def _experiment(config, seq: int, batch: int):
-    from lab.experiment import Experiment, Stage
+    from lab.recipes.experiment import Experiment, Stage
 
     stage = Stage(
         "bench", "", tokens=seq * batch, seq=seq, batch=batch, lr=1e-3, accumulate=batch

@@ -15,10 +15,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lab.evals import positions
-from lab.evals.intervals import Curve, Interval, curve, interval, rounded, slope
-from lab.evals.readers import System
-from lab.evals.readings import Readings
+from lab.measure import positions
+from lab.measure.intervals import Curve, Interval, curve, interval, rounded, slope
+from lab.measure.nats import Readings
+from lab.measure.readers import System
 
 
 SLOPE_FROM = 2048

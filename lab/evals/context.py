@@ -16,12 +16,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lab.evals import positions
 from lab.evals.compare import system_json
-from lab.evals.intervals import Interval, interval, rounded
-from lab.evals.readers import Reader, System
-from lab.evals.readings import Readings
-from lab.evals.texts import Passage
+from lab.measure import positions
+from lab.measure.intervals import Interval, interval, rounded
+from lab.measure.nats import Readings
+from lab.measure.readers import Reader, System
+from lab.measure.texts import Passage
 
 
 EIGHT = (

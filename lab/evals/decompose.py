@@ -16,11 +16,11 @@ import dataclasses
 import numpy as np
 
 from lab.data.shards import Shards
-from lab.evals import positions
 from lab.evals.compare import Gap, gap_json, measure_gap
-from lab.evals.intervals import Interval, interval
-from lab.evals.readers import System, load
-from lab.evals.readings import Readings
+from lab.measure import positions
+from lab.measure.intervals import Interval, interval
+from lab.measure.nats import Readings
+from lab.measure.readers import System, load
 
 
 START_BATCH = 32

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lab.data.questions import Questions
-from lab.evals.intervals import Interval, interval, rounded, share
+from lab.measure.intervals import Interval, interval, rounded, share
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lab.evals.intervals import Interval, interval, rounded
-from lab.evals.texts import Passage
+from lab.measure.intervals import Interval, interval, rounded
+from lab.measure.texts import Passage
 
 
 AT_ONCE = 32

@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from lab.evals import positions
-from lab.evals.intervals import Interval, interval, rounded
-from lab.evals.readers import Reader
-from lab.evals.readings import Readings
+from lab.measure import positions
+from lab.measure.intervals import Interval, interval, rounded
+from lab.measure.nats import Readings
+from lab.measure.readers import Reader
 
 
 REPORTED = "eltec-eng"

@@ -6,7 +6,7 @@ Takes what `ttt-lab eval gradients` keeps (a dict, see `lab.published.results`).
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.plots.positions import OTHERS
+from lab.plots.compare import OTHERS
 
 
 PARTS = {

@@ -1,6 +1,6 @@
 """One text at several inner rates: where learning too slowly turns into too fast.
 
-Takes a `lab.analysis.rates.Sweep`.
+Takes a `lab.lessons.rates.Sweep`.
 """
 
 import numpy as np

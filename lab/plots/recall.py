@@ -1,88 +1,82 @@
-"""Does it still know the needle? Nats above, rank below, chunk by chunk.
+"""Recall by distance: what is left of a fact, ever farther behind it.
 
-Nats are a difference: the answer's cost where the needle was replaced by filler, minus
-its cost where it is there. So zero means "no better than never having read it", and the
-frozen twin falls to exactly zero once the needle has left its attention's reach.
+Takes what `ttt-lab eval recall` keeps (a dict, see `lab.published.results`).
 """
 
-import numpy as np
+import math
+
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.traces import Trace
+from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
 
-def recall(trace: Trace, *, extent: int | None = None) -> go.Figure:
-    """Nats of the answer recalled, and the place of its worst token (1 = first)."""
-    x = trace.ends
-    nats = [
-        theme.line(
-            x,
-            trace.recall(learning=learning),
-            name,
-            colour,
-            hovertemplate="%{y:+.3f} nats",
-            **_dots(trace),
-        )
-        for learning, name, colour in _sides()
-    ]
-    ranks = [
-        theme.line(
-            x,
-            _place(trace.worst_rank(stream)),
-            f"{name}: worst token's place",
-            colour,
-            yaxis="y2",
-            showlegend=False,
-            line=dict(dash=dash, width=1.8),
-            hovertemplate="%{y:,.0f}",
-            **_dots(trace),
-        )
-        for stream, name, colour, dash in (
-            (0, "with learning", theme.LEARNING, "solid"),
-            (1, "with learning, no needle", theme.LEARNING, "dot"),
-            (2, "frozen twin", theme.FROZEN, "solid"),
-            (3, "frozen twin, no needle", theme.FROZEN, "dot"),
-        )
-    ]
-    events = [e for e in trace.header.events if e.kind.startswith("needle")]
-    end = extent or max(trace.read, trace.header.chunk)
-    return theme.figure(
-        nats + ranks,
-        title="Needle recall",
-        y="nats recalled",
-        height=390,
-        xaxis=theme.axis("tokens read", range=[0, end], anchor="y2", tickformat=","),
-        yaxis=theme.axis("nats recalled", domain=[0.48, 1]) | dict(zeroline=True),
-        yaxis2=theme.axis(
-            "place (1 = first)", domain=[0, 0.4], type="log", autorange="reversed"
-        )
-        | dict(nticks=4),
-        shapes=[theme.mark(event.token) for event in events],
-        annotations=[_word(event, end) for event in events],
+def nats_by_distance(result: dict) -> go.Figure:
+    """Nats of an answer token that having read the fact saves, 95 % intervals.
+
+    Dotted: the same for a decoy, the question asked of another thing.
+    """
+    fig = _figure(result, "nats", "Nats recalled", "nats per answer token")
+    return fig.add_shape(zero_line())
+
+
+def first_choice_by_distance(result: dict) -> go.Figure:
+    """Share of the answers' tokens that the model would have written itself."""
+    fig = _figure(result, "first", "Answer tokens that are first choice", "share")
+    return fig.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def whole_answers_by_distance(result: dict) -> go.Figure:
+    """Share of the answers that the model would have written itself, every token."""
+    fig = _figure(result, "whole", "Whole answers", "share")
+    return fig.update_yaxes(range=[0, 1.02], tickformat=".0%")
+
+
+def _figure(result: dict, measure: str, title: str, y: str) -> go.Figure:
+    lines = list(_lines(result, measure))
+    systems = result["systems"].values()
+    distances = sorted({d for row in systems for d in row["distances"]})
+    reaches = sorted({row["reach"] for row in systems if row["reach"]})
+    reaches = [at for at in reaches if at < distances[-1]]
+    return theme.tall(
+        lines,
+        title=title,
+        y=y,
+        xaxis=theme.token_axis("tokens behind the fact", distances),
+        shapes=[theme.mark(at) for at in reaches],
+        annotations=[_word(at) for at in reaches],
     )
 
 
-def _sides():
-    yield False, "frozen twin", theme.FROZEN
-    yield True, "with learning", theme.LEARNING
+def _lines(result: dict, measure: str):
+    """A line a system, and a dashed one for its frozen twin."""
+    colours = (theme.LEARNING, *OTHERS)
+    for i, (name, row) in enumerate(result["systems"].items()):
+        colour, symbol = colours[i % len(colours)], SYMBOLS[i % len(SYMBOLS)]
+        if "learning" in row:
+            yield _line(row, "learning", measure, name, colour, symbol, "solid")
+            if measure == "nats":
+                decoy = f"{name}, decoy"
+                yield _line(row, "learning", "decoy", decoy, colour, symbol, "dot")
+            colour = theme.FROZEN if i == 0 else colour
+            name = f"{name}, frozen"
+        yield _line(row, "frozen", measure, name, colour, symbol, "dash")
 
 
-def _place(rank: np.ndarray) -> np.ndarray:
-    return np.where(rank < 0, np.nan, 1.0 + rank)
-
-
-def _dots(trace: Trace) -> dict:
-    """A single asked chunk has no line yet: show dots while there are few."""
-    asked = np.isfinite(trace.recall(learning=True)).sum()
-    return dict(mode="lines+markers", marker_size=5) if asked < 40 else {}
-
-
-def _word(event, end: int) -> dict:
-    left = event.token < 0.6 * end
-    return theme.label(
-        event.token,
-        f" {event.label} ",
-        xanchor="left" if left else "right",
-        y=1.0 if event.kind == "needle-in" else 0.92,
+def _line(row, kind, measure, name, colour, symbol, dash) -> go.Scatter:
+    curve = row[kind][measure]
+    return theme.line(
+        row["distances"],
+        curve["mean"],
+        name,
+        colour,
+        mode="lines+markers",
+        line=dict(dash=dash),
+        marker=dict(symbol=symbol, size=7),
+        error_y=theme.whiskers(curve["mean"], curve["low"], curve["high"]),
+        hovertemplate="%{y:+.3f}" if measure in ("nats", "decoy") else "%{y:.0%}",
     )
+
+
+def _word(reach: int) -> dict:
+    return theme.label(math.log10(reach), " beyond the reach of attention", y=0.99)

@@ -6,15 +6,15 @@ import plotly.graph_objects as go
 from lab.plots import theme
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
-from lab.plots.contexts import gap_by_context, loss_by_context
-from lab.plots.costs import reading_cost, writing_cost
-from lab.plots.decomposition import decomposition, parts_by_position
-from lab.plots.distances import (
+from lab.plots.bench import reading_cost, writing_cost
+from lab.plots.compare import gap_by_position, loss_by_position
+from lab.plots.context import gap_by_context, loss_by_context
+from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
     whole_answers_by_distance,
 )
-from lab.plots.positions import gap_by_position, loss_by_position
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tuning import gain_by_inner_rate
 

@@ -8,7 +8,7 @@ Backgrounds are transparent, text is a grey that reads on either.
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.evals.positions import short
+from lab.measure.positions import short
 
 
 LEARNING = "#2a8fd0"

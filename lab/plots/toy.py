@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.plots.positions import OTHERS, zero_line
+from lab.plots.compare import OTHERS, zero_line
 
 
 COLOURS = {

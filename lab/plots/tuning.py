@@ -6,7 +6,7 @@ Takes what `ttt-lab eval tune-inner` keeps (a dict, see `lab.published.results`)
 import plotly.graph_objects as go
 
 from lab.plots import theme
-from lab.plots.positions import OTHERS, SYMBOLS, zero_line
+from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
 
 def gain_by_inner_rate(result: dict) -> go.Figure:

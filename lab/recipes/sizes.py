@@ -11,7 +11,7 @@ extend.corpus=zarr:PATH` says where else); `nano`, `tiny` and `small` are ours.
 
 import dataclasses
 
-from lab.experiment import Experiment, Stage
+from lab.recipes.experiment import Experiment, Stage
 
 
 SIZES = ("tiny", "nano", "small", "125m", "350m", "760m", "1b", "3b")

@@ -11,8 +11,8 @@ then through the 256 of 16,384.
 `nano` is for tests and tutorials: it learns something, and nothing to speak of.
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "Can two million weights be trained to learn while they read?"

@@ -14,8 +14,8 @@ with theirs without a word; what it can recall is (`ttt-lab eval recall`).
 
 import dataclasses
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "How far can forgetting single facts be trained away?"

@@ -7,8 +7,8 @@ second MLP in any block, and a wider slow one.
     ttt-lab train tiny-full                # 14.4 M tokens
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "What does full attention gain from the whole context?"

@@ -7,8 +7,8 @@ sliding windows; slow MLPs are narrower by what it weighs more than attention.
     ttt-lab train tiny-gdn --size nano     # half a minute, for tests
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "What does Gated DeltaNet remember beyond its windows?"

@@ -7,8 +7,8 @@ the extension as tiny-full's does.
     ttt-lab train tiny-hybrid --size nano  # half a minute, for tests
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "How much full attention is enough?"

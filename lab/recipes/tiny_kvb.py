@@ -9,8 +9,8 @@ what that weighs more than attention alone.
     ttt-lab train tiny-kvb --size nano     # half a minute, for tests
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "Is learning keys and values while reading as good as learning text?"

@@ -6,8 +6,8 @@ order: the baseline that every gain is measured against.
     ttt-lab train tiny-swa                 # 14.4 M tokens, 40 minutes of two cores
 """
 
-from lab.experiment import Experiment
 from lab.recipes import sizes
+from lab.recipes.experiment import Experiment
 
 
 QUESTION = "What is the same Transformer worth without learning while reading?"

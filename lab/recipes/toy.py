@@ -18,7 +18,7 @@ The paper has width 384, 6 heads, 125 K tokens an outer step, and its loss at t 
 
 import dataclasses
 
-from lab.experiment import Experiment, Stage
+from lab.recipes.experiment import Experiment, Stage
 
 
 LENGTH = 128

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 
-# The made-up trace lives with the tests of traces.
+# The made-up trace lies with the tests of traces.
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
 
 
@@ -27,11 +27,11 @@ def write(folder: Path) -> Path:
 
 
 def nano(name: str):
-    """What `lab.reading.load_model` gives, but built on the spot."""
+    """What `lab.reading.session.load_model` gives, but built on the spot."""
     import jax
 
     import ttt_core as ttt
-    from lab.programs import Loaded
+    from lab.reading.programs import Loaded
 
     config = ttt.preset("nano").replace(lr=0.0 if name == "nano-static" else 1.0)
     model = config.build(key=jax.random.key(0))
@@ -40,6 +40,7 @@ def nano(name: str):
 
 def publish(folder: Path) -> None:
     """Make this whole process take `folder` for what is published."""
-    from lab import programs, published
+    from lab import published
+    from lab.reading import programs
 
     published.HERE, programs.load_model = write(folder), nano

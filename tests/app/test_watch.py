@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from synthetic_trace import synthetic
 
 from app import cache
-from lab import programs, published
+from lab import published
+from lab.reading import programs
 
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -93,7 +94,8 @@ def test_the_first_picture_needs_neither_jax_nor_the_core(tmp_path):
     code = (
         "import sys, pathlib, synthetic_published as s;"
         f"s.publish(pathlib.Path({str(tmp_path)!r}));"
-        "from lab.programs import Programs; Programs.start = lambda self, after: self;"
+        "from lab.reading.programs import Programs;"
+        "Programs.start = lambda self, after: self;"
         "from streamlit.testing.v1 import AppTest;"
         f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run();"
         "assert not app.exception and len(app.get('plotly_chart')) == 5, app;"

@@ -1,7 +1,7 @@
 """A training of seconds, in two stages, on a folder of made-up texts."""
 
 import ttt_core as ttt
-from lab.experiment import Experiment, Stage
+from lab.recipes.experiment import Experiment, Stage
 
 
 WORDS = "the quick brown fox jumps over the lazy dog and reads a book of words "

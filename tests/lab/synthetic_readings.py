@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lab.evals.readers import Reader, System
-from lab.evals.readings import Readings
-from lab.evals.texts import Passage
+from lab.measure.nats import Readings
+from lab.measure.readers import Reader, System
+from lab.measure.texts import Passage
 
 
 CHUNK = 64

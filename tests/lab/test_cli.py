@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import run
+from command_line import run
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from lab.data import addresses, catalogue, commands, eltec, folders, tokenizers
+from lab.commands import data as commands
+from lab.data import addresses, catalogue, eltec, folders, tokenizers
 
 
 ENTRIES = list(catalogue.ENTRIES.values())

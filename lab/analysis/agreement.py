@@ -1,0 +1,122 @@
+"""Do the gradients of different texts agree? What a training step's noise is made of.
+
+The gradient of one passage is the sum of three parts: what passages of all novels ask
+for, what this novel asks for, and what this passage alone does. Inner products tell
+them apart, with two passages of each of many novels:
+
+    all novels   <g_a, g_b>                   of passages of different novels
+    its novel    <g_a1, g_a2> - the above     of two passages of one novel
+    it alone     |g|^2 - <g_a1, g_a2>         what is left
+
+as shares of `|g|^2`. `passages` is the size of a batch (of passages of different
+novels) whose mean gradient is half signal and half noise: the *simple noise scale* of
+arXiv 1812.06162.
+
+A model that learns while it reads is asked for its meta-gradient, its frozen twin for
+the plain gradient of the same weights.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from lab.measure.intervals import Interval, interval
+from lab.measure.texts import Passage
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Agreement:
+    """Shares of a passage's squared gradient, with intervals over novels.
+
+    `norm`: root of the mean squared norm. `shared + novel + passage = 1` up to
+    rounding. `passages`: the noise scale, infinite where nothing is shared.
+    """
+
+    norm: float
+    shared: Interval
+    novel: Interval
+    passage: Interval
+
+    @property
+    def passages(self) -> float:
+        """Passages in a batch that is half signal, half noise."""
+        shared = self.shared.mean
+        return (1 - shared) / shared if shared > 0 else float("inf")
+
+
+def pairs(passages: list[Passage], novels: int) -> list[Passage]:
+    """Two passages of each of `novels` novels, evenly spread over those that have two.
+
+    **Raises** `ValueError` where fewer than two novels have two passages.
+    """
+    by_novel: dict[str, list[Passage]] = {}
+    for passage in passages:
+        by_novel.setdefault(passage.novel, []).append(passage)
+    both = [found[:2] for found in by_novel.values() if len(found) > 1]
+    if len(both) < 2 or novels < 2:
+        raise ValueError(
+            f"{len(both)} documents have two passages of this length, {novels} are "
+            "asked for: two or more are needed; use a smaller --length."
+        )
+    count = min(novels, len(both))
+    chosen = [both[(2 * i + 1) * len(both) // (2 * count)] for i in range(count)]
+    return [passage for pair in chosen for passage in pair]
+
+
+def gram(
+    model, passages: list[Passage], report: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """Inner products of the passages' gradients, `[passages, passages]`.
+
+    Meta-gradients where the model learns. `report(done)` counts passages.
+    """
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    import ttt_core as ttt
+
+    @eqx.filter_jit
+    def gradient(model, row):
+        _, _, grads = ttt.meta_gradient(model, row[None])
+        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(grads)])
+
+    rows = []
+    for passage in passages:
+        row = np.concatenate([[model.config.bos], passage.tokens]).astype(np.int32)
+        rows.append(np.asarray(gradient(model, row)))
+        if report:
+            report(len(rows))
+    stacked = np.stack(rows)
+    return (stacked @ stacked.T).astype(np.float64)
+
+
+def agreement(products: np.ndarray) -> Agreement:
+    """Shares from inner products of pairs: rows `2i` and `2i + 1` are of one novel."""
+    novels = len(products) // 2
+    blocks = products.reshape(novels, 2, novels, 2)
+    own = blocks[np.arange(novels), :, np.arange(novels)]  # [novels, 2, 2]
+    square = (own[:, 0, 0] + own[:, 1, 1]) / 2
+    same = own[:, 0, 1]
+    means = blocks.mean(axis=(1, 3))
+    others = (means.sum(axis=1) - np.diagonal(means)) / (novels - 1)
+    scale = square.mean()
+    share = lambda values: interval(values / scale)
+    return Agreement(
+        norm=float(np.sqrt(scale)),
+        shared=share(others),
+        novel=share(same - others),
+        passage=share(square - same),
+    )
+
+
+def as_json(found: Agreement) -> dict:
+    """Plain data, rounded."""
+    parts = {name: getattr(found, name) for name in ("shared", "novel", "passage")}
+    passages = found.passages
+    return {
+        "norm": round(found.norm, 5),
+        **{name: part.as_json() for name, part in parts.items()},
+        "passages": round(passages, 2) if np.isfinite(passages) else None,
+    }

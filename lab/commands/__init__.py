@@ -1,0 +1,1 @@
+"""The verbs of `ttt-lab`, one file each: options in, table out, result kept."""

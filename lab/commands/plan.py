@@ -1,0 +1,97 @@
+"""`ttt-lab plan`: what a recipe would take on so many devices, before it is started."""
+
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+
+GIB = 2**30
+
+
+def plan(
+    recipe: tyro.conf.Positional[str],
+    /,
+    size: str = "tiny",
+    devices: int = 1,
+    state: int | None = None,
+    memory: float = 80.0,
+    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
+    plain: bool = False,
+):
+    """Parameters, work, memory and mesh of a recipe; nothing is allocated.
+
+    Args:
+        recipe: a name from `ttt-lab recipes`.
+        size: one of the recipe's sizes.
+        devices: how many there would be.
+        state: into how many pieces weights are cut (default: as few as fit).
+        memory: GiB of one device.
+        set: overrides, as for `ttt-lab train`.
+        plain: plan the twin that is not meta-trained.
+    """
+    from lab.commands.train import Options, make_experiment
+    from lab.training.loop import make_optimizer
+    from lab.training.plan import plan_run
+
+    options = Options(size=size, settings=set, plain=plain)
+    experiment = make_experiment(recipe, options)
+    stages = [
+        (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
+    ]
+    plans = plan_run(stages, devices=devices, state=state, limit=memory * GIB)
+    console = Console()
+    console.print(table(experiment, plans, devices))
+    if plans[0].mesh[1] > 1:
+        console.print(f"Train it with --state {plans[0].mesh[1]}.")
+    for stage in plans:
+        if stage.total > memory * GIB:
+            console.print(advice(stage, memory), style="yellow")
+
+
+def table(experiment, plans, devices: int) -> Table:
+    """One column a stage, one row a number."""
+    first = plans[0]
+    title = f"{experiment.name} ({experiment.method}) on {devices} device(s)"
+    shown = Table("", *(stage.name for stage in plans), title=title)
+    row = lambda name, show: shown.add_row(name, *map(show, plans))
+    row("parameters", lambda p: f"{p.parameters:,}")
+    row("  of which embedding", lambda p: f"{p.embedding:,}")
+    if first.fast_parameters:
+        row("  of which fast", lambda p: f"{p.fast_parameters:,}")
+        row("fast weights of one sequence", lambda p: _size(p.fast_bytes))
+    shown.add_section()
+    row("tokens of a step", lambda p: f"{p.batch} x {p.seq:,}")
+    row("FLOPs per token", lambda p: f"{p.flops.total:.3g}")
+    row("  forward", lambda p: f"{p.flops.forward:.3g}")
+    row("  inner gradient", lambda p: f"{p.flops.inner:.3g}")
+    row("  outer gradient", lambda p: f"{p.flops.backward:.3g}")
+    row("FLOPs of a step", lambda p: f"{p.step_flops:.3g}")
+    shown.add_section()
+    row("mesh", lambda p: f"data {p.mesh[0]} x state {p.mesh[1]}")
+    row("sequences per device", lambda p: f"{p.share}, {p.at_once} at once")
+    row("memory per device", lambda p: _size(p.total))
+    for part in first.memory:
+        row(f"  {part}", lambda p, part=part: _size(p.memory[part]))
+    return shown
+
+
+def advice(stage, memory: float) -> str:
+    """What to try where a device is too small."""
+    said = (
+        f"{stage.name}: {stage.total / GIB:.1f} GiB do not fit into {memory:g} GiB. "
+        "Try more devices"
+    )
+    if stage.at_once > 1:
+        few = f", or fewer sequences at once (--set {stage.name}.accumulate="
+        said += f"{few}{stage.batch} reads one per device at a time)"
+    return f"{said}, or another `remat`."
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:,.1f} GiB"

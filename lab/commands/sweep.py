@@ -1,0 +1,118 @@
+"""Which rate? Short trainings of a recipe's first stage, compared by held-out loss.
+
+    ttt-lab train tiny-e2e --sweep lr=2e-3,4e-3,8e-3 --tokens 5e5
+
+Every run has its own full warm-up and cosine over `tokens`. Several settings make a
+grid. Runs stand in `.runs/NAME-sweep/`, and so do their results: what is done is not
+done again.
+"""
+
+import dataclasses
+import itertools
+import json
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lab import runs
+from lab.recipes.experiment import Experiment
+from lab.recipes.settings import override
+
+
+def grid(sweeps: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """`("lr=1,2", "model.lr=3")` -> `[("lr=1", "model.lr=3"), ("lr=2", ...)]`.
+
+    **Raises** `ValueError` where a sweep has no `=` or no values.
+    """
+    axes = []
+    for sweep in sweeps:
+        name, equals, values = sweep.partition("=")
+        found = [value.strip() for value in values.split(",") if value.strip()]
+        if not equals or not found:
+            raise ValueError(f"a sweep looks like lr=2e-3,4e-3: got {sweep!r}.")
+        axes.append([f"{name.strip()}={value}" for value in found])
+    return list(itertools.product(*axes))
+
+
+def run_sweep(
+    experiment: Experiment, sweeps: tuple[str, ...], tokens: int, options
+) -> Path:
+    """Train every point of the grid; print the table. Returns the results' path.
+
+    **Raises** `ValueError` for a setting that does not exist, before anything runs.
+    """
+    folder = runs.folder(f"{options.run or experiment.name}-sweep")
+    points = {point: _short(experiment, point, tokens) for point in grid(sweeps)}
+    _check_held_out(points.values())
+    results = folder / "results.json"
+    for point, short in points.items():
+        done = _read(results)
+        name = ",".join(point)
+        if name in done and not runs.differences(done[name]["experiment"], short):
+            continue
+        done[name] = {"settings": list(point), **_measure(short, folder, options)}
+        runs.write_whole(results, json.dumps(done, indent=1) + "\n")
+    _print(experiment, [_read(results)[",".join(point)] for point in points])
+    return results
+
+
+def _short(experiment: Experiment, point: tuple[str, ...], tokens: int) -> Experiment:
+    """The first stage alone, over `tokens`, with the point's settings."""
+    changed = override(experiment, point)
+    stage = dataclasses.replace(changed.stages[0], tokens=tokens)
+    name = f"{experiment.name}-{tokens}-{','.join(point)}"
+    return dataclasses.replace(changed, name=name, stages=(stage,))
+
+
+def _check_held_out(shorts):
+    from lab.training import held_out
+
+    for corpus, tokenizer in {(e.stages[0].corpus, e.tokenizer) for e in shorts}:
+        if held_out.passages(corpus, tokenizer, 1, held_out.CARD["length"]) is None:
+            raise ValueError(
+                f"A sweep compares held-out losses, and nothing of {corpus} is held "
+                "out; name another text with --set corpus=..."
+            )
+
+
+def _measure(short: Experiment, folder: Path, options) -> dict:
+    from lab.commands.train import train_with_progress
+
+    began = time.monotonic()
+    card = train_with_progress(short, folder / short.name, options)
+    return {
+        "held_out": json.loads(card.read_text("utf-8"))["held_out"],
+        "tokens": short.tokens,
+        "seconds": round(time.monotonic() - began, 1),
+        "experiment": runs.describe(short),
+        "environment": runs.environment(),
+    }
+
+
+def _read(results: Path) -> dict:
+    return json.loads(results.read_text("utf-8")) if results.exists() else {}
+
+
+def _print(experiment: Experiment, rows: list[dict]):
+    best = min(row["held_out"]["loss_learning"] for row in rows)
+    shown = rows[0]["held_out"]
+    table = Table(
+        "settings",
+        "held out",
+        "frozen twin",
+        "",
+        title=f"{experiment.name} after {rows[0]['tokens']:,} tokens: nats per token, "
+        f"{shown['passages']} passages of {shown['tokens_each']:,} tokens each of "
+        f"{shown['text']}",
+    )
+    for row in rows:
+        loss = row["held_out"]["loss_learning"]
+        table.add_row(
+            " ".join(row["settings"]),
+            f"{loss:.4f}",
+            f"{row['held_out']['loss_frozen']:.4f}",
+            "best" if loss == best else "",
+        )
+    Console().print(table)

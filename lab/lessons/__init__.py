@@ -1,0 +1,1 @@
+"""What the course computes: worlds small enough to be seen whole."""

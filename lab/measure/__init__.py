@@ -1,0 +1,1 @@
+"""Who reads, what is read, what it costs, and how sure we are."""

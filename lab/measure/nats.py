@@ -1,0 +1,211 @@
+"""What reading cost: nats of every token, read once and kept on disk.
+
+A reading is decided by the model (weights and configuration) and the tokens, so it is
+kept under both hashes in `.runs/readings` (`TTT_LAB_RUNS` moves it; delete it at will).
+A comparison that was stopped goes on with what is missing, and models share what they
+share: tiny-naive's frozen twin is tiny-swa.
+
+With `workers` > 1, passages are read side by side, one process to a core: the products
+of a small model are too small to be split.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lab import checkpoints, runs
+from lab.measure.pieces import widened
+from lab.measure.readers import Reader, load
+from lab.measure.texts import Passage
+
+
+SEGMENT = 4096  # tokens, about
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Readings:
+    """Nats of every token, for several labelled readers of the same passages.
+
+    `nll[label][i]` is `[tokens read]` of `passages[i]`.
+    """
+
+    passages: tuple[Passage, ...]
+    nll: dict[str, list[np.ndarray]]
+
+    @property
+    def novels(self) -> tuple[str, ...]:
+        """The documents read, each once, in order."""
+        return tuple(dict.fromkeys(passage.novel for passage in self.passages))
+
+    def gap(self, worse: str, better: str) -> list[np.ndarray]:
+        """`worse - better` token by token, as far as both have read: `[passages]`."""
+        pairs = zip(self.nll[worse], self.nll[better], strict=True)
+        return [_difference(a, b) for a, b in pairs]
+
+    def by_novel(self, values: list[np.ndarray], reduce: Callable) -> np.ndarray:
+        """`reduce` (a list of arrays -> anything) of each novel's passages, stacked."""
+        owners = [passage.novel for passage in self.passages]
+        groups = (
+            [v for v, owner in zip(values, owners, strict=True) if owner == novel]
+            for novel in self.novels
+        )
+        return np.stack([reduce(group) for group in groups])
+
+
+def read_all(
+    readers: dict[str, Reader],
+    passages: Iterable[Passage],
+    *,
+    workers: int = 1,
+    strict: bool = True,
+    report: Callable[[int, int], None] | None = None,
+) -> Readings:
+    """Every reader's nats for every passage; only what is not kept yet is read.
+
+    `report(done, total)` counts tokens that had to be read.
+
+    **Raises** `ValueError` where a loss is not finite, if `strict`.
+    """
+    passages = tuple(passages)
+    jobs = {
+        label: [_job(reader, marked, passage) for passage in passages]
+        for label, reader in readers.items()
+        for marked in [checkpoints.model_hash(load(reader))]
+    }
+    missing = {job.path: job for row in jobs.values() for job in row}
+    missing = [job for job in missing.values() if job.kept() is None]
+    _read_missing(missing, workers, report or (lambda done, total: None))
+    nll = {label: [job.kept() for job in row] for label, row in jobs.items()}
+    for label, row in nll.items() if strict else ():
+        _check_finite(label, row, passages)
+    return Readings(passages, nll)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Job:
+    """One passage for one reader, and where the reading is kept."""
+
+    reader: Reader
+    tokens: np.ndarray
+    path: Path
+
+    def kept(self) -> np.ndarray | None:
+        """The reading, None where there is none (or a damaged one)."""
+        try:
+            found = np.load(self.path)
+        except (OSError, ValueError, EOFError):
+            return None
+        return found if found.shape == self.tokens.shape else None
+
+    def keep(self, nll: np.ndarray):
+        """Write it, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.stem}-{os.getpid()}.npy")
+        np.save(draft, nll.astype(np.float32))
+        draft.replace(self.path)
+
+
+def _job(reader: Reader, marked: str, passage: Passage) -> _Job:
+    tokens = passage.tokens[: reader.limit]
+    told = hashlib.sha256(f"{_FORMAT} {len(tokens)}".encode())
+    told.update(tokens.astype("<i4").tobytes())
+    folder = runs.folder("readings") / marked[:16]
+    return _Job(reader, tokens, folder / f"{told.hexdigest()[:16]}.npy")
+
+
+def _read_missing(jobs: list[_Job], workers: int, report: Callable[[int, int], None]):
+    total = sum(len(job.tokens) for job in jobs)
+    report(0, total)
+    if workers > 1 and len(jobs) > 1:
+        _read_apart(jobs, workers, lambda done: report(done, total))
+        return
+    done, loaded = 0, functools.lru_cache(maxsize=1)(load)
+    for job in jobs:
+        tell = lambda read, before=done: report(before + read, total)
+        job.keep(read_tokens(loaded(job.reader), job.tokens, tell))
+        done += len(job.tokens)
+
+
+def read_tokens(model, tokens: np.ndarray, report=None) -> np.ndarray:
+    """Nats of every token when `model` reads them from the start, `[length]`.
+
+    `report(done)` counts tokens.
+    """
+    import ttt_core as ttt
+
+    model = widened(model)
+    step = max(SEGMENT // model.config.chunk, 1) * model.config.chunk
+    state, nll = ttt.init_state(model, capacity=step + model.config.chunk), []
+    for start in range(0, len(tokens), step):
+        state, found = ttt.read(model, state, tokens[start : start + step])
+        nll.append(np.asarray(found.nll))
+        if report:
+            report(min(start + step, len(tokens)))
+    return np.concatenate(nll)
+
+
+def _read_apart(jobs: list[_Job], workers: int, report: Callable[[int], None]):
+    """Each worker is a process of its own on a core of its own; longest jobs first."""
+    context = multiprocessing.get_context("spawn")
+    cores = context.Queue()
+    for core in _cores(workers):
+        cores.put(core)
+    pool = concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=_pin, initargs=(cores,)
+    )
+    done = 0
+    with pool:
+        try:
+            ordered = sorted(jobs, key=lambda job: -len(job.tokens))
+            futures = {pool.submit(_work, job): job for job in ordered}
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+                done += len(futures[future].tokens)
+                report(done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _cores(workers: int) -> list[int | None]:
+    if not hasattr(os, "sched_getaffinity"):
+        return [None] * workers
+    usable = sorted(os.sched_getaffinity(0))
+    return [usable[i % len(usable)] for i in range(workers)]
+
+
+def _pin(cores):
+    core = cores.get()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+def _work(job: _Job):
+    job.keep(read_tokens(_load_once(job.reader), job.tokens))
+
+
+_load_once = functools.lru_cache(maxsize=4)(load)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    length = min(len(a), len(b))
+    return a[:length].astype(np.float64) - b[:length]
+
+
+def _check_finite(label: str, row: list[np.ndarray], passages: tuple[Passage, ...]):
+    for nll, passage in zip(row, passages, strict=True):
+        wrong = np.flatnonzero(~np.isfinite(nll))
+        if len(wrong):
+            raise ValueError(
+                f"{label} gives token {wrong[0]:,} of {passage.novel} (from "
+                f"{passage.offset:,} on) a loss of {nll[wrong[0]]}: its inner rate is "
+                "too high or its weights are broken; try a smaller rate."
+            )

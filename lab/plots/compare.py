@@ -1,0 +1,178 @@
+"""Systems compared, by position in the text: losses, and paired gaps with intervals.
+
+Both take what `ttt-lab eval compare` keeps (a dict, see `lab.published.results`). The
+reference is blue and its frozen twin orange, as everywhere; every system has a marker
+of its own too, and frozen twins are dashed, so that no line is told by colour alone.
+Where fewer novels reach, a gap's line is dotted: the mix of texts changes. Whole novels
+are drawn from token 1,024 on: before it they are title pages, each like no other.
+"""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from lab.measure.positions import middles, short
+from lab.plots import theme
+
+
+OTHERS = (
+    "#2fa37c",
+    "#c79a1e",
+    "#8a6fd1",
+    "#c2659b",
+    "#6b7f92",
+    "#8c5a3c",
+    "#7a8f2a",
+)
+SYMBOLS = (
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "x",
+    "triangle-down",
+    "cross",
+    "pentagon",
+)
+FROZEN_SUFFIX = ", frozen"
+WHOLE_FROM = 1024
+
+
+def loss_by_position(result: dict) -> go.Figure:
+    """Mean loss over novels at each position, one line a system and frozen twin.
+
+    As far as all novels reach: the mean over fewer would be one of other texts.
+    """
+    styles = looks(result)
+    lines = [
+        curve_lines(shown(loss, result, "half_doublings"), label, style, sign="")[0]
+        for label, loss in result["losses"].items()
+        for style in [styles[label]]
+    ]
+    return position_figure(lines, result, title="Loss by position")
+
+
+def gap_by_position(result: dict) -> go.Figure:
+    """How much better the reference reads than each other system, with 95 % bands.
+
+    Above zero, the reference is better. Its gap to its own frozen twin is orange.
+    """
+    styles, reference = looks(result), next(iter(result["systems"]))
+    gaps = [gap for gap in result["gaps"] if gap["better"] == reference]
+    curves = [(gap["than"], shown(gap, result)) for gap in gaps]
+    lines = [
+        trace
+        for than, curve in curves
+        for trace in (
+            band(curve, styles[than]["colour"]),
+            *curve_lines(curve, f"over {than}", styles[than]),
+        )
+    ]
+    title = f"What {reference} saves"
+    return position_figure(lines, result, title=title, zero=True)
+
+
+def position_figure(lines: list, result: dict, *, title: str, zero: bool = False):
+    """The common frame: a logarithmic axis of positions, the legend below it.
+
+    Marks where training ended and extrapolation begins, if the text goes beyond.
+    """
+    trained = _trained_to(result)
+    longest = max((max(line.x) for line in lines if len(line.x)), default=1)
+    beyond = trained is not None and trained < longest
+    marks = [theme.mark(trained)] if beyond else []
+    first = min((min(line.x) for line in lines if len(line.x)), default=1)
+    words = [_beyond(trained, first, longest)] if beyond else []
+    return theme.tall(
+        lines,
+        title=title,
+        y="nats per token",
+        xaxis=position_axis(longest),
+        shapes=([zero_line()] if zero else []) + marks,
+        annotations=words,
+    )
+
+
+def position_axis(longest: float) -> dict:
+    """A logarithmic axis with a tick at every fourth power of two, in tokens."""
+    ticks = [4**n for n in range(1, 12) if 4**n <= 2 * longest]
+    return theme.token_axis("position in the text in tokens", ticks)
+
+
+def shown(part: dict, result: dict, grid: str = "doublings") -> dict:
+    """The curve of a gap or loss on one grid, without a whole novel's title pages."""
+    curve = part["curves"][grid]
+    if not result.get("whole"):
+        return curve
+    first = int(np.searchsorted(curve["edges"], WHOLE_FROM))
+    # Texts that are over by then keep their last bin: an empty figure helps nobody.
+    first = min(first, len(curve["edges"]) - 2)
+    return {name: values[first:] for name, values in curve.items()}
+
+
+def curve_lines(curve: dict, name: str, style: dict, *, sign: str = "+") -> list:
+    """A line with markers, dotted where fewer novels reach; one legend entry."""
+    x, y = middles(np.array(curve["edges"])), np.array(curve["mean"], float)
+    novels = np.array(curve["novels"])
+    most = novels == novels.max(initial=0)
+    # The dotted part begins at the last full point, so that the line does not break.
+    rest = ~most & (novels > 0)
+    rest |= most & np.roll(rest, -1) & (np.arange(len(rest)) < len(rest) - 1)
+    common = dict(
+        mode="lines+markers",
+        legendgroup=name,
+        marker=dict(symbol=style["symbol"], size=7),
+        hovertemplate=f"%{{y:{sign}.3f}}",
+        connectgaps=False,
+    )
+    dash = style.get("dash", "solid")
+    lines = [_part(x, y, most, name, style["colour"], dash, common)]
+    if rest.any():
+        faint = common | dict(showlegend=False, opacity=0.7)
+        words = f"{name} (fewer novels)"
+        lines.append(_part(x, y, rest, words, style["colour"], "dot", faint))
+    return lines
+
+
+def band(curve: dict, colour: str) -> go.Scatter:
+    """The 95 % interval as a pale area, as far as all novels reach."""
+    low, high = (np.array(curve[name], float) for name in ("low", "high"))
+    low[np.array(curve["novels"]) < max(curve["novels"])] = np.nan
+    return theme.band(middles(np.array(curve["edges"])), low, high, colour)
+
+
+def zero_line() -> dict:
+    """A thin line at zero over the whole width, as a layout shape."""
+    ends = dict(x0=0, x1=1, xref="paper", y0=0, y1=0)
+    return dict(type="line", line=dict(color=theme.INK, width=1), **ends)
+
+
+def _part(x, y, where, name, colour, dash, common) -> go.Scatter:
+    shown = np.where(where, y, np.nan)
+    return theme.line(x, shown, name, colour, line=dict(dash=dash), **common)
+
+
+def looks(result: dict) -> dict[str, dict]:
+    """Colour, symbol and dash of every label: the reference first."""
+    found, names = {}, list(result["systems"])
+    for i, name in enumerate(names):
+        colour = theme.LEARNING if i == 0 else OTHERS[(i - 1) % len(OTHERS)]
+        symbol = SYMBOLS[i % len(SYMBOLS)]
+        twin = theme.FROZEN if i == 0 else colour
+        found[name] = dict(colour=colour, symbol=symbol)
+        found[name + FROZEN_SUFFIX] = dict(
+            colour=twin, symbol=f"{symbol}-open", dash="dash"
+        )
+    return found
+
+
+def _trained_to(result: dict) -> int | None:
+    if "systems" in result:
+        return next(iter(result["systems"].values()))["trained_to"]
+    return result["total"]["trained_to"]
+
+
+def _beyond(trained: int, first: float, longest: float) -> dict:
+    text = f" trained to {short(trained)}, beyond: extrapolated"
+    right = np.log(trained / first) > 0.5 * np.log(longest / first)
+    side = dict(xanchor="right", text=text.strip() + " ") if right else {}
+    return theme.label(float(np.log10(trained)), text) | side

@@ -1,0 +1,1 @@
+"""One live reading, for the explorer, the command and the course."""

@@ -1,0 +1,367 @@
+"""One reading: a model, its frozen twin and a document, driven chunk by chunk.
+
+`Reading` is a plain class that the explorer, the command and the notebooks all drive:
+`step()` reads one chunk, `trace` is everything measured so far. It knows no screen.
+
+What is compared. The *learning* stream takes an inner step after each chunk; its
+*frozen* twin has the same weights and never learns. If a needle is planted, both also
+read the same document with filler of as many tokens in the needle's place, and after
+each chunk a fork of each of the four is asked for the answer. Up to the needle the two
+documents are one, so one reading serves both, and a fork starts there.
+
+Who waits for whom. Compiling takes seconds, so `programs.py` does it in the background,
+the learning step first. The reading starts as soon as that is there; the twin catches
+up a few chunks at a step when its own program is ready.
+
+jax is only imported where something is read: importing this file is instant.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from lab import runs
+from lab.data import needles, tokenizers
+from lab.reading.programs import Programs
+from lab.traces import Event, Header, Needle, Trace
+
+
+# Chunks that a stream which lags behind reads in one step.
+CATCH_UP = 4
+
+
+class Reading:
+    """A document being read; see the module's first lines.
+
+    Args:
+        programs: what reads, or the name of a model.
+        text: what is read.
+        document: the text's name.
+        needle: a `lab.data.needles.Needle` to plant, or None.
+        at: where to plant it, from 0 (start) to 1 (end).
+        tokens: read at most so many tokens, None = all.
+        seed, command: remembered in the trace's provenance.
+
+    Raises ValueError for a text of fewer than two chunks.
+    """
+
+    def __init__(
+        self,
+        programs: Programs | str,
+        text: str,
+        *,
+        document: str = "pasted text",
+        needle: needles.Needle | None = None,
+        at: float = 0.3,
+        tokens: int | None = None,
+        seed: int | None = None,
+        command: str = "",
+    ):
+        if isinstance(programs, str):
+            programs = Programs(programs)
+        self.programs = programs.wait("model")
+        self._loaded = programs.loaded
+        self.plan = make_plan(
+            tokenizers.load(self._loaded.tokenizer),
+            text,
+            chunk=self.config.chunk,
+            needle=needle,
+            at=at,
+            tokens=tokens,
+        )
+        self._document = document
+        self._provenance = {
+            "command": command,
+            "commit": runs.commit(),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": seed,
+            "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
+        }
+        self._learning = _Reader(self._loaded.model, self.plan)
+        # A model that never learns is its own twin: it is read once.
+        learns = self.config.learns
+        self._frozen = _Reader(programs.twin, self.plan) if learns else self._learning
+
+    @property
+    def config(self):
+        """The model's configuration, `ttt_core.ModelConfig`."""
+        return self._loaded.model.config
+
+    @property
+    def filled(self) -> int:
+        """Chunks that the learning stream has read and learned from."""
+        return self._learning.filled
+
+    @property
+    def done(self) -> bool:
+        """Whether both, with learning and frozen, have read everything."""
+        return self._learning.done and self._frozen.done
+
+    @property
+    def waiting(self) -> str | None:
+        """Words on what the next `step` would have to wait for, None for nothing."""
+        stage = self._needed()
+        # After an error there is nothing to wait for: the step will raise it.
+        usable = self.programs.ready(stage) or self.programs.error
+        return None if usable else self.programs.words(stage)
+
+    def step(self) -> None:
+        """Read one chunk with learning; the frozen twin follows, or catches up.
+
+        The end of the document that fills no chunk counts as one more. Does nothing
+        once `done`. Waits for the programs it needs; `waiting` tells beforehand.
+        """
+        self.programs.wait(self._needed())
+        self._learning.advance()
+        for _ in range(CATCH_UP if self.programs.ready("twin") else 0):
+            if self._frozen.read < self._learning.read:
+                self._frozen.advance()
+
+    @property
+    def trace(self) -> Trace:
+        """Everything measured so far; a copy that later steps leave alone."""
+        learning, frozen = self._learning, self._frozen
+        read, filled = learning.read, learning.filled
+        asked = [
+            np.concatenate(
+                [getattr(reader, name)[:filled] for reader in (learning, frozen)], 1
+            )
+            for name in ("asked_nll", "asked_rank")
+        ]
+        return Trace(
+            header=self._header(),
+            text=self.plan.text,
+            tokens=self.plan.ids[:read],
+            spans=self.plan.spans[:read],
+            nll=learning.nll[:read].copy(),
+            nll_twin=frozen.nll[:read].copy(),
+            loss_twin=frozen.columns["loss"][:filled].copy(),
+            **{name: c[:filled].copy() for name, c in learning.columns.items()},
+            needle_nll=asked[0],
+            needle_rank=asked[1],
+        )
+
+    def _needed(self) -> str:
+        """The stage of `Programs` that the next step cannot do without."""
+        if self._learning.done:
+            return "twin"
+        return "needle" if self._learning.asks_next else "learning"
+
+    def _header(self) -> Header:
+        config, loaded = self.config, self._loaded
+        return Header(
+            model=loaded.name,
+            model_hash=loaded.hash,
+            document=self._document,
+            tokenizer=loaded.tokenizer,
+            vocab=config.vocab,
+            window=config.window,
+            chunk=config.chunk,
+            layers=config.layers,
+            reach=_reach(config),
+            mixers=tuple(dict.fromkeys(config.kinds)),
+            fast_blocks=config.fast_blocks,
+            inner_lr=config.inner.lr,
+            total=len(self.plan.ids),
+            needle=self.plan.needle,
+            events=self._events(),
+            provenance=self._provenance,
+        )
+
+    def _events(self) -> tuple[Event, ...]:
+        """What has happened so far that deserves a mark."""
+        chunk, refused = self.config.chunk, self._learning.columns["refused"]
+        events = [
+            Event(int(i), int(i * chunk), "refused", "inner step refused")
+            for i in np.flatnonzero(refused[: self.filled])[:20]
+        ]
+        if needle := self.plan.needle:
+            out = needle.stop + _reach(self.config)
+            places = [(needle.start, "needle-in", "needle planted")]
+            if _reach(self.config):
+                places.append((out, "needle-out", "needle leaves reach"))
+            events += [Event(t // chunk, t, kind, label) for t, kind, label in places]
+        events = [event for event in events if event.chunk < self.filled]
+        return tuple(sorted(events, key=lambda event: event.token))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be read, in tokens.
+
+    Attributes:
+        text: the UTF-8 of what is read, the needle included.
+        ids, spans: `int32 [n]` and `int32 [n, 2]`, tokens and their bytes in `text`.
+        chunk: tokens between two inner steps.
+        needle: what was planted, or None; then the rest is empty.
+        absent: `int32 [n]`, the same tokens with filler in the needle's place.
+        prompt, answer: token ids, what is asked after each chunk.
+        first: the chunk in which the needle begins.
+    """
+
+    text: bytes
+    ids: np.ndarray
+    spans: np.ndarray
+    chunk: int
+    needle: Needle | None = None
+    absent: np.ndarray | None = None
+    prompt: tuple[int, ...] = ()
+    answer: tuple[int, ...] = ()
+
+    @property
+    def first(self) -> int:
+        return self.needle.start // self.chunk if self.needle else len(self.ids)
+
+
+def make_plan(
+    tokenizer,
+    text: str,
+    *,
+    chunk: int,
+    needle: needles.Needle | None = None,
+    at: float = 0.3,
+    tokens: int | None = None,
+) -> Plan:
+    """Cut `text` to `tokens` tokens and plant the needle; see `Reading`.
+
+    Raises ValueError for a text of fewer than two chunks.
+    """
+    text = _shortened(tokenizer, text, tokens, chunk)
+    if needle is None:
+        return Plan(text.encode(), *tokenizer.spans(text), chunk)
+    planted = needles.plant(tokenizer, text, needle, at=at)
+    ids = np.asarray(planted.present, np.int32)
+    stops = np.cumsum(tokenizer.lengths[ids], dtype=np.int32)
+    spans = np.stack([stops - tokenizer.lengths[ids], stops], axis=1)
+    words = (needle.sentence, needle.question, needle.answer)
+    return Plan(
+        text=tokenizer.decode_bytes(ids),
+        ids=ids,
+        spans=spans.astype(np.int32),
+        chunk=chunk,
+        needle=Needle(*words, int(planted.start), int(planted.stop)),
+        absent=np.asarray(planted.absent, np.int32),
+        prompt=tuple(planted.prompt.tolist()),
+        answer=tuple(planted.answer.tolist()),
+    )
+
+
+class _Reader:
+    """One model going through a plan; from the needle on, also through its absence.
+
+    Arrays are as long as the plan and filled from the front.
+    """
+
+    def __init__(self, model, plan: Plan):
+        import ttt_core as ttt
+
+        self.model, self.plan = model, plan
+        self.state, self.absent_state = ttt.init_state(model), None
+        self.filled = self.read = 0
+        n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
+        self.nll = np.full(n, np.nan, np.float32)
+        numbers = ("loss", "grad_norm", "update_norm")
+        self.columns = {name: np.full(chunks, np.nan, np.float32) for name in numbers}
+        self.columns |= {k: np.zeros(chunks, bool) for k in ("learned", "refused")}
+        self.columns["drift"] = np.zeros((chunks, model.config.fast_blocks), np.float32)
+        self.asked_nll = np.full((chunks, 2, len(plan.answer)), np.nan, np.float32)
+        self.asked_rank = np.full(self.asked_nll.shape, -1, np.int32)
+
+    @property
+    def done(self) -> bool:
+        return self.read == len(self.plan.ids)
+
+    @property
+    def asks_next(self) -> bool:
+        """Whether the next step will ask for the needle."""
+        last = self.filled == len(self.columns["loss"])
+        return not last and self.filled >= self.plan.first
+
+    def advance(self) -> None:
+        """Read one chunk, or at last what is too short for one."""
+        import ttt_core as ttt
+
+        chunk, start = self.plan.chunk, self.read
+        tokens = self.plan.ids[start : start + chunk]
+        asks, before = self.asks_next, self.state
+        self.read = start + len(tokens)
+        # `read`, not `read_chunk`: it makes room for all that full attention keeps.
+        self.state, report = ttt.read(self.model, before, tokens)
+        self.nll[start : self.read] = report.nll
+        if len(tokens) < chunk:
+            return
+        for name, column in self.columns.items():
+            column[self.filled] = np.asarray(getattr(report, name))[0]
+        if asks:
+            self._ask(before)
+        self.filled += 1
+
+    def _ask(self, before):
+        # Up to the needle both documents are one, so both go on from one state.
+        if self.absent_state is None:
+            self.absent_state = before
+        import ttt_core as ttt
+
+        tokens = self.plan.absent[self.read - self.plan.chunk : self.read]
+        self.absent_state, _ = ttt.read(self.model, self.absent_state, tokens)
+        for which, state in enumerate((self.state, self.absent_state)):
+            found = ask(self.model, state, self.plan.prompt, self.plan.answer)
+            self.asked_nll[self.filled, which], self.asked_rank[self.filled, which] = (
+                found
+            )
+
+
+def ask(model, state, prompt, answer) -> tuple[np.ndarray, np.ndarray]:
+    """What a fork of `state` says to `prompt`: nats and ranks of the `answer`.
+
+    Returns:
+        `(nll, rank)`, both `[a]`: the cost of each answer token given those before it
+        (what `ttt_core.score` gives), and how many entries are likelier than it.
+    """
+    import ttt_core as ttt
+
+    asked = np.concatenate([prompt, answer]).astype(np.int32)
+    logits = np.asarray(ttt.predict(model, state, asked), np.float64)
+    logits = logits[len(prompt) : len(asked)]
+    right = np.take_along_axis(logits, np.asarray(answer)[:, None], axis=1)
+    top = logits.max(axis=1)
+    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    return total - right[:, 0], (logits > right).sum(axis=1)
+
+
+def text_from_bytes(data: bytes, name: str) -> str:
+    """The text of an uploaded file called `name`, line ends as newlines.
+
+    Raises ValueError for bytes that are not UTF-8, or no text at all.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{name} is not UTF-8 text: byte {error.start:,} is "
+            f"0x{data[error.start]:02x}. Save it as UTF-8 and upload it again."
+        ) from error
+    if not text.strip():
+        raise ValueError(f"{name} holds no text: give something to read.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:
+    if not text.strip():
+        raise ValueError("The text is empty: give the model something to read.")
+    ids, spans = tokenizer.spans(text)
+    count = min(len(ids), tokens or len(ids))
+    if count < 2 * chunk:
+        raise ValueError(
+            f"The text has {count:,} tokens, but the model learns in chunks of {chunk} "
+            f"and shows what it learned from the second chunk on: give at least "
+            f"{2 * chunk} tokens."
+        )
+    return text.encode()[: spans[count - 1, 1]].decode("utf-8", "ignore")
+
+
+def _reach(config) -> int:
+    """Tokens that attention can look back; 0 where nothing limits it."""
+    return config.reach if set(config.kinds) == {"window"} else 0

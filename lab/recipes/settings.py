@@ -1,0 +1,92 @@
+"""`--set NAME=VALUE`: how a command line changes an experiment.
+
+seed=1           the experiment
+model.window=256 the model; model.lr, model.clip and model.rule are the inner loop's
+extend.lr=1e-3   one stage
+lr=4e-3          every stage
+"""
+
+import dataclasses
+
+from lab.recipes.experiment import Experiment, choose
+
+
+_FIXED = {"name", "model", "stages", "inner"}
+
+
+def override(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
+    """The experiment with `NAME=VALUE` settings, applied together.
+
+    **Raises** `ValueError` for an unknown name, naming the closest one, or a value of
+    the wrong kind.
+    """
+    known, everywhere = _known(experiment), {}
+    whole, model = {}, {}
+    stages = {stage.name: {} for stage in experiment.stages}
+    for path, text in map(_split, settings):
+        choose("setting", path, known)
+        value = _parse(path, text, *known[path])
+        owner, _, field = path.rpartition(".")
+        if owner == "model":
+            model[field] = value
+        elif owner:
+            stages[owner][field] = value
+        else:
+            target = whole if path in _fields(experiment) else everywhere
+            target[path] = value
+    if model:
+        whole["model"] = experiment.model.replace(**model)
+    changed = [
+        dataclasses.replace(stage, **(everywhere | stages[stage.name]))
+        for stage in experiment.stages
+    ]
+    return dataclasses.replace(experiment, stages=tuple(changed), **whole)
+
+
+def _split(setting: str) -> tuple[str, str]:
+    path, equals, text = setting.partition("=")
+    if not equals:
+        raise ValueError(f"settings look like lr=2e-3: got {setting!r}.")
+    return path.strip(), text.strip()
+
+
+def _known(experiment: Experiment) -> dict:
+    """Every setting with its value and type."""
+    model = experiment.model
+    known = _fields(experiment) | _fields(experiment.stages[0])
+    known |= {f"model.{k}": v for k, v in (_fields(model) | _inner(model)).items()}
+    for stage in experiment.stages:
+        known |= {f"{stage.name}.{k}": v for k, v in _fields(stage).items()}
+    return known
+
+
+def _inner(model) -> dict:
+    return _fields(model.inner) if hasattr(model, "inner") else {}
+
+
+def _fields(config) -> dict:
+    return {
+        field.name: (getattr(config, field.name), field.type)
+        for field in dataclasses.fields(config)
+        if field.name not in _FIXED
+    }
+
+
+def _parse(name: str, text: str, current, kind):
+    kind = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind)
+    if "None" in kind and text.lower() == "none":
+        return None
+    try:
+        if kind.startswith("bool"):
+            return {"true": True, "false": False}[text.lower()]
+        if kind.startswith("int"):
+            return int(float(text)) if float(text).is_integer() else int(text)
+        if kind.startswith("float"):
+            return float(text)
+        if kind.startswith("tuple"):
+            return tuple(text.split(","))
+    except (ValueError, KeyError, OverflowError) as error:
+        raise ValueError(
+            f"{name} takes a value like {current!r} ({kind}): got {text!r}."
+        ) from error
+    return text

@@ -1,0 +1,288 @@
+"""Where a training runs: the devices it finds, the mesh they form, the compiled step.
+
+The outer step is one program for one device, eight, or a pod. Its mesh has the axes of
+`ttt_core.scale.sharding`: sequences lie along `data`, weights are cut along `state`.
+Over `data` the step is written out by hand (`shard_map`): every device reads sequences
+of its own and only the meta-gradients are averaged. Over `state` XLA's partitioner cuts
+the same program along the weights.
+"""
+
+import contextlib
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import ttt_core as ttt
+from lab import runs
+from ttt_core.scale import sharding
+from ttt_core.scale.sharding import (
+    DATA,
+    STATE,
+    constrain,
+    hold_fast,
+    release,
+    shardings,
+)
+
+
+def use_all_cores(batch: int):
+    """Give each core a device of its own, as far as `batch` can be shared evenly.
+
+    A small model's operations are too small to split: two cores that read different
+    sequences are half again as fast as two that share each product. Call it before JAX
+    has been used; afterwards, on a GPU or TPU, or where several processes share a
+    training, it changes nothing.
+    """
+    if jax.distributed.is_initialized():
+        return
+    cores = runs.usable_cores()
+    devices = max(n for n in range(1, cores + 1) if batch % n == 0)
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+
+
+def mesh_shape(
+    devices: int, batch: int, state: int = 1, *, all_of_them: bool = False
+) -> tuple[int, int]:
+    """`(data, state)`: how many of the devices share a batch, each weight cut in
+    `state`.
+
+    As many as divide the batch; `all_of_them` accepts no fewer (processes cannot be
+    left out).
+
+    **Raises** `ValueError` naming what would fit.
+    """
+    if state < 1 or devices % state:
+        fits = [n for n in range(1, devices + 1) if devices % n == 0]
+        raise ValueError(
+            f"`state` must divide the number of devices: got state={state} with "
+            f"{devices} devices; use one of {', '.join(map(str, fits))}."
+        )
+    most = devices // state
+    data = max(n for n in range(1, most + 1) if batch % n == 0)
+    if all_of_them and data < most:
+        raise ValueError(
+            f"`batch` must be a multiple of the {most} devices that share it (of "
+            f"{devices}, state={state}): got batch={batch}; use {-(-batch // most)} x "
+            f"{most} = {-(-batch // most) * most}, or a larger state."
+        )
+    return data, state
+
+
+def make_mesh(batch: int, state: int = 1) -> Mesh:
+    """The mesh for batches of `batch` sequences, over the devices of all processes."""
+    devices, several = jax.devices(), jax.process_count() > 1
+    shape = mesh_shape(len(devices), batch, state, all_of_them=several)
+    return sharding.make_mesh(*shape, devices[: shape[0] * shape[1]])
+
+
+def rows(mesh: Mesh) -> tuple[int, int]:
+    """`(index, count)`: this process's share of each batch, for `batches.batches`.
+
+    Processes that hold pieces of the same weights read the same rows.
+    """
+    owners: dict[int, list[int]] = {}
+    for place, device in np.ndenumerate(mesh.devices):
+        owners.setdefault(device.process_index, []).append(place[0])
+    shares = sorted({tuple(sorted(set(along_data))) for along_data in owners.values()})
+    mine = tuple(sorted(set(owners[jax.process_index()])))
+    return shares.index(mine), len(shares)
+
+
+def begin(phase, optimizer, mesh: Mesh, seed: int):
+    """A fresh model and its optimiser's state, made where the mesh wants them: no
+    device ever holds more than its pieces."""
+
+    def make():
+        model = phase.model.build(key=jax.random.key(seed))
+        return model, optimizer.init(model)
+
+    lies = shardings(jax.eval_shape(make), phase.model, mesh)
+    return jax.jit(make, out_shardings=lies)()
+
+
+def place(tree, config, mesh: Mesh):
+    """The arrays of a model or an optimiser's state where the rules put them.
+
+    Every process brings the same whole arrays, or arrays that lie there already.
+    """
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    arrays = jax.device_put(arrays, shardings(arrays, config, mesh))
+    return eqx.combine(arrays, static)
+
+
+def gather(tree):
+    """The whole arrays on a device of this process; all processes must call it."""
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    here = jax.local_devices()[0]
+    if jax.process_count() > 1:
+        mesh = jax.tree.leaves(arrays)[0].sharding.mesh
+        whole = jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, P()))
+        arrays = jax.tree.map(lambda a: a.addressable_data(0), whole(arrays))
+    return eqx.combine(jax.device_put(jax.device_get(arrays), here), static)
+
+
+def compile_step(phase, optimizer, mesh: Mesh | None = None):
+    """The jitted outer step; the old model and optimiser state are donated.
+
+    Each device takes its share of the sequences, in `accumulate` parts over all devices
+    together; the meta-gradients are averaged. `phase` says what the step is (a
+    `lab.recipes.experiment.Phase`). The result is called with `(model, opt_state,
+    tokens, rate)`, where `tokens` are this process's rows of the batch, and by name
+    with what else a source gives (`mask`, `answers`, `distances`, see
+    `lab.data.sources`). It returns new model and state, and what was measured.
+    """
+    mesh = mesh or make_mesh(phase.batch)
+    config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
+
+    def gradient(arrays, static, text, rate):
+        """On one share of the batch: the mean over its sequences."""
+        model = eqx.combine(arrays, static)
+        loss, reports, grads = ttt.meta_gradient(
+            hold_fast(model, mesh),
+            text["tokens"],
+            mask=text.get("mask"),
+            rate=rate,
+            remat=phase.remat,
+            accumulate=parts,
+        )
+        measured = _summary(reports, phase) | _recalled(reports, phase, text)
+        return loss, measured, release(grads)
+
+    @eqx.filter_jit(donate="all-except-first")
+    def step(batch, model, opt_state):
+        text, rate = batch
+        arrays, static = eqx.partition(model, eqx.is_array)
+        shared = _over_data(lambda arrays, *rest: gradient(arrays, static, *rest), mesh)
+        loss, measured, grads = shared(arrays, text, rate)
+        grads = constrain(grads, config, mesh)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
+            updates, opt_state = optimizer.update(grads, opt_state, arrays)
+        norms = {
+            "grad_norm": optax.tree.norm(grads),
+            "update_norm": optax.tree.norm(updates),
+        }
+        measured = {"loss": loss, **norms, **_divide(measured)}
+        model = eqx.apply_updates(model, updates)
+        return *constrain((model, opt_state), config, mesh), measured
+
+    def arrange(model, opt_state, tokens, rate, **beside):
+        """The arguments where the mesh wants them."""
+        model, opt_state = place((model, opt_state), config, mesh)
+        rate = jax.device_put(jnp.asarray(rate), NamedSharding(mesh, P()))
+        text = _share({"tokens": tokens, **beside}, phase.batch, mesh)
+        return (text, rate), model, opt_state
+
+    def placed(model, opt_state, tokens, rate, **beside):
+        return step(*arrange(model, opt_state, tokens, rate, **beside))
+
+    placed.program, placed.arrange = step, arrange
+    return placed
+
+
+def compile_twin(phase, mesh: Mesh | None = None):
+    """The jitted loss of the frozen twin on a batch: a forward pass, one sequence after
+    the other on each device.
+
+    Called with `(model, tokens, mask=None)`, rows as `compile_step`; nothing is
+    donated and nothing changed.
+    """
+    mesh = mesh or make_mesh(phase.batch)
+
+    @eqx.filter_jit
+    def loss(model, text):
+        arrays, static = eqx.partition(ttt.without_learning(model), eqx.is_array)
+
+        def mean(arrays, text):
+            twin = eqx.combine(arrays, static)
+            one = lambda row: ttt.meta_loss(twin, row["tokens"], row.get("mask"))[0]
+            return jnp.mean(jax.lax.map(one, text))
+
+        return _over_data(mean, mesh, rate=False)(arrays, text)
+
+    def placed(model, tokens, mask=None):
+        text = {"tokens": tokens} | ({} if mask is None else {"mask": mask})
+        model = place(model, phase.model, mesh)
+        return float(loss(model, _share(text, phase.batch, mesh)))
+
+    return placed
+
+
+def parts_per_device(phase, data: int) -> int:
+    """How many parts, one after the other, each of `data` shares of a batch is read in.
+
+    The fewest that keep no more sequences in work at once, over all devices together,
+    than a part of the batch has.
+    """
+    share = phase.batch // data
+    at_once = max(1, phase.batch // phase.accumulate // data)
+    return min(
+        n for n in range(1, share + 1) if share % n == 0 and share // n <= at_once
+    )
+
+
+def _over_data(function, mesh: Mesh, *, rate: bool = True):
+    """`function(arrays, text[, rate])` on every share of the text, averaged."""
+    if mesh.shape[DATA] == 1:
+        return function
+    # XLA cannot partition a mesh by hand along some axes where the others are trivial
+    by_hand = {DATA} if mesh.shape[STATE] > 1 else {DATA, STATE}
+    return jax.shard_map(
+        lambda *args: jax.lax.pmean(function(*args), DATA),
+        mesh=mesh,
+        in_specs=(P(), P(DATA), P()) if rate else (P(), P(DATA)),
+        out_specs=P(),
+        axis_names=by_hand,
+        check_vma=False,
+    )
+
+
+def _share(text: dict, batch: int, mesh: Mesh) -> dict:
+    """The global batch, array by array, of which this process brings its rows."""
+    lies = NamedSharding(mesh, P(DATA))
+
+    def share(rows):
+        rows = np.asarray(rows)
+        shape = (batch, *rows.shape[1:])
+        return jax.make_array_from_process_local_data(lies, rows, shape)
+
+    return {name: share(rows) for name, rows in text.items()}
+
+
+def _summary(reports: ttt.Report, phase) -> dict:
+    chunk, quarter = phase.model.chunk, max(1, phase.seq // 4)
+    clipped = reports.grad_norm > phase.model.inner.clip
+    return {
+        "first_chunk": jnp.mean(reports.nll[:, :chunk]),
+        "last_quarter": jnp.mean(reports.nll[:, -quarter:]),
+        "inner_grad_norm": jnp.mean(reports.grad_norm),
+        "clip_rate": jnp.mean(clipped.astype(reports.nll.dtype)),
+        "drift": jnp.mean(reports.drift[:, -1]),
+        "refused": jnp.mean(reports.refused.astype(reports.nll.dtype)),
+    }
+
+
+def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
+    """Nats of the answers in a recall mixture, all and those out of reach: sums and
+    counts, which may be averaged over devices; `_divide` makes them means."""
+    if "answers" not in text:
+        return {}
+    nll, counted = reports.nll, {"answers": text["answers"]}
+    counted["answers_far"] = text["distances"] > phase.model.reach
+    return {
+        name: (jnp.sum(jnp.where(where, nll, 0)), jnp.sum(where.astype(nll.dtype)))
+        for name, where in counted.items()
+    }
+
+
+def _divide(measured: dict) -> dict:
+    """Pairs of sum and count become means, nan where there is nothing to count."""
+    return {
+        name: value[0] / value[1] if isinstance(value, tuple) else value
+        for name, value in measured.items()
+    }

@@ -1,0 +1,89 @@
+"""Has a training diverged? A number that is none, or a loss that jumped and stayed.
+
+A loss has *jumped* where it lies above the median of the last normal steps by more than
+1 nat and more than 6 times what neighbouring steps usually differ by (the median; a
+loss that is falling fast spreads widely around its own median, and differs little from
+step to step). Single jumps pass by themselves; ten in a row do not. During the warm-up
+of the outer rate nothing is called a jump.
+
+The decision follows from the metrics lines alone, so that a resumed run, which shows
+the lines it finds again, decides as one that was never stopped.
+"""
+
+import collections
+import math
+
+import numpy as np
+
+from lab.recipes.experiment import Phase
+
+
+WINDOW = 50  # normal steps whose median counts
+FEWEST = 10  # no judgement on fewer than these
+LEAST = 1.0  # nats
+SPREADS = 6.0  # median differences of neighbouring steps
+PATIENCE = 10  # jumped steps in a row
+FINITE = ("loss", "grad_norm", "update_norm")
+
+
+class Divergence:
+    """Watches the metrics lines of one stage, in order."""
+
+    def __init__(self, phase: Phase, lines: list[dict] = ()):
+        """Begin after the `lines` that a resumed run found."""
+        self._phase = phase
+        self._normal = collections.deque(maxlen=WINDOW)
+        self._jumped: list[dict] = []
+        for line in lines:
+            if line["stage"] == phase.stage.name:
+                self.see(line)
+
+    @property
+    def since(self) -> int | None:
+        """The first of the jumped steps at this time, None where all is normal."""
+        return self._jumped[0]["step"] if self._jumped else None
+
+    def see(self, line: dict) -> str | None:
+        """What is wrong after this line, as the beginning of a sentence; None if
+        nothing is."""
+        for name in FINITE:
+            if not math.isfinite(line.get(name, 0.0)):
+                self._jumped = self._jumped or [line]
+                what = name.replace("_", " ")
+                return f"the {what} is {line[name]} at step {line['step']}"
+        limit = self._limit(line["step"])
+        if line["loss"] <= limit:
+            self._jumped = []
+            self._normal.append(line["loss"])
+            return None
+        self._jumped.append(line)
+        if len(self._jumped) < PATIENCE:
+            return None
+        return (
+            f"the loss jumped from {self._normal[-1]:.3f} to "
+            f"{line['loss']:.3f} nats and has stayed above {limit:.3f} for {PATIENCE} "
+            f"steps, up to step {line['step']}"
+        )
+
+    def _limit(self, step: int) -> float:
+        stage = self._phase.stage
+        is_warm = step - self._phase.start >= round(stage.warmup * stage.steps)
+        if not is_warm or len(self._normal) < FEWEST:
+            return math.inf
+        spread = np.median(np.abs(np.diff(self._normal)))
+        return float(np.median(self._normal) + max(LEAST, SPREADS * spread))
+
+
+def advice(phase: Phase) -> str:
+    """What to try when this stage has diverged: a sentence."""
+    stage, model = phase.stage, phase.model
+    tries = [
+        f"half the outer rate (--set {stage.name}.lr={stage.lr / 2:g})",
+        f"a longer warm-up (--set {stage.name}.warmup={min(1.0, 2 * stage.warmup):g})",
+    ]
+    if model.learns:
+        tries.append(f"half the inner rate (--set model.lr={model.inner.lr / 2:g})")
+    return (
+        f"As another run (--run NAME), try {tries[0]}, {' or '.join(tries[1:])}; the "
+        "same command would do the same again."
+    )

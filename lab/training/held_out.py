@@ -1,0 +1,113 @@
+"""Held-out loss while and after training: passages of the `val` split, with twins.
+
+While training, a few passages are measured now and then (`Watch`), always the same
+ones, at steps that the experiment decides. When a stage is done, more of them are read
+(`summary`), which is what a card says. Of a recall mixture the text alone is read.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import numpy as np
+
+import ttt_core as ttt
+from lab.data import recall, sources
+from lab.data.batches import Passages
+from lab.recipes.experiment import Experiment, Phase
+from lab.training.devices import gather
+
+
+CARD = {"count": 12, "length": 4096}
+WATCH = {"tokens": 16_384, "length": 4096}
+SHORTEST = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """A few held-out passages: `tokens [count, length + 1]`, or None without any."""
+
+    tokens: np.ndarray | None
+
+    def __call__(self, model) -> dict[str, float]:
+        """`held_out`: mean nats per token, and `held_out_frozen` of a model that
+        learns, by its frozen twin. Empty without passages."""
+        if self.tokens is None:
+            return {}
+        model = gather(model)
+        found = {"held_out": float(losses(model, self.tokens).mean())}
+        if model.config.learns:
+            twin = ttt.without_learning(model)
+            found["held_out_frozen"] = float(losses(twin, self.tokens).mean())
+        return found
+
+
+def open_watch(experiment: Experiment) -> Watch:
+    """Passages as long as the longest stage's sequences, up to `WATCH["length"]`."""
+    stages = experiment.stages
+    length = min(WATCH["length"], max(stage.seq for stage in stages))
+    count = max(1, WATCH["tokens"] // length)
+    found = passages(stages[-1].corpus, experiment.tokenizer, count, length)
+    return Watch(None if found is None else found.tokens)
+
+
+def summary(phase: Phase, model) -> dict | None:
+    """Mean loss of passages the model has not seen, with learning and without.
+
+    None where nothing of the text is held out.
+    """
+    corpus, tokenizer = phase.stage.corpus, phase.experiment.tokenizer
+    found = passages(corpus, tokenizer, CARD["count"], CARD["length"])
+    if found is None:
+        return None
+    learning = losses(model, found.tokens)
+    frozen = losses(ttt.without_learning(model), found.tokens)
+    return {
+        "text": f"{text_of(corpus)}/val",
+        "passages": len(found.tokens),
+        "tokens_each": found.tokens.shape[1] - 1,
+        "loss_learning": round(float(learning.mean()), 4),
+        "loss_frozen": round(float(frozen.mean()), 4),
+    }
+
+
+def passages(corpus: str, tokenizer: str, count: int, length: int) -> Passages | None:
+    """At most `count` held-out passages, half as long (and so on) where none is as long
+    as `length`; None where there are none at all."""
+    while length >= SHORTEST:
+        try:
+            total = sources.count_windows(corpus, tokenizer, "val", length)
+        except FileNotFoundError:  # a store without a held-out part
+            return None
+        except ValueError:  # no held-out part, or none that is long enough
+            length //= 2
+            continue
+        count = min(count, total)
+        return sources.open_passages(corpus, tokenizer, count=count, length=length)
+    return None
+
+
+def text_of(corpus: str) -> str:
+    """The corpus whose text a mixture is made of, or the corpus itself."""
+    mixed = corpus.startswith("recall:")
+    return recall.parse(corpus.removeprefix("recall:"))[0] if mixed else corpus
+
+
+def losses(model, tokens: np.ndarray) -> np.ndarray:
+    """Mean nats per token of each passage `[count, length + 1]`, first token given.
+
+    A `bos` inside a passage begins another document and does not count as a target.
+    """
+    mask = tokens[:, 1:] != model.config.bos
+    return np.asarray(_losses(model, tokens, mask), np.float64)
+
+
+@eqx.filter_jit
+def _losses(model, tokens, mask):
+    one = lambda row: ttt.meta_loss(model, *row)[0]
+    return jax.lax.map(one, (tokens, mask))
+
+
+def with_inner(model, **changes):
+    """The same weights with another inner `lr`, `clip` or `rule`."""
+    return dataclasses.replace(model, config=model.config.replace(**changes))

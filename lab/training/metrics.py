@@ -1,0 +1,142 @@
+"""The numbers of a step: what is measured beside the training, and where it is told.
+
+    loss, gain            nats; the frozen twin's loss on the same batch, minus it
+    grad_norm             of the meta-gradient before its clip; `update_norm` after all
+    inner_grad_norm       mean over chunks, before the clip; `clip_rate`: share clipped
+    answers, answers_far  nats of a recall mixture's answers, all and beyond the reach
+    tokens_per_s          and the useful operations in it (`lab.training.flops`) as a
+                          share of the machine's measured peak, `peak_share`
+
+Nothing here has an influence on a training.
+"""
+
+import math
+import time
+from pathlib import Path
+
+from lab import runs
+from lab.quick import is_quick
+from lab.recipes.experiment import Experiment, Phase
+from lab.training.hosts import is_leader
+from lab.training.trackers import open_tracker
+
+
+class Record:
+    """Where lines go: `metrics.jsonl`, a tracker, and whoever listens.
+
+    Only the first of several processes writes and listens.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        experiment: Experiment,
+        first: int,
+        *,
+        report=None,
+        track: str | None = None,
+    ):
+        """Cut the file to the steps before `first`; the tracker is shown those."""
+        path, self.is_kept = run / "metrics.jsonl", is_leader()
+        self.report = report
+        self.lines = [line for line in runs.read_metrics(path) if line["step"] < first]
+        if self.is_kept:
+            self.file = runs.Metrics(path, first)
+            self.tracker = open_tracker(track, run, runs.describe(experiment))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.is_kept:
+            self.tracker.close()
+
+    def write(self, line: dict):
+        """Tell one line."""
+        if not self.is_kept:
+            return
+        self.file.write(line)
+        self.tracker.log(line["step"], line)
+        if self.report:
+            self.report(line)
+
+
+class Meter:
+    """Makes the line of each step of a stage."""
+
+    def __init__(self, phase: Phase, schedule, peak: float | None):
+        """`schedule`: the outer rate at each step of the stage. `peak`: the machine's
+        operations per second, None = unknown."""
+        self.phase, self.schedule = phase, schedule
+        self.flops_share = _flops_per_token(phase) / peak if peak else 0.0
+
+    def line(
+        self, step: int, rate: float, measured: dict, frozen: float | None, watch
+    ) -> dict:
+        """`frozen`: loss of the frozen twin, or None where it was not measured.
+        `watch`: the step's `Stopwatch`, still running."""
+        stage = self.phase.stage
+        numbers = {name: float(value) for name, value in measured.items()}
+        seconds = watch.seconds  # now that all devices are done
+        for name in ("answers", "answers_far"):  # a batch may have none
+            if math.isnan(numbers.get(name, 0.0)):
+                del numbers[name]
+        line = {
+            "step": step,
+            "stage": stage.name,
+            "tokens": self.phase.tokens_at(step),
+            **numbers,
+        }
+        if frozen is not None:
+            line |= {"frozen": frozen, "gain": frozen - numbers["loss"]}
+        speed = stage.tokens_per_step / seconds
+        line |= {
+            "lr": float(self.schedule(step - self.phase.start)),
+            "inner_rate": rate,
+            "seconds": seconds,
+            "tokens_per_s": speed,
+        }
+        if self.flops_share:
+            line["peak_share"] = speed * self.flops_share
+        return line
+
+
+def machine_peak() -> float | None:
+    """Operations per second of all devices here, measured; None where time is short."""
+    import jax
+
+    from lab.bench.training import measure_peak
+
+    if is_quick():
+        return None
+    # The devices of a CPU share its cores, and one product takes them all.
+    several = 1 if jax.default_backend() == "cpu" else jax.local_device_count()
+    return measure_peak() * several * jax.process_count()
+
+
+class Stopwatch:
+    """Seconds since it was made, without those that are taken off."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def without(self, function, *arguments):
+        """`function(*arguments)`, whose time does not count."""
+        began = time.monotonic()
+        found = function(*arguments)
+        self.began += time.monotonic() - began
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.began
+
+
+def _flops_per_token(phase: Phase) -> float:
+    from lab.training.flops import train_flops_per_token
+
+    try:
+        return train_flops_per_token(phase.model, phase.seq, phase.experiment.method)
+    except ValueError:  # a mixer that nobody has counted
+        return 0.0

@@ -1,0 +1,227 @@
+"""What a training would take, before anything is allocated: size, work, memory, mesh.
+
+Weights and the optimiser's state are counted from their shapes. What the backward pass
+keeps is not guessed either: `jax.vjp` is traced on shapes alone, and its residuals are
+added up. Only what lives for a moment is an estimate: one chunk or one block computed
+again, and the logits of a chunk with their derivatives.
+
+    parameters          as `ttt_core.scale.sharding` cuts them over the axis `state`
+    optimiser           two moments of each
+    gradient            one copy, or two where a share of the batch is read in parts
+    kept fast weights   one copy for each learner kept, for each sequence in work
+    kept activations    everything else kept, hidden axes cut over `state`
+    in the backward     what is computed again and thrown away, at its largest
+"""
+
+import dataclasses
+import functools
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+import ttt_core as ttt
+from lab.training.devices import mesh_shape, parts_per_device
+from lab.training.flops import Flops, count_flops
+from ttt_core.scale.sharding import STATE, partition_specs
+
+
+LOGITS = 4  # logits, their softmax, and the derivatives of both: one chunk at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """One stage on a mesh: bytes per device by part, operations, shares of a batch.
+
+    `fast_bytes`: fast weights of one sequence. `flops`: per token, by pass. `mesh`:
+    `(data, state)`. `share`: sequences of a batch per device; `at_once`: how many of
+    them are in work together. `memory`: bytes per device, by part.
+    """
+
+    name: str
+    seq: int
+    batch: int
+    parameters: int
+    embedding: int
+    fast_parameters: int
+    fast_bytes: int
+    flops: Flops
+    mesh: tuple[int, int]
+    share: int
+    at_once: int
+    memory: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Bytes per device."""
+        return sum(self.memory.values())
+
+    @property
+    def step_flops(self) -> float:
+        """Operations of one outer step."""
+        return self.flops.total * self.seq * self.batch
+
+
+def plan_run(
+    stages, *, devices: int, state: int | None = None, limit: float = math.inf
+) -> list[StagePlan]:
+    """The plan of each stage, given as `(phase, optimizer)`, on one mesh's `state`.
+
+    `state=None` takes the least that keeps a device within `limit` bytes in every
+    stage, or what comes closest.
+
+    **Raises** `ValueError` where `state` does not divide the devices.
+    """
+    if devices < 1:
+        raise ValueError(f"--devices must be >= 1: got {devices}.")
+    choices = _cuts(stages[0][0].model, devices) if state is None else [state]
+    tried = []
+    for state in choices:
+        tried.append([plan_stage(*stage, devices, state) for stage in stages])
+        if _worst(tried[-1]) <= limit:
+            return tried[-1]
+    return min(tried, key=_worst)
+
+
+def _worst(plans: list[StagePlan]) -> int:
+    return max(plan.total for plan in plans)
+
+
+def _cuts(config, devices: int) -> list[int]:
+    """Sizes of the axis `state` by which every kind of array can be cut."""
+    pieces = math.gcd(config.heads, config.kv_heads, *_widths(config))
+    both = math.gcd(devices, pieces)
+    return [n for n in range(1, both + 1) if both % n == 0]
+
+
+def _widths(config) -> list[int]:
+    fast = [config.d_fast] if config.fast_blocks else []
+    return [width for width in (config.d_ff, *fast) if width]
+
+
+def plan_stage(phase, optimizer, devices: int, state: int = 1) -> StagePlan:
+    """The plan of one stage (a `lab.recipes.experiment.Phase`) on a mesh."""
+    data, state = mesh_shape(devices, phase.batch, state)
+    config = phase.model
+    parts = parts_per_device(phase, data)
+    share = phase.batch // data
+    model = _shapes(config)
+    fast = model.fast_mlps
+    memory = {
+        "parameters": _cut_bytes(model, config, state),
+        "optimiser": _cut_bytes(jax.eval_shape(optimizer.init, model), config, state),
+        "gradient": _cut_bytes(model, config, state) * (1 if parts == 1 else 2),
+        **_activations(config, phase.seq, phase.remat, share // parts, state),
+    }
+    return StagePlan(
+        name=phase.stage.name,
+        seq=phase.seq,
+        batch=phase.batch,
+        parameters=_size(model),
+        embedding=model.embed.size + (0 if model.head is None else model.head.size),
+        fast_parameters=_size(fast),
+        fast_bytes=_bytes(fast),
+        flops=count_flops(config, phase.seq),
+        mesh=(data, state),
+        share=share,
+        at_once=share // parts,
+        memory=memory,
+    )
+
+
+def _activations(config, seq: int, remat, at_once: int, state: int) -> dict[str, int]:
+    """Bytes for the sequences in work: what is kept, and what is made again."""
+    kept = kept_arrays(config, seq, remat)
+    is_fast = _is_fast(config)
+    learners = [leaf for leaf in kept if is_fast(leaf)]
+    others = [leaf for leaf in kept if not is_fast(leaf)]
+    weigh = lambda leaves: at_once * sum(_piece(leaf, config, state) for leaf in leaves)
+    logits = LOGITS * 4 * config.vocab * min(config.chunk, seq)
+    logits //= state if config.vocab % state == 0 else 1
+    return {
+        "kept fast weights": weigh(learners),
+        "kept activations": weigh(others),
+        "in the backward pass": at_once * logits
+        + at_once * (_made_again(config, seq, remat, state) if remat else 0),
+    }
+
+
+def _made_again(config, seq: int, remat: int, state: int) -> int:
+    """One slow block over the sequence, or one chunk after `remat` learners."""
+    weigh = lambda config, seq: sum(
+        _piece(leaf, config, state) for leaf in kept_arrays(config, seq, None)
+    )
+    slow = config.replace(fast_blocks=0, lr=0.0)
+    one, two = (weigh(slow.replace(layers=n), seq) for n in (1, 2))
+    if not config.learns:
+        return two - one
+    b = config.chunk
+    chunk = weigh(config, 2 * b) - weigh(config, b)
+    learners = min(remat, seq // b) * _bytes(_shapes(config).fast_mlps) // state
+    return max(two - one, chunk + learners)
+
+
+@functools.cache
+def kept_arrays(config, seq: int, remat: int | None) -> list[jax.ShapeDtypeStruct]:
+    """Shapes of what `meta_loss` of one sequence keeps for its backward pass.
+
+    Traced, not run: the model itself, which is there anyway, is left out.
+    """
+    shapes = _shapes(config)
+    arrays, static = eqx.partition(shapes, _is_shape)
+
+    def residuals(arrays, tokens):
+        model = lambda arrays: eqx.combine(arrays, static)
+        loss = lambda arrays: ttt.meta_loss(model(arrays), tokens, remat=remat)[0]
+        _, backward = jax.vjp(loss, arrays)
+        given = {id(leaf) for leaf in jax.tree.leaves(arrays)}
+        return [leaf for leaf in jax.tree.leaves(backward) if id(leaf) not in given]
+
+    tokens = jax.ShapeDtypeStruct((seq + 1,), jnp.int32)
+    return jax.eval_shape(residuals, arrays, tokens)
+
+
+def _shapes(config):
+    """The model's arrays as shapes: nothing is drawn, nothing allocated."""
+    return eqx.filter_eval_shape(lambda: config.build(key=jax.random.key(0)))
+
+
+def _is_shape(leaf) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def _is_fast(config):
+    """Whether an array is a stack of fast matrices: told by its last two axes."""
+    d, width = config.d_model, config.d_fast
+    stack = (config.fast_blocks, d, width), (config.fast_blocks, width, d)
+    return lambda leaf: config.fast_blocks > 0 and leaf.shape[-3:] in stack
+
+
+def _piece(leaf, config, state: int) -> int:
+    """Bytes on one device: cut where an axis is a hidden one that divides."""
+    hidden = {*_widths(config), config.heads, config.kv_heads, config.vocab}
+    is_cut = any(n in hidden and n % state == 0 for n in leaf.shape)
+    return _bytes(leaf) // (state if is_cut else 1)
+
+
+def _cut_bytes(tree, config, state: int) -> int:
+    specs = jax.tree.leaves(partition_specs(tree, config, state), is_leaf=_is_spec)
+    leaves = jax.tree.leaves(tree)
+    return sum(
+        _bytes(leaf) // (state if STATE in spec else 1)
+        for leaf, spec in zip(leaves, specs, strict=True)
+    )
+
+
+def _is_spec(leaf) -> bool:
+    return isinstance(leaf, jax.sharding.PartitionSpec)
+
+
+def _bytes(tree) -> int:
+    leaves = jax.tree.leaves(tree)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _size(tree) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,94 @@
+"""Which source made a run's numbers? Noted in the run folder at every change.
+
+A run that goes on under other code, or other versions of the packages that compute, is
+a good run still, but not to the same bits: that is announced, and `sources.json` keeps
+from which step on which source ran. Comments and docstrings change no number and do not
+count.
+"""
+
+import ast
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+
+from lab import runs
+
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("ttt_core", "lab/data")
+FILES = (
+    "lab/training/loop.py",
+    "lab/training/devices.py",
+    "lab/training/resuming.py",
+    "lab/recipes/experiment.py",
+)
+PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "grain")
+# What is said of a run that was begun before its folder noted this.
+UNKNOWN = {"step": 0, "commit": "unknown", "source": "unknown", "packages": {}}
+
+
+def version() -> str:
+    """A hash of the code that decides a training's numbers."""
+    paths = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
+    digest = hashlib.sha256()
+    for path in sorted(paths + [ROOT / name for name in FILES]):
+        digest.update(path.relative_to(ROOT).as_posix().encode())
+        digest.update(ast.dump(_without_words(path.read_text("utf-8"))).encode())
+    return digest.hexdigest()[:12]
+
+
+def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
+    """Note what runs from `step` on (`write=False` only looks). Returns a warning where
+    a begun run goes on under something else."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    now = {"source": version(), "packages": packages}
+    # What an earlier attempt did from this step on is being made again.
+    kept = [entry for entry in history(run) if entry["step"] < step]
+    if step and not kept:
+        kept = [dict(UNKNOWN)]
+    changed = _changed(kept[-1], now) if kept else []
+    entry = {"step": step, "commit": runs.commit(), **now}
+    if write and (not kept or changed or kept[-1]["commit"] != entry["commit"]):
+        kept.append(entry)
+    if write:
+        run.mkdir(parents=True, exist_ok=True)
+        runs.write_whole(run / "sources.json", json.dumps(kept, indent=1) + "\n")
+    if not changed:
+        return None
+    return (
+        f"this run goes on at step {step} under another version of "
+        f"{', '.join(changed)}: its numbers will no longer be bit-identical to those "
+        "of a run that was never stopped."
+    )
+
+
+def history(run: Path) -> list[dict]:
+    """`step`, `commit`, `source` and `packages` at every change, in order."""
+    path = run / "sources.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
+
+
+def commits(run: Path, before: int) -> list[str]:
+    """The commits that took part in the steps before `before`, each once, in order."""
+    found = [entry["commit"] for entry in history(run) if entry["step"] < before]
+    return list(dict.fromkeys(found))
+
+
+def _changed(then: dict, now: dict) -> list[str]:
+    """What differs, as words."""
+    found = [] if then["source"] == now["source"] else ["the source"]
+    for name, installed in now["packages"].items():
+        if then["packages"].get(name, installed) != installed:
+            found.append(name)
+    return found
+
+
+def _without_words(text: str) -> ast.Module:
+    """A module's syntax tree without docstrings (and so without comments)."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+    return tree

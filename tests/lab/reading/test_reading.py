@@ -1,0 +1,217 @@
+"""Readings: numbers are those of the core, the twin is exact, errors are sentences."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import ttt_core as ttt
+from lab import traces
+from lab.data import needles
+from lab.reading import session as reading
+from lab.reading.programs import Loaded, Programs
+from lab.reading.session import Reading, ask
+
+
+TEXT = " ".join(
+    f"In the year {1800 + i} the naïve clerk counted {i} ships — no more."
+    for i in range(14)
+)
+
+
+def nano(name="nano"):
+    model = ttt.preset("nano").build(key=jax.random.key(0))
+    return Loaded(model, name, "bytes", "f" * 64)
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return Programs("nano", load=nano).start().wait("needle", timeout=300)
+
+
+def finished(reading):
+    while not reading.done:
+        reading.step()
+    return reading.trace
+
+
+def test_a_reading_measures_what_the_core_reads(programs):
+    trace = finished(Reading(programs, TEXT, document="ships"))
+    model = programs.loaded.model
+    for reader, nll, loss in (
+        (model, trace.nll, trace.loss),
+        (ttt.without_learning(model), trace.nll_twin, trace.loss_twin),
+    ):
+        _, report = ttt.read(reader, ttt.init_state(reader), trace.tokens)
+        np.testing.assert_allclose(nll, report.nll, atol=1e-5)
+        np.testing.assert_allclose(loss, report.loss, atol=1e-5)
+    assert trace.read == trace.header.total == len(TEXT.encode())
+    assert trace.filled == trace.read // 16
+    assert trace.read % 16 > 0
+    assert trace.learned.all() and (trace.drift[-1] > 0).all()
+
+
+def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
+    config = ttt.preset("nano").replace(mixers=("full",), lr=0.0)
+    model = config.build(key=jax.random.key(0))
+    small, begin = 32, ttt.init_state  # tokens of room at first: two chunks
+    monkeypatch.setattr(ttt, "init_state", lambda m: begin(m, capacity=small))
+    programs = Programs(
+        "full", load=lambda name: Loaded(model, name, "bytes", "f" * 64)
+    )
+    trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
+    _, report = ttt.read(model, begin(model), trace.tokens)
+    np.testing.assert_allclose(trace.nll, report.nll, atol=1e-5)
+    np.testing.assert_array_equal(trace.nll, trace.nll_twin)  # it never learns
+    np.testing.assert_array_equal(trace.loss, trace.loss_twin)
+    assert np.isfinite(trace.recall(learning=False)[-1])
+
+
+def test_spans_cover_the_text(programs):
+    trace = Reading(programs, TEXT).trace
+    assert trace.read == 0 and trace.text.decode() == TEXT
+    trace = finished(Reading(programs, TEXT))
+    assert trace.spans[0, 0] == 0 and trace.spans[-1, 1] == len(trace.text)
+    np.testing.assert_array_equal(trace.spans[1:, 0], trace.spans[:-1, 1])
+
+
+def test_each_step_is_one_chunk_and_earlier_traces_stay_as_they_were(programs):
+    reading = Reading(programs, TEXT)
+    reading.step()
+    before = reading.trace
+    copies = before.nll.copy(), before.drift.copy()
+    for _ in range(3):
+        reading.step()
+    assert (before.filled, reading.filled) == (1, 4)
+    np.testing.assert_array_equal(before.nll, copies[0])
+    np.testing.assert_array_equal(before.drift, copies[1])
+    whole = finished(reading)
+    np.testing.assert_array_equal(whole.upto(1).nll, before.nll)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.9])
+def test_out_of_reach_the_frozen_twin_recalls_exactly_nothing(programs, at):
+    needle = needles.passkey(3)
+    trace = finished(Reading(programs, TEXT, needle=needle, at=at))
+    planted = trace.header.needle
+    said = trace.text[trace.spans[planted.start, 0] : trace.spans[planted.stop - 1, 1]]
+    assert said.decode().strip() == needle.sentence
+    frozen = trace.recall(learning=False)
+    learning = trace.recall(learning=True)
+    first = planted.start // 16
+    assert np.isnan(frozen[:first]).all() and np.isfinite(frozen[first:]).all()
+    assert np.isfinite(learning[first:]).all()
+    away = trace.ends > planted.stop + trace.header.reach
+    assert (frozen[away] == 0.0).all()
+    assert not (learning[away] == 0.0).any()
+    assert (frozen[trace.ends >= planted.stop][:1] != 0).all()
+    ranks = trace.needle_rank[first:]
+    assert (ranks >= 0).all() and (ranks < 257).all()
+    kinds = [event.kind for event in trace.header.events]
+    assert kinds == ["needle-in", "needle-out"][: 1 + bool(away.any())]
+
+
+def test_the_needle_is_asked_as_score_would(programs):
+    model, reading = programs.loaded.model, Reading(programs, TEXT)
+    tokens = reading.plan.ids
+    state, _ = ttt.read(model, ttt.init_state(model), tokens[:64])
+    prompt, answer = tokens[64:90], tokens[90:97]
+    nll, rank = ask(model, state, prompt, answer)
+    np.testing.assert_allclose(nll, ttt.score(model, state, prompt, answer), atol=1e-5)
+    logits = ttt.predict(model, state, tokens[64:96])[-1]
+    assert rank[-1] == int((logits > logits[answer[-1]]).sum())
+
+
+def test_a_token_cap_stops_early_and_says_how_long_it_was_told_to_be(programs):
+    trace = finished(Reading(programs, TEXT, tokens=100))
+    assert trace.header.total == trace.read == 100
+
+
+def test_the_trace_of_a_reading_can_be_saved(programs, tmp_path):
+    trace = finished(Reading(programs, TEXT, needle=needles.passkey(1), command="test"))
+    again = traces.load(traces.save(tmp_path / "one.npz", trace))
+    assert again.header == trace.header
+    assert again.header.provenance["command"] == "test"
+    assert again.header.provenance["document_hash"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(" \n", "The text is empty"), ("short", "has 5 tokens.*at least 32")],
+)
+def test_too_little_text_is_refused(programs, text, said):
+    with pytest.raises(ValueError, match=said):
+        Reading(programs, text)
+
+
+def test_uploaded_bytes_become_text_or_a_sentence():
+    assert reading.text_from_bytes("a\r\né".encode(), "a.txt") == "a\né"
+    with pytest.raises(ValueError, match="old.txt is not UTF-8 text: byte 1 is 0xe9"):
+        reading.text_from_bytes(b"h\xe9las", "old.txt")
+    with pytest.raises(ValueError, match="holds no text"):
+        reading.text_from_bytes(b"\n\n", "empty.txt")
+
+
+class Held(Programs):
+    """Programs whose twin and needle are held back until told."""
+
+    def __init__(self):
+        super().__init__("nano", load=nano)
+        self.go = threading.Event()
+
+    def _make_twin(self):
+        self.go.wait()
+        super()._make_twin()
+
+
+def test_reading_starts_with_the_learning_step_and_the_twin_catches_up():
+    held = Held()
+    reading = Reading(held.start(), TEXT, needle=needles.passkey(0), at=0.5)
+    held.wait("learning", timeout=300)
+    for _ in range(6):
+        reading.step()
+    trace = reading.trace
+    assert trace.filled == 6 and np.isnan(trace.nll_twin).all()
+    assert np.isnan(trace.loss_twin).all()
+    assert "compiling the frozen twin" in held.now
+    while not reading._learning.asks_next:
+        reading.step()
+    assert "needle's question: waiting its turn" in reading.waiting
+    held.go.set()
+    held.wait("needle", timeout=300)
+    assert reading.waiting is None and held.finished and held.now == ""
+    assert held.words("twin").startswith("frozen twin ready in ")
+    trace = finished(reading)
+    assert np.isfinite(trace.nll_twin).all()
+    expected = finished(Reading(held, TEXT, needle=needles.passkey(0), at=0.5))
+    np.testing.assert_array_equal(trace.needle_nll, expected.needle_nll)
+    np.testing.assert_array_equal(trace.loss_twin, expected.loss_twin)
+
+
+def test_a_model_that_cannot_be_opened_says_so_to_whoever_waits():
+    def broken(name):
+        raise FileNotFoundError("There is no model.")
+
+    programs = Programs("lost", load=broken).start()
+    with pytest.raises(ValueError, match="'lost' cannot be used: There is no model."):
+        programs.wait("needle", timeout=60)
+    assert programs.finished and not programs.ready("model")
+
+
+def test_waiting_has_an_end():
+    def slow(name):
+        time.sleep(1)
+        return nano()
+
+    with pytest.raises(TimeoutError, match="opening the model.*within 0.01 s"):
+        Programs("slow", load=slow).wait("model", timeout=0.01)
+
+
+def test_importing_readings_imports_no_jax():
+    code = "import sys, lab.reading.session; print('jax' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "False", found.stderr

@@ -1,0 +1,101 @@
+"""What a recipe asks for: stages, schedules, and settings that change them."""
+
+import dataclasses
+
+import pytest
+from small_experiment import small_experiment
+
+from lab.recipes import settings
+from lab.recipes.experiment import Stage
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    return small_experiment(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lrr=1", "did you mean 'lr'"),
+        ("model.windw=1", "did you mean 'model.window'"),
+        ("extnd.lr=1", "did you mean 'extend.lr'"),
+        ("extend.toknes=1", "did you mean 'extend.tokens'"),
+        ("lr", "settings look like lr=2e-3"),
+        ("lr=fast", "takes a value like 0.01"),
+        ("lr=0", "`lr` must be > 0"),
+        ("batch=0", "`batch` must be >= 1"),
+        ("batch=1e999", "batch takes a value like 4"),
+        ("remat=0", "`remat` must be >= 1"),
+        ("accumulate=3", "`accumulate` must divide"),
+        ("warmup=2", "is a share"),
+        ("method=plian", "did you mean 'plain'"),
+        ("model.lr=0", "needs a model that learns"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(experiment, setting, message):
+    with pytest.raises(ValueError, match=message):
+        settings.override(experiment, (setting,))
+
+
+def test_settings_reach_experiment_model_and_stages(experiment):
+    wanted = ("extend.lr=1e-3", "lr=2e-2", "remat=none", "extend.rope_theta=1e5")
+    wanted += ("tokens=1e6", "seed=3", "model.window=32", "model.clip=0.5")
+    changed = settings.override(experiment, (*wanted, "extend.corpus=moby-dick"))
+    pretrain, extend = changed.stages
+    assert (pretrain.lr, extend.lr) == (2e-2, 1e-3)
+    assert (pretrain.remat, extend.remat) == (None, None)
+    assert (pretrain.rope_theta, extend.rope_theta) == (None, 1e5)
+    assert (pretrain.tokens, extend.tokens) == (1_000_000, 1_000_000)
+    assert extend.corpus == "moby-dick" and pretrain.corpus != "moby-dick"
+    assert (changed.seed, changed.model.window) == (3, 32)
+    assert changed.model.inner.clip == 0.5
+
+
+def test_stages_follow_each_other(experiment):
+    first, second = experiment.phases
+    assert (first.start, first.end, second.start, second.end) == (0, 4, 4, 7)
+    assert experiment.steps == 7 and experiment.tokens == 4 * 128 + 3 * 128
+    assert (first.tokens_at(3), second.tokens_at(6)) == (512, 896)
+    assert first.model.rope_theta == experiment.model.rope_theta
+    assert second.model.rope_theta == 20_000.0
+    assert first.seed != second.seed
+    names = [phase.checkpoint_name for phase in experiment.phases]
+    assert names == ["small-pretrain", "small"]
+
+
+def test_a_rotary_base_lasts_until_the_next_one(experiment):
+    last = dataclasses.replace(experiment.stages[1], name="more", rope_theta=None)
+    longer = dataclasses.replace(experiment, stages=(*experiment.stages, last))
+    thetas = [phase.model.rope_theta for phase in longer.phases]
+    assert thetas == [10_000.0, 20_000.0, 20_000.0]
+
+
+def test_the_inner_rate_warms_up_from_a_tenth():
+    stage = Stage("a", "sotu", tokens=100 * 64, seq=64, batch=1, lr=1.0)
+    assert stage.inner_rate(0) == pytest.approx(0.19)
+    assert stage.inner_rate(9) == pytest.approx(1.0)
+    assert stage.inner_rate(99) == 1.0
+    assert dataclasses.replace(stage, inner_start=1.0).inner_rate(0) == 1.0
+
+
+def test_the_plain_twin_differs_in_the_inner_rate_alone(experiment):
+    twin = experiment.plain()
+    assert twin.name == "small-plain" and twin.stages == experiment.stages
+    for ours, theirs in zip(experiment.phases, twin.phases, strict=True):
+        assert theirs.model == ours.model.replace(lr=0.0)
+        assert theirs.seed == ours.seed
+    assert twin.plain() is twin
+
+
+def test_held_out_loss_is_measured_at_steps_that_the_experiment_decides(experiment):
+    first, second = experiment.phases
+    assert [s for s in range(4) if first.is_checked_at(s)] == [1, 3]
+    assert second.is_checked_at(6)
+    never = dataclasses.replace(experiment, checks=0)
+    assert not any(never.phases[0].is_checked_at(s) for s in range(4))
+
+
+def test_stages_have_names_of_their_own(experiment):
+    with pytest.raises(ValueError, match="names of their own"):
+        dataclasses.replace(experiment, stages=experiment.stages[:1] * 2)

@@ -1,0 +1,76 @@
+"""A run says on which source it ran, and when that has changed."""
+
+import dataclasses
+import json
+
+import pytest
+from small_experiment import small_experiment, write_texts
+
+from lab import runs
+from lab.training import loop as train
+from lab.training import provenance as source
+
+
+def test_a_change_of_source_is_announced_and_noted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("TTT_LAB_QUICK", "1")
+    small = small_experiment(write_texts(tmp_path / "texts"))
+    small = dataclasses.replace(small, checks=0, gain_every=0)
+    run, said = tmp_path / "run", []
+    monkeypatch.setattr(source, "version", lambda: "one")
+    train.train(small, run=run, until="pretrain", say=said.append)
+    train.train(small, run=run, until="pretrain", say=said.append)
+    assert not said and [entry["step"] for entry in source.history(run)] == [0]
+    monkeypatch.setattr(source, "version", lambda: "another")
+    monkeypatch.setattr(runs, "commit", lambda: "1234abcd")
+    train.train(small, run=run, say=said.append)
+    (warning,) = said
+    assert "goes on at step 4 under another version of the source" in warning
+    assert "no longer be bit-identical" in warning
+    first, second = source.history(run)
+    assert (first["step"], second["step"], second["source"]) == (0, 4, "another")
+    assert source.commits(run, 4) == [first["commit"]]
+    assert source.commits(run, 7) == [first["commit"], "1234abcd"]
+
+
+def test_what_was_made_again_is_forgotten(tmp_path, monkeypatch):
+    for step, commit in ((0, "a"), (5, "b"), (9, "b"), (5, "c")):
+        monkeypatch.setattr(source, "version", lambda commit=commit: commit)
+        monkeypatch.setattr(runs, "commit", lambda commit=commit: commit)
+        source.claim_source(tmp_path, step)
+    told = [(entry["step"], entry["commit"]) for entry in source.history(tmp_path)]
+    assert told == [(0, "a"), (5, "c")]
+    assert "another version" in source.claim_source(tmp_path, 5, write=False)
+
+
+def test_a_run_from_before_this_was_noted_is_of_unknown_source(tmp_path):
+    assert "under another version of the source:" in source.claim_source(tmp_path, 3)
+    assert source.commits(tmp_path, 9) == ["unknown", runs.commit()]
+
+
+def test_other_packages_are_another_version(tmp_path):
+    source.claim_source(tmp_path, 0)
+    entries = source.history(tmp_path)
+    entries[0]["packages"]["jax"] = "0.0.1"
+    (tmp_path / "sources.json").write_text(json.dumps(entries))
+    assert "version of jax:" in source.claim_source(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        ('"""Other words."""\nx = 1  # a comment\n', True),
+        ('"""Words."""\nx = 2\n', False),
+        ('"""Words."""\n\n\nx = (1)\n', True),
+    ],
+)
+def test_words_are_no_source(tmp_path, monkeypatch, text, is_same):
+    for name in ("ttt_core", "lab/data"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(source, "ROOT", tmp_path)
+    monkeypatch.setattr(source, "FILES", ())
+    path = tmp_path / "ttt_core" / "inner.py"
+    path.write_text('"""Words."""\nx = 1\n')
+    before = source.version()
+    path.write_text(text)
+    assert (source.version() == before) == is_same

@@ -1,0 +1,1 @@
+"""The same numbers on more devices, or faster. Skip this at a first reading."""
