@@ -20,7 +20,6 @@ from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
-from lab.plots.needle import recall as recall
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
@@ -30,3 +29,8 @@ from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
 from lab.plots.tuning import gain_by_inner_rate as gain_by_inner_rate
+
+
+# Last: `plots.recall(trace)` is this function, not the module of that name.
+# isort: split
+from lab.plots.needle import recall as recall
