@@ -17,6 +17,14 @@ GROUPS = {
 }
 
 
+# Options are dataclasses whose flags stand without a prefix; positionals show names.
+MARKERS = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
+
+
 def main():
     """Run one command; errors of the user's making are printed as a sentence."""
     arguments = sys.argv[1:]
@@ -32,7 +40,11 @@ def main():
         )
     try:
         tyro.extras.subcommand_cli_from_dict(
-            commands, prog=prog, description=description, args=arguments or ["--help"]
+            commands,
+            prog=prog,
+            description=description,
+            args=arguments or ["--help"],
+            config=MARKERS,
         )
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"ttt-lab: {error}", file=sys.stderr)
@@ -163,22 +175,23 @@ def _group(name: str) -> dict:
             "train-tokenizer": commands.train_tokenizer,
         }
     if name == "eval":
-        from lab import results as commands
-        from lab.commands import compare as system_commands
-        from lab.commands import recall as recall_commands
-        from lab.commands.agreement import gradients
+        from lab.commands.agreement import agreement
         from lab.commands.attention import attention
+        from lab.commands.compare import compare
+        from lab.commands.context import context
+        from lab.commands.decompose import decompose
+        from lab.commands.recall import recall
         from lab.commands.toy import toy
+        from lab.commands.tune_inner import tune_inner
 
         return {
-            "gain": commands.gain,
-            "compare": system_commands.compare,
-            "context": system_commands.context,
-            "decompose": system_commands.decompose,
-            "tune-inner": system_commands.tune_inner,
-            "recall": recall_commands.recall,
+            "compare": compare,
+            "context": context,
+            "decompose": decompose,
+            "tune-inner": tune_inner,
+            "recall": recall,
             "attention": attention,
-            "gradients": gradients,
+            "agreement": agreement,
             "toy": toy,
         }
     from lab.commands import bench as commands

@@ -1,117 +1,130 @@
-"""`ttt-lab eval`: run an evaluation, print its table, keep its numbers.
+"""Results: numbers that were measured, kept as files, opened again as what they were.
 
-Commands on several systems are in `system_commands.py`.
+A result is a frozen dataclass of plain numbers that stands beside what measures it
+(`lab.evals.compare.Comparison`). Its `KIND` is the command that makes it. Tables,
+figures and views take the dataclass; the file is its JSON with a `kind` and where it
+came from.
+
+    path = keep(found, "tiny-e2e")           # .runs/evals/compare-tiny-e2e.json
+    found = open_result(path, Comparison)
+    open_result("context-tiny-e2e-eltec-eng-val", Contexts)         # a published one
+
+Floats are kept to six digits; NaN is null in the file, infinity a word.
 """
 
+import functools
 import json
+import math
 import re
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from typing import Any, NamedTuple, TypeVar
 
 from lab import runs
 
 
-def gain(
-    model: str = "tiny-e2e",
-    sources: tuple[str, ...] = ("eltec-eng/val", "sotu-chronicle/all"),
-    passages: int = 24,
-    length: int = 16_384,
-    publish: bool = False,
-):
-    """What learning while reading is worth, on held-out passages, paired.
+PUBLISHED = Path(__file__).parent / "published" / "results"
+DIGITS = 6
+Result = TypeVar("Result")
 
-    Args:
-        model: a published model's name, or a path.
-        sources: texts as CORPUS/SPLIT.
-        passages: how many of each, evenly spread.
-        length: tokens of each.
-        publish: keep the numbers in lab/published/results.
+
+class Kept(NamedTuple):
+    """A result's file: its kind, its name, and where it came from."""
+
+    path: Path
+    kind: str
+    name: str
+    provenance: dict[str, Any]
+
+
+def keep(result, name: str = "", *, publish: bool = False) -> Path:
+    """Write a result with the command and commit it came from; returns the path.
+
+    The file is `KIND-NAME.json` (`KIND.json` without a name) in `.runs/evals`, or with
+    `publish` where every clone finds it.
     """
-    from lab import checkpoints
-    from lab.data import batches, shards
-    from lab.evals.gain import measure_gain
-
-    loaded, card = checkpoints.load(model), checkpoints.card(model)
-    rows = {}
-    with Progress(transient=True) as progress:
-        for source in sources:
-            corpus, _, split = source.rpartition("/")
-            opened = shards.open(corpus, card["tokenizer"], split)
-            found = batches.passages(
-                opened, count=passages, length=length, bos=loaded.config.bos
-            )
-            task = progress.add_task(source, total=passages)
-            report = lambda done, _, task=task: progress.update(task, completed=done)
-            rows[source] = measure_gain(loaded, found.tokens[:, 1:], report=report)
-    _print_gain(model, passages, length, rows)
-    if publish:
-        result = {source: _as_json(row) for source, row in rows.items()}
-        settings = {"model": model, "passages": passages, "length": length}
-        settings["model_sha256"] = card["sha256"]
-        keep("gain-" + Path(model).name, {**settings, "sources": result})
-
-
-def _print_gain(model, passages, length, rows):
-    table = Table(
-        "held-out text",
-        "learning",
-        "frozen twin",
-        "gain",
-        "95 % interval",
-        "first / last sixteenth",
-        title=f"{model}: nats per token, {passages} passages of {length:,} tokens each",
-    )
-    for source, row in rows.items():
-        table.add_row(
-            source,
-            f"{row.learning.mean():.4f}",
-            f"{row.frozen.mean():.4f}",
-            f"{row.difference:+.4f}",
-            f"{row.low:+.4f} to {row.high:+.4f}",
-            f"{row.by_position[0]:+.4f} / {row.by_position[-1]:+.4f}",
-        )
-    Console().print(table)
-
-
-def _as_json(row) -> dict:
-    return {
-        "loss_learning": round(float(row.learning.mean()), 5),
-        "loss_frozen": round(float(row.frozen.mean()), 5),
-        "gain": round(row.difference, 5),
-        "interval_95": [round(row.low, 5), round(row.high, 5)],
-        "gain_by_sixteenth": [round(float(x), 5) for x in row.by_position],
-        "gain_by_passage": [round(float(x), 5) for x in row.frozen - row.learning],
-    }
-
-
-def keep(name: str, result: dict) -> Path:
-    """Write a result, with the command and commit it came from, for clones to show."""
-    text = as_text({**result, "provenance": runs.environment()})
-    folder = Path(__file__).parent / "published" / "results"
+    folder = PUBLISHED if publish else runs.folder("evals")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.json"
-    path.write_text(text, "utf-8")
-    Console().print(f"kept in {path.relative_to(folder.parents[2])}")
+    path = folder / f"{'-'.join(filter(None, [result.KIND, name]))}.json"
+    about = {"kind": result.KIND, **to_json(result)}
+    runs.write_whole(path, as_text(about | {"provenance": runs.environment()}))
     return path
 
 
-def as_text(result: dict) -> str:
+def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
+    """The result in a file, or the published one of that name, or in plain data.
+
+    **Raises** `FileNotFoundError` naming what is published, `ValueError` for a file of
+    another kind or one that does not fit, with the field.
+    """
+    data = source if isinstance(source, dict) else json.loads(_text(source))
+    if data.get("kind", kind.KIND) != kind.KIND:
+        raise ValueError(f"{source} holds a {data['kind']} result, not {kind.KIND}.")
+    return from_json(kind, data)
+
+
+def listed(folder: Path | None = None) -> list[Kept]:
+    """The results in a folder (default: the published ones), by name."""
+    found = []
+    for path in sorted((folder or PUBLISHED).glob("*.json")):
+        data = json.loads(path.read_text("utf-8"))
+        kind, about = data.get("kind", ""), data.get("provenance", {})
+        found.append(Kept(path, kind, path.stem, about))
+    return found
+
+
+def to_json(value) -> dict:
+    """A result as plain JSON data."""
+    return _converter().unstructure(value)
+
+
+def from_json(kind: type[Result], data: dict) -> Result:
+    """The result that `to_json` wrote.
+
+    **Raises** `ValueError` with the fields that do not fit.
+    """
+    from cattrs import BaseValidationError, transform_error
+
+    known = {name: v for name, v in data.items() if name not in ("kind", "provenance")}
+    try:
+        return _converter().structure(known, kind)
+    except BaseValidationError as error:
+        wrong = "; ".join(transform_error(error, path=kind.KIND))
+        raise ValueError(f"This is no {kind.KIND} result: {wrong}.") from error
+
+
+def as_text(data: dict) -> str:
     """JSON with a line for each entry, and lists of numbers on one line each."""
-    text = json.dumps(result, indent=1, ensure_ascii=False)
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     flat = lambda found: "[" + " ".join(found[1].split()) + "]"
     return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"
 
 
-def draw(kind: str, name: str, result: dict, folder: Path):
-    """Write a result's figures as HTML; `kind` as `lab.plots.result_figures` has it."""
-    from lab import plots
+def _text(source: str | Path) -> str:
+    path = Path(source)
+    published = PUBLISHED / f"{path.name.removesuffix('.json')}.json"
+    for place in (path, published):
+        if place.is_file():
+            return place.read_text("utf-8")
+    known = ", ".join(one.name for one in listed()) or "none"
+    raise FileNotFoundError(f"There is no result {source}; published are: {known}.")
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, figure in plots.result_figures(kind, result).items():
-        path = folder / f"{name}-{part}.html"
-        bar = {"displaylogo": False}
-        figure.write_html(path, include_plotlyjs="directory", config=bar)
-        Console().print(f"figure: {path}", soft_wrap=True)
+
+@functools.cache
+def _converter():
+    import cattrs
+
+    found = cattrs.Converter(forbid_extra_keys=True)
+    found.register_unstructure_hook(float, _from_float)
+    found.register_structure_hook(float, lambda value, _: _to_float(value))
+    return found
+
+
+def _from_float(value: float) -> float | str | None:
+    value = float(value)
+    if math.isnan(value):
+        return None
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
+
+
+def _to_float(value) -> float:
+    return math.nan if value is None else float(value)

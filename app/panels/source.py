@@ -7,6 +7,7 @@ import streamlit as st
 from app import cache, player, session
 from app.session import PASTE, UPLOAD
 from lab.data import needles
+from lab.reading import plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
 
@@ -231,7 +232,7 @@ def _text() -> tuple[str, str]:
     if session.get("uploaded") is None:
         raise ValueError("No file was uploaded yet: choose a UTF-8 text file first.")
     file, data = session.get("uploaded")
-    return file, reading.text_from_bytes(data, file)
+    return file, plan.text_from_bytes(data, file)
 
 
 def _catalogued(name: str) -> str:

@@ -18,14 +18,15 @@ the plain gradient of the same weights.
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
 from lab.measure.intervals import Interval, interval
-from lab.measure.texts import Passage
+from lab.measure.texts import Passage, TextRead
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Agreement:
     """Shares of a passage's squared gradient, with intervals over novels.
 
@@ -43,6 +44,16 @@ class Agreement:
         """Passages in a batch that is half signal, half noise."""
         shared = self.shared.mean
         return (1 - shared) / shared if shared > 0 else float("inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreements:
+    """What gradients share, by label: a model, and its frozen twin where it learns."""
+
+    KIND: ClassVar[str] = "agreement"
+    text: TextRead
+    sha256: dict[str, str]
+    found: dict[str, Agreement]
 
 
 def pairs(passages: list[Passage], novels: int) -> list[Passage]:
@@ -109,14 +120,3 @@ def agreement(products: np.ndarray) -> Agreement:
         novel=share(same - others),
         passage=share(square - same),
     )
-
-
-def as_json(found: Agreement) -> dict:
-    """Plain data, rounded."""
-    parts = {name: getattr(found, name) for name in ("shared", "novel", "passage")}
-    passages = found.passages
-    return {
-        "norm": round(found.norm, 5),
-        **{name: part.as_json() for name, part in parts.items()},
-        "passages": round(passages, 2) if np.isfinite(passages) else None,
-    }

@@ -16,6 +16,7 @@ machine that slows down slows all of them; the best of the turns counts.
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -49,6 +50,50 @@ class ReadingCost:
         return float(self.reading[-1] / self.reading[0])
 
 
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A `ReadingCost` in plain numbers: milliseconds a token, `[positions]`.
+
+    `late_over_early`: reading at the longest context against the first position.
+    """
+
+    system: str
+    piece: int
+    positions: tuple[int, ...]
+    reading_ms: tuple[float, ...]
+    prompt_ms: tuple[float, ...]
+    writing_ms: tuple[float, ...]
+    state_bytes: tuple[int, ...]
+    late_over_early: float
+    first_call_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadingBench:
+    """What a token costs to read and to write, a row a system."""
+
+    KIND: ClassVar[str] = "bench-read"
+    repeats: int
+    notes: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def row(cost: ReadingCost) -> Row:
+    """A cost in plain numbers."""
+    milli = lambda seconds: tuple((1e3 * seconds).tolist())
+    return Row(
+        system=cost.system,
+        piece=cost.piece,
+        positions=tuple(cost.positions.tolist()),
+        reading_ms=milli(cost.reading),
+        prompt_ms=milli(cost.prompt),
+        writing_ms=milli(cost.writing),
+        state_bytes=tuple(cost.state_bytes.tolist()),
+        late_over_early=cost.flatness,
+        first_call_seconds=cost.compile_seconds,
+    )
+
+
 def measure_reading(
     models: dict,
     *,
@@ -56,7 +101,9 @@ def measure_reading(
     repeats: int = 5,
     report: Callable[[str, int], None] | None = None,
 ) -> list[ReadingCost]:
-    """Costs of all models, by name, in turns; `report(name, position)` follows.
+    """Costs of all models, by name, in turns.
+
+    `report(name, position)` is called before each turn.
 
     Positions are the first one at which all windows are full, and the contexts, rounded
     down to pieces.

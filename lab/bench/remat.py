@@ -1,5 +1,18 @@
 """What rematerialisation buys: memory of one meta-gradient against `remat=n`."""
 
+import dataclasses
+from typing import ClassVar
+
+
+@dataclasses.dataclass(frozen=True)
+class RematBench:
+    """MiB of temporary memory by `remat=n`, of one sequence of `seq` tokens."""
+
+    KIND: ClassVar[str] = "bench-remat"
+    model: str
+    seq: int
+    mib: dict[str, float]
+
 
 def measure_remat(model, *, seq: int = 2048, choices=(None, 1, 2, 4, 8, 16)) -> dict:
     """Bytes of temporary memory that the compiled meta-gradient asks for, by `remat`.

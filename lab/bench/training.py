@@ -9,6 +9,7 @@ recomputed.
 
 import dataclasses
 import time
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,56 @@ class Cost:
     def share(self, peak: float) -> float:
         """Useful operations per second as a share of `peak`."""
         return self.tokens_per_second * self.flops_per_token / peak
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A `Cost` in plain numbers, beside the plain twin's and the machine's peak."""
+
+    system: str
+    seq: int
+    batch: int
+    step_seconds: float
+    over_plain: float
+    tokens_per_second: float
+    compile_seconds: float
+    mflop_per_token: float
+    share_of_peak: float
+    temporary_mib_per_device: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingBench:
+    """What a training step costs, a row a system and length.
+
+    `systems`: presets by the names in the rows.
+    """
+
+    KIND: ClassVar[str] = "bench-train"
+    peak_gflops: float
+    repeats: int
+    systems: dict[str, str]
+    rows: tuple[Row, ...]
+
+
+def rows(costs: list[Cost], peak: float) -> tuple[Row, ...]:
+    """Costs in plain numbers; `peak` in operations per second."""
+    plain = {cost.seq: cost.step_seconds for cost in costs if cost.system == "plain"}
+    return tuple(
+        Row(
+            system=cost.system,
+            seq=cost.seq,
+            batch=cost.batch,
+            step_seconds=cost.step_seconds,
+            over_plain=cost.step_seconds / plain[cost.seq],
+            tokens_per_second=round(cost.tokens_per_second),
+            compile_seconds=cost.compile_seconds,
+            mflop_per_token=cost.flops_per_token / 1e6,
+            share_of_peak=cost.share(peak),
+            temporary_mib_per_device=cost.temporary_bytes / 2**20,
+        )
+        for cost in costs
+    )
 
 
 def measure_peak(size: int = 1024, repeats: int = 20) -> float:

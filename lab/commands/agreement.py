@@ -1,89 +1,64 @@
-"""`ttt-lab eval gradients`: how far the gradients of different texts agree."""
+"""`ttt-lab eval agreement`: how far the gradients of different texts agree."""
 
-from pathlib import Path
+import math
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tyro.conf import Positional
 
-from lab.commands.compare import finish
-from lab.quick import quick
+from lab.commands.options import (
+    Models,
+    Output,
+    finish,
+    systems_and_text,
+)
+from lab.measure.texts import Text
 
 
-def gradients(
-    models: Positional[tuple[str, ...]],
+def agreement(
+    models: Models,
     /,
-    corpus: str = "eltec-eng",
-    split: str = "train",
-    length: int = 2048,
-    novels: int = 16,
-    figures: Path | None = None,
-    publish: bool = False,
+    text: Text = Text(split="train", length=2048, per_novel=2, novels=16),
+    output: Output = Output(),
 ):
     """What a passage's gradient shares with others: of all novels, of its own, none.
 
+    Two passages of each novel are read.
+
     Args:
         models: published names or paths; those that learn are asked with and without.
-        corpus: a name from `ttt-lab data list`.
-        split: train, val or all.
-        length: tokens of a passage.
-        novels: documents, two passages of each.
-        figures: a folder to write the figures to, as HTML.
-        publish: keep the numbers in lab/published/results.
     """
     from lab.analysis import agreement as numbers
-    from lab.data import shards
-    from lab.measure import texts
-    from lab.measure.readers import load, systems
+    from lab.measure.readers import load
 
-    found = systems(models)
-    opened = shards.open(corpus, found[0].tokenizer, split)
-    length = quick(length, min(length, 128))
-    chosen = numbers.pairs(texts.passages(opened, length=length, per_novel=2), novels)
-    rows = {}
+    systems, opened = systems_and_text(models, text)
+    chosen = numbers.pairs(opened.passages(), text.novels)
+    readers = {k: v for one in systems for k, v in one.readers.items()}
+    found = {}
     with Progress(transient=True) as progress:
-        for label, reader in {
-            k: v for s in found for k, v in s.readers.items()
-        }.items():
+        for label, reader in readers.items():
             task = progress.add_task(label, total=len(chosen))
             report = lambda done, task=task: progress.update(task, completed=done)
             products = numbers.gram(load(reader), chosen, report)
-            rows[label] = numbers.as_json(numbers.agreement(products))
-    result = {
-        "corpus": opened.corpus,
-        "split": split,
-        "text_hash": opened.data_hash,
-        "length": length,
-        "novels": len(chosen) // 2,
-        "systems": {one.name: {"sha256": one.sha256} for one in found},
-        "gradients": rows,
-    }
-    _print(result)
-    finish("gradients", "-".join(result["systems"]), result, figures, publish)
+            found[label] = numbers.agreement(products)
+    hashes = {one.name: one.sha256 for one in systems}
+    result = numbers.Agreements(opened.about(chosen), hashes, found)
+    show(result)
+    finish(result, "-".join(hashes), output)
 
 
-def _print(result: dict):
-    table = Table(
-        "gradient of",
-        "norm",
-        "all novels share",
-        "its novel's",
-        "its own",
-        "half noise at",
-        title=f"squared gradients of {result['length']:,} tokens, "
-        f"{result['novels']} novels of {result['corpus']}/{result['split']}, ± 95 %",
-    )
-    for label, row in result["gradients"].items():
-        shares = (_share(row[name]) for name in ("shared", "novel", "passage"))
-        batch = row["passages"]
-        noise = "never" if batch is None else f"{batch:.1f} passages"
-        table.add_row(label, f"{row['norm']:.3f}", *shares, noise)
+def show(result):
+    """A line a label: norm, shares, and the batch that is half noise."""
+    heads = ("gradient of", "norm", "all novels share", "its novel's", "its own")
+    table = Table(*heads, "half noise at")
+    table.title = f"squared gradients, {result.text}, ± 95 %"
+    for label, found in result.found.items():
+        shares = map(_share, (found.shared, found.novel, found.passage))
+        batch = found.passages
+        noise = f"{batch:.1f} passages" if math.isfinite(batch) else "never"
+        table.add_row(label, f"{found.norm:.3f}", *shares, noise)
     Console().print(table)
 
 
-def _share(part: dict) -> str:
-    if part["interval_95"] is None:
-        return f"{part['mean']:.1%}"
-    low, high = part["interval_95"]
-    return f"{part['mean']:.1%} ±{(high - low) / 2:.1%}"
+def _share(part) -> str:
+    return f"{part.mean:.1%}" + (f" ±{part.half:.1%}" if part.is_known else "")

@@ -1,88 +1,70 @@
 """`ttt-lab eval attention`: how far back attention looks."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tyro.conf import Positional
 
-from lab.commands.compare import finish
-from lab.quick import quick
+from lab.commands.options import (
+    Models,
+    Output,
+    finish,
+    systems_and_text,
+)
+from lab.commands.tables import say
+from lab.measure.texts import Text
 
 
 def attention(
-    models: Positional[tuple[str, ...]],
+    models: Models,
     /,
-    corpus: str = "eltec-eng",
-    split: str = "val",
-    length: int = 2048,
-    per_novel: int = 1,
-    figures: Path | None = None,
-    publish: bool = False,
+    text: Text = Text(length=2048, per_novel=1),
+    output: Output = Output(),
 ):
     """How far back attention looks: its shares by distance, head by head.
 
+    Queries of a passage's second half are counted.
+
     Args:
         models: published names or paths.
-        corpus: a name from `ttt-lab data list`.
-        split: train, val or all.
-        length: tokens of a passage; queries of its second half are counted.
-        per_novel: passages of each document, evenly spread.
-        figures: a folder to write the figures to, as HTML.
-        publish: keep the numbers in lab/published/results.
     """
     from lab.analysis import attention as numbers
-    from lab.data import shards
-    from lab.measure import texts
-    from lab.measure.readers import load, systems
+    from lab.measure.readers import load
 
-    found = systems(models)
-    opened = shards.open(corpus, found[0].tokenizer, split)
-    length = quick(length, min(length, 128))
-    passages = texts.passages(opened, length=length, per_novel=per_novel)
-    rows = {}
+    found, opened = systems_and_text(models, text)
+    passages, blocks = opened.passages(), {}
     with Progress(transient=True) as progress:
         for one in found:
             task = progress.add_task(one.name, total=len(passages))
             report = lambda done, task=task: progress.update(task, completed=done)
-            looks = numbers.look(load(one.frozen), passages, report)
-            rows[one.name] = numbers.as_json(looks)
-    result = {
-        "corpus": opened.corpus,
-        "split": split,
-        "text_hash": opened.data_hash,
-        "length": length,
-        "passages": len(passages),
-        "distances": numbers.bins(length),
-        "systems": {one.name: {"sha256": one.sha256} for one in found},
-        "attention": rows,
-    }
-    _print(result)
-    finish("attention", "-".join(rows), result, figures, publish)
+            blocks[one.name] = numbers.look(load(one.frozen), passages, report)
+    about = opened.about(passages)
+    result = numbers.Attention(
+        text=about,
+        distances=tuple(numbers.bins(about.length)),
+        sha256={one.name: one.sha256 for one in found},
+        blocks=blocks,
+    )
+    show(result)
+    finish(result, "-".join(blocks), output)
 
 
-def _print(result: dict):
+def show(result):
+    """A table a model: a line a head, and what even heads would give."""
     console = Console()
-    words = f"{result['passages']} passages of {result['length']:,} tokens"
-    words += f" of {result['corpus']}/{result['split']}"
-    for name, blocks in result["attention"].items():
-        heads = ("block", "mixer", "head", *result["distances"], "spread")
-        table = Table(*heads, title=f"{name}: attention by distance, {words}")
-        for i, block in enumerate(blocks):
-            for j, head in enumerate(block["heads"]):
-                table.add_row(str(i + 1), block["kind"], str(j + 1), *_cells(head))
-            if not block["heads"]:
-                table.add_row(str(i + 1), block["kind"], "no attention")
-        kinds = {b["kind"]: b["even"] for b in blocks if b["heads"]}
-        if kinds:
-            table.add_section()
-        for kind, even in kinds.items():
+    for name, blocks in result.blocks.items():
+        heads = ("block", "mixer", "head", *result.distances, "spread")
+        table = Table(*heads, title=f"{name}: attention by distance, {result.text}")
+        for i, block in enumerate(blocks, 1):
+            for j, head in enumerate(block.heads, 1):
+                table.add_row(str(i), block.kind, str(j), *_cells(head))
+            if not block.heads:
+                table.add_row(str(i), block.kind, "no attention")
+        table.add_section()
+        for kind, even in {b.kind: b.even for b in blocks if b.heads}.items():
             table.add_row("", kind, "evenly", *_cells(even))
         console.print(table)
-    console.print("[dim]spread: over so many tokens it might as well be even.[/dim]")
+    say(["spread: over so many tokens it might as well be even."], console)
 
 
-def _cells(row: dict) -> list[str]:
-    shares = (f"{share:.1%}" for share in row["shares"])
-    return [*shares, f"{row['spread']:,.1f}"]
+def _cells(head) -> list[str]:
+    return [*(f"{share:.1%}" for share in head.shares), f"{head.spread:,.1f}"]

@@ -1,15 +1,14 @@
 """`ttt-lab eval toy`: the toy experiment's five curves, printed, kept and drawn."""
 
 import dataclasses
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tyro.conf import Positional
 
-from lab.commands.compare import finish
-from lab.commands.tables import signed
+from lab.commands.options import Models, Output, finish
+from lab.commands.tables import say, signed
+from lab.measure.texts import Text
 from lab.quick import quick
 from lab.recipes.toy import LENGTH, PAPER, PAPER_AT, VARIANTS
 
@@ -18,58 +17,49 @@ TUNING = 4  # sequences of each training novel that naive's rate is chosen on
 
 
 def toy(
-    models: Positional[tuple[str, ...]] = (),
+    models: Models = (),
     /,
-    corpus: str = "eltec-eng",
-    split: str = "val",
-    length: int = LENGTH,
-    per_novel: int = 1024,
     rates: tuple[float, ...] = (),
-    figures: Path | None = None,
-    publish: bool = False,
+    text: Text = Text(length=LENGTH, per_novel=1024),
+    output: Output = Output(),
 ):
     """Loss at each position of short sequences: learning weights against attention.
 
     Args:
         models: names or paths (default: toy, toy-b16, toy-full and toy-none as trained
             here). The one that neither learns nor attends is read as naive too.
-        corpus: a name from `ttt-lab data list`.
-        split: train, val or all.
-        length: tokens of a sequence.
-        per_novel: sequences of each document, evenly spread.
         rates: inner rates tried for naive, on the train split.
-        figures: a folder to write the figures to, as HTML.
-        publish: keep the numbers in lab/published/results.
     """
-    from lab.data import shards
     from lab.evals import toy as numbers
-    from lab.measure import texts
 
     found = _models(models or _trained_here())
-    tokenizer = next(iter(found.values())).system.tokenizer
-    opened = shards.open(corpus, tokenizer, split)
-    count = quick(per_novel, min(per_novel, 4))
-    passages = texts.passages(opened, length=length, per_novel=count)
+    first = next(iter(found.values())).system
+    opened = text.open(first.tokenizer)
+    passages = opened.passages()
     curves = [one.curve(kind, passages) for kind, one in found.items()]
-    notes = _notes(length)
+    notes = _notes(text.length)
     if "none" in found:
-        sizes = {"length": length, "per_novel": quick(TUNING, 1)}
-        train = texts.passages(shards.open(corpus, tokenizer, "train"), **sizes)
+        train = _training(text, first.tokenizer)
         tried = rates or quick(numbers.NAIVE_RATES, numbers.NAIVE_RATES[:2])
         curves.append(found["none"].naive(passages, train, tried))
-        notes += _rate_notes(curves[-1].about, split)
-    result = {
-        "corpus": opened.corpus,
-        "split": split,
-        "tokenizer": tokenizer,
-        "text_hash": opened.data_hash,
-        "sequences": len(passages),
-        **numbers.as_json(curves),
-        "paper": {"at": list(PAPER_AT), "loss": {k: list(v) for k, v in PAPER.items()}},
-        "notes": notes,
-    }
-    _print(result)
-    finish("toy", found[next(iter(found))].system.name, result, figures, publish)
+        notes += _rate_notes(curves[-1].about, opened.shards.split)
+    result = numbers.Toy(
+        text=opened.about(passages),
+        length=len(passages[0].tokens),
+        late_from=numbers.late_from(curves),
+        curves=numbers.lines(curves),
+        paper_at=tuple(PAPER_AT),
+        paper={kind: tuple(losses) for kind, losses in PAPER.items()},
+        notes=tuple(notes),
+    )
+    show(result)
+    finish(result, first.name, output)
+
+
+def _training(text: Text, tokenizer: str) -> list:
+    """A few sequences of every training novel."""
+    few = dataclasses.replace(text.only(), split="train", per_novel=quick(TUNING, 1))
+    return dataclasses.replace(few, novels=10**6).open(tokenizer).passages()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,30 +74,28 @@ class _Model:
         from lab.evals import toy as numbers
 
         nll = _with_progress(self.system.name, self.model, passages)
-        return numbers.Curve(kind, numbers.by_novel(nll, passages), self.about)
+        return numbers.Read(kind, numbers.by_novel(nll, passages), self.about)
 
     def naive(self, passages, train, rates: tuple[float, ...]):
         """Its losses when it learns at the best of `rates`."""
         from lab.evals import toy as numbers
-        from lab.training.held_out import with_inner
+        from lab.measure.readers import with_inner
 
         learner = with_inner(self.model, lr=1.0)
         with Console().status(f"naive: {len(rates)} rates on {len(train)} sequences"):
             best, tried = numbers.choose_rate(learner, train, rates)
         nll = _with_progress("naive", learner, passages, best)
-        about = self.about | {
-            "rate": best,
-            "clip": self.model.config.inner.clip,
-            "tried": {f"{one.rate:g}": round(one.loss, 4) for one in tried},
-        }
-        return numbers.Curve("naive", numbers.by_novel(nll, passages), about)
+        chosen = {"rate": best, "clip": self.model.config.inner.clip}
+        about = dataclasses.replace(self.about, **chosen, tried=tuple(tried))
+        return numbers.Read("naive", numbers.by_novel(nll, passages), about)
 
     @property
-    def about(self) -> dict:
+    def about(self):
         """Which model, for the result."""
+        from lab.evals.toy import About
+
         one = self.system
-        named = {"model": one.name, "sha256": one.sha256}
-        return named | {"tokens_seen": one.tokens_seen, "trained_to": one.trained_to}
+        return About(one.name, one.sha256, one.tokens_seen, one.trained_to)
 
 
 def _models(names: tuple[str, ...]) -> dict[str, _Model]:
@@ -131,7 +119,7 @@ def _models(names: tuple[str, ...]) -> dict[str, _Model]:
 
 def _trained_here() -> tuple[str, ...]:
     """The four models as they were trained here, else as published."""
-    from lab.commands.naive import find_weights
+    from lab.measure.readers import find_weights
 
     return tuple(str(find_weights(name)) for name in VARIANTS)
 
@@ -152,38 +140,32 @@ def _notes(length: int) -> list[str]:
     return notes
 
 
-def _rate_notes(about: dict, split: str) -> list[str]:
-    notes, rates = [], [float(rate) for rate in about["tried"]]
-    if len(rates) > 1 and about["rate"] in (min(rates), max(rates)):
+def _rate_notes(about, split: str) -> list[str]:
+    notes, rates = [], [one.rate for one in about.tried]
+    if len(rates) > 1 and about.rate in (min(rates), max(rates)):
         notes.append("Naive's best rate is at the edge of --rates: widen them.")
     if split != "val":
         notes.append("Naive's rate was chosen on text that is reported here.")
     return notes
 
 
-def _print(result: dict):
+def show(result):
     """Loss at the paper's positions, and what each curve gains on no attention."""
-    at = [t for t in result["paper"]["at"] if t <= result["length"]]
-    late = f"{result['late_from']}-{result['length']}"
+    at = [t for t in result.paper_at if t <= result.length]
     losses = Table("curve", *(f"t={t}" for t in at), "mean")
-    losses.title = (
-        f"nats per token, {result['sequences']:,} sequences of "
-        f"{result['novels']} documents of {result['corpus']}/{result['split']}"
-    )
+    losses.title = f"nats per token, {result.text}"
+    late = f"{result.late_from}-{result.length}"
     saved = Table("curve", "all positions", late, "of full attention's")
-    saved.title = "saved over no attention, ± 95 % over documents"
-    gains = result.get("late", {})
-    for kind, curve in result["curves"].items():
-        found = [f"{curve['loss']['mean'][t - 1]:.3f}" for t in at]
-        losses.add_row(curve["label"], *found, f"{curve['overall']['mean']:.4f}")
-        if "gain_overall" in curve:
-            end = gains.get(kind, {})
-            share = f"{end['share_of_full']:.0%}" if "share_of_full" in end else ""
-            gain = signed(curve["gain_overall"])
-            saved.add_row(curve["label"], gain, signed(end) if end else "", share)
+    saved.title = f"saved over no attention, ± 95 % over {result.text.unit}"
+    for line in result.curves.values():
+        found = [f"{line.loss.mean[t - 1]:.3f}" for t in at]
+        losses.add_row(line.label, *found, f"{line.overall.mean:.4f}")
+        if line.gain_overall is not None:
+            share = "" if line.share_of_full is None else f"{line.share_of_full:.0%}"
+            gains = signed(line.gain_overall), signed(line.gain_late)
+            saved.add_row(line.label, *gains, share)
     console = Console()
     console.print(losses)
     if saved.row_count:
         console.print(saved)
-    for note in result["notes"]:
-        console.print(f"[dim]{note}[/dim]")
+    say(result.notes, console)

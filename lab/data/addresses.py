@@ -38,6 +38,15 @@ def chronicle() -> str:
     return "\n\n".join(text(name).strip() for name in titles()) + "\n"
 
 
+def starts() -> dict[str, int]:
+    """Name -> where the address begins in `chronicle`, in bytes of UTF-8."""
+    found, at = {}, 0
+    for name in titles():
+        found[name] = at
+        at += len(f"{text(name).strip()}\n\n".encode())
+    return found
+
+
 def version() -> str:
     """Version of the package that the texts come from."""
     from importlib.metadata import version as installed

@@ -12,13 +12,15 @@ does the last doubling against the first from `start` on.
 
 import dataclasses
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from lab.measure import positions
-from lab.measure.intervals import Curve, Interval, curve, interval, rounded, slope
+from lab.measure.intervals import Curve, Interval, curve, interval, slope
 from lab.measure.nats import Readings
-from lab.measure.readers import System
+from lab.measure.readers import Facts, System
+from lab.measure.texts import TextRead
 
 
 SLOPE_FROM = 2048
@@ -26,7 +28,7 @@ PAPER_END = 131_072
 LINEAR_WIDTH = 8192
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Slope:
     """Change of a gap per doubling of the position between two positions, in nats."""
 
@@ -37,21 +39,30 @@ class Slope:
     @property
     def verdict(self) -> str:
         """What the interval allows to say, in words."""
-        if not np.isfinite(self.change.low):
+        if not self.change.is_known:
             return "too few novels or positions to say"
         words = {1: "grows with position", -1: "shrinks with position"}
         return words.get(self.change.sign, "no change with position shown")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """The gap in the doubling `late` minus that in the doubling `early` (edges in
+    tokens)."""
+
+    early: tuple[int, int]
+    late: tuple[int, int]
+    change: Interval
+
+
+@dataclasses.dataclass(frozen=True)
 class Gap:
     """How much better `better` reads than `than`, in nats per token.
 
     `to`: tokens of the longest passage that both have read. `trained_to`: the longest
     position that both were trained at (None: unknown). `by_novel [novels]`: mean gaps.
     `curves`: by position, under the names of `grids`. `first_chunk`: before anything
-    was learned. `growth`: the gap in doubling `late` minus that in doubling `early`
-    (edges in tokens), None where there are no two whole doublings from 2 K on.
+    was learned. `growth`: None where there are no two whole doublings from 2 K on.
     """
 
     better: str
@@ -59,29 +70,50 @@ class Gap:
     to: int
     trained_to: int | None
     overall: Interval
-    by_novel: np.ndarray
-    curves: dict[str, Curve]
+    by_novel: tuple[float, ...]
     first_chunk: Interval
     slopes: tuple[Slope, ...]
-    growth: Interval | None
-    early: tuple[int, int] | None
-    late: tuple[int, int] | None
+    growth: Growth | None
+    curves: dict[str, Curve]
+
+    @property
+    def words(self) -> str:
+        """`better against than`."""
+        return f"{self.better} against {self.than}"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Comparison:
-    """All that was compared: losses by label and novel, and the gaps.
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """What one label reads at, as far as it read: nats per token.
 
-    `loss[label] [novels]`: mean nats per token as far as that label read.
-    `loss_curves[label]`: by position, under the names of `grids`.
+    `by_novel [novels]`: means. `curves`: by position, under the names of `grids`.
     """
 
-    systems: tuple[System, ...]
-    novels: tuple[str, ...]
-    lengths: tuple[int, ...]
-    loss: dict[str, np.ndarray]
-    loss_curves: dict[str, dict[str, Curve]]
+    overall: Interval
+    by_novel: tuple[float, ...]
+    curves: dict[str, Curve]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """All that was compared on one text: losses by label, and the gaps.
+
+    `longest`: tokens of the longest passage. `systems`, `losses`: by name and by label;
+    the first system is the reference.
+    """
+
+    KIND: ClassVar[str] = "compare"
+    text: TextRead
+    longest: int
+    notes: tuple[str, ...]
+    systems: dict[str, Facts]
+    losses: dict[str, Loss]
     gaps: tuple[Gap, ...]
+
+    @property
+    def reference(self) -> str:
+        """The system that the others are compared with."""
+        return next(iter(self.systems))
 
 
 def grids(length: int, chunk: int) -> dict[str, np.ndarray]:
@@ -100,32 +132,35 @@ def grids(length: int, chunk: int) -> dict[str, np.ndarray]:
     }
 
 
-def compare(systems: list[System], readings: Readings) -> Comparison:
+def compare(systems: list[System], readings: Readings, text: TextRead) -> Comparison:
     """Every system against the first, and each that learns against its frozen twin.
 
-    `readings` has every label of every system's `readers`.
+    `readings` has every label of every system's `readers`; `text` is what was read.
     """
     chunk = systems[0].chunk
     longest = max(len(passage.tokens) for passage in readings.passages)
     by_label = {label: one for one in systems for label in one.readers}
     rivals = [(systems[0].name, other.name) for other in systems[1:]]
     twins = [(one.name, one.frozen_label) for one in systems if one.learning]
-    gaps = tuple(
-        measure_gap(readings, better, than, chunk, (by_label[better], by_label[than]))
-        for better, than in rivals + twins
-    )
-    edges = grids(longest, chunk)
     return Comparison(
-        systems=tuple(systems),
-        novels=readings.novels,
-        lengths=tuple(len(passage.tokens) for passage in readings.passages),
-        loss={x: readings.by_novel(readings.nll[x], positions.mean) for x in by_label},
-        loss_curves={
-            x: {name: _curve(readings, readings.nll[x], e) for name, e in edges.items()}
-            for x in by_label
-        },
-        gaps=gaps,
+        text=text,
+        longest=longest,
+        notes=(*notes(systems, longest), *text.notes),
+        systems={one.name: one.facts for one in systems},
+        losses={x: measure_loss(readings, x, grids(longest, chunk)) for x in by_label},
+        gaps=tuple(
+            measure_gap(readings, *pair, chunk, tuple(by_label[x] for x in pair))
+            for pair in rivals + twins
+        ),
     )
+
+
+def measure_loss(readings: Readings, label: str, edges: dict[str, np.ndarray]) -> Loss:
+    """The loss of one label, over all and by position (`edges` by name)."""
+    nll = readings.nll[label]
+    by_novel = readings.by_novel(nll, positions.mean)
+    curves = {name: curve(_rows(readings, nll, at), at) for name, at in edges.items()}
+    return Loss(interval(by_novel), tuple(by_novel.tolist()), curves)
 
 
 def measure_gap(
@@ -140,8 +175,7 @@ def measure_gap(
     to = max(map(len, values))
     by_novel = readings.by_novel(values, positions.mean)
     edges = grids(to, chunk)
-    rows = {name: _rows(readings, values, e) for name, e in edges.items()}
-    growth = _growth(rows["doublings"], edges["doublings"])
+    rows = {name: _rows(readings, values, at) for name, at in edges.items()}
     trained = [one.trained_to for one in systems if one.trained_to]
     return Gap(
         better=better,
@@ -149,20 +183,16 @@ def measure_gap(
         to=to,
         trained_to=min(trained, default=None),
         overall=interval(by_novel),
-        by_novel=by_novel,
-        curves={name: curve(rows[name], edges[name]) for name in edges},
+        by_novel=tuple(by_novel.tolist()),
         first_chunk=interval(_rows(readings, values, edges["doublings"][:2])[:, 0]),
         slopes=_slopes(rows["half_doublings"], edges["half_doublings"], to),
-        **dict(zip(("growth", "early", "late"), growth, strict=True)),
+        growth=_growth(rows["doublings"], edges["doublings"]),
+        curves={name: curve(rows[name], at) for name, at in edges.items()},
     )
 
 
 def _rows(readings: Readings, values: list[np.ndarray], edges: np.ndarray):
     return readings.by_novel(values, lambda group: positions.bin_means(group, edges))
-
-
-def _curve(readings: Readings, values: list[np.ndarray], edges: np.ndarray) -> Curve:
-    return curve(_rows(readings, values, edges), edges)
 
 
 def _slopes(rows: np.ndarray, edges: np.ndarray, to: int) -> tuple[Slope, ...]:
@@ -172,22 +202,23 @@ def _slopes(rows: np.ndarray, edges: np.ndarray, to: int) -> tuple[Slope, ...]:
     return tuple(Slope(start, stop, slope(rows, edges, start, stop)) for stop in stops)
 
 
-def _growth(rows: np.ndarray, edges: np.ndarray):
+def _growth(rows: np.ndarray, edges: np.ndarray) -> Growth | None:
     """Last whole doubling that every novel reaches, minus the first from 2 K on."""
     start = min(SLOPE_FROM, edges[-1] // 8)
     whole = (edges[:-1] >= start) & (edges[1:] == 2 * edges[:-1])
     found = np.flatnonzero(whole & np.isfinite(rows).all(axis=0))
     if len(found) < 2:
-        return None, None, None
+        return None
     first, last = found[0], found[-1]
     span = lambda i: (int(edges[i]), int(edges[i + 1]))
-    return interval(rows[:, last] - rows[:, first]), span(first), span(last)
+    change = interval(rows[:, last] - rows[:, first])
+    return Growth(span(first), span(last), change)
 
 
-def notes(systems: Iterable[System], longest: int, novels: int) -> list[str]:
+def notes(systems: Iterable[System], longest: int) -> list[str]:
     """What a reader of the numbers must know: sentences, most important first.
 
-    `longest`: tokens of the longest text read. `novels`: how many documents.
+    `longest`: tokens of the longest text read.
     """
     said, systems = [], tuple(systems)
     seen = {one.tokens_seen for one in systems}
@@ -211,70 +242,7 @@ def notes(systems: Iterable[System], longest: int, novels: int) -> list[str]:
                 f"{', '.join(names)} trained on sequences of up to {to:,} tokens: "
                 "positions beyond are extrapolated (*)."
             )
-    if novels < 2:
-        said.append("One document gives no interval.")
     return said
-
-
-def as_json(comparison: Comparison) -> dict:
-    """The comparison as plain data, rounded: what is published and drawn."""
-    longest = max(comparison.lengths)
-    return {
-        "novels": list(comparison.novels),
-        "passages": len(comparison.lengths),
-        "longest": longest,
-        "notes": notes(comparison.systems, longest, len(comparison.novels)),
-        "systems": {one.name: system_json(one) for one in comparison.systems},
-        "losses": {
-            label: {
-                **interval(loss).as_json(),
-                "by_novel": rounded(loss),
-                "curves": _curves_json(comparison.loss_curves[label]),
-            }
-            for label, loss in comparison.loss.items()
-        },
-        "gaps": [gap_json(gap) for gap in comparison.gaps],
-    }
-
-
-def gap_json(gap: Gap) -> dict:
-    """A gap as plain data, rounded."""
-    slopes = [
-        {"from": s.start, "to": s.stop, **s.change.as_json(), "verdict": s.verdict}
-        for s in gap.slopes
-    ]
-    growth = None
-    if gap.growth:
-        ends = {"from": list(gap.early), "to": list(gap.late)}
-        growth = ends | gap.growth.as_json()
-    return {
-        "better": gap.better,
-        "than": gap.than,
-        "to": gap.to,
-        "trained_to": gap.trained_to,
-        "overall": gap.overall.as_json(),
-        "by_novel": rounded(gap.by_novel),
-        "first_chunk": gap.first_chunk.as_json(),
-        "slope_per_doubling": slopes,
-        "growth": growth,
-        "curves": _curves_json(gap.curves),
-    }
-
-
-def _curves_json(curves: dict[str, Curve]) -> dict:
-    return {name: one.as_json() for name, one in curves.items()}
-
-
-def system_json(one: System) -> dict:
-    """What a result says of a system."""
-    return {
-        "learns": one.learning is not None,
-        "chunk": one.chunk,
-        "trained_to": one.trained_to,
-        "tokens_seen": one.tokens_seen,
-        "reads_to": one.frozen.limit,
-        "sha256": one.sha256,
-    }
 
 
 def _count(tokens: int | None) -> str:

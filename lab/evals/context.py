@@ -13,27 +13,18 @@ on, nothing is claimed against it.
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
-from lab.evals.compare import system_json
+from lab.evals import compare
 from lab.measure import positions
-from lab.measure.intervals import Interval, interval, rounded
+from lab.measure.intervals import Interval, interval
 from lab.measure.nats import Readings
-from lab.measure.readers import Reader, System
-from lab.measure.texts import Passage
+from lab.measure.readers import Facts, Reader, System
+from lab.measure.texts import Passage, TextRead
 
 
-EIGHT = (
-    "tiny-e2e",
-    "tiny-full",
-    "tiny-swa",
-    "tiny-hybrid",
-    "tiny-mamba2",
-    "tiny-gdn",
-    "tiny-kvb",
-    "tiny-naive",
-)
 CONTEXTS = (2048, 8192, 16_384, 32_768, 131_072)
 REGION = 131_072
 
@@ -46,7 +37,7 @@ class Window:
     scored_from: int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Score:
     """One label's loss at one context.
 
@@ -59,10 +50,39 @@ class Score:
 
     label: str
     context: int
-    by_novel: np.ndarray
     extrapolated: bool | None
+    loss: Interval
+    by_novel: tuple[float, ...]
     gap: Interval | None
     worth: Interval | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Contexts:
+    """Every label's score at every context that it reads.
+
+    `lengths`: tokens scored of each document. The first system is the reference.
+    """
+
+    KIND: ClassVar[str] = "context"
+    text: TextRead
+    contexts: tuple[int, ...]
+    lengths: tuple[int, ...]
+    notes: tuple[str, ...]
+    systems: dict[str, Facts]
+    scores: tuple[Score, ...]
+
+    @property
+    def reference(self) -> str:
+        """The system that the others are compared with."""
+        return next(iter(self.systems))
+
+    def by_label(self) -> dict[str, dict[int, Score]]:
+        """Label -> context -> score."""
+        found: dict[str, dict[int, Score]] = {}
+        for score in self.scores:
+            found.setdefault(score.label, {})[score.context] = score
+        return found
 
 
 def cut(passage: Passage, context: int) -> list[Window]:
@@ -84,11 +104,12 @@ def measure(
     passages: list[Passage],
     contexts: tuple[int, ...],
     read: Callable[[dict[str, Reader], list[Passage]], Readings],
-) -> list[Score]:
+    text: TextRead,
+) -> Contexts:
     """The loss of every label at every context that it reads, context by context.
 
-    `passages`: one a document, the region. `read(readers, passages)`: their nats. The
-    first system is the reference.
+    `passages`: one a document, the region, of `text`. `read(readers, passages)`: their
+    nats. The first system is the reference.
 
     **Raises** `ValueError` where no context is given, or one is not positive.
     """
@@ -108,7 +129,16 @@ def measure(
         losses = {label: _by_novel(readings, windows, label) for label in readers}
         for label in losses:
             scores.append(_score(labels, systems[0], label, context, losses, scores))
-    return scores
+    # What is extrapolated is marked number by number: no sentence says it again.
+    said = compare.notes(systems, longest=0)
+    return Contexts(
+        text=text,
+        contexts=contexts,
+        lengths=tuple(len(passage.tokens) for passage in passages),
+        notes=(*said, *notes(systems, passages, contexts)),
+        systems={one.name: one.facts for one in systems},
+        scores=tuple(scores),
+    )
 
 
 def _by_novel(readings: Readings, windows: list[Window], label: str) -> np.ndarray:
@@ -120,15 +150,16 @@ def _by_novel(readings: Readings, windows: list[Window], label: str) -> np.ndarr
 def _score(labels, reference: System, label: str, context: int, losses, before):
     """One score, with what may be said of it."""
     one, loss = labels[label], losses[label]
-    first = next((score for score in before if score.label == label), None)
+    first = next((score.by_novel for score in before if score.label == label), None)
     gap = None
     if label != reference.name and reference.name in losses:
         if _comparable(one, reference, context):
             gap = interval(loss - losses[reference.name])
     worth = None
     if first is not None and not (reads_all(one) and _extrapolates(one, context)):
-        worth = interval(first.by_novel - loss)
-    return Score(label, context, loss, _extrapolates(one, context), gap, worth)
+        worth = interval(np.array(first) - loss)
+    beyond, by_novel = _extrapolates(one, context), tuple(loss.tolist())
+    return Score(label, context, beyond, interval(loss), by_novel, gap, worth)
 
 
 def _extrapolates(system: System, context: int) -> bool | None:
@@ -162,28 +193,3 @@ def notes(systems: list[System], passages: list[Passage], contexts) -> list[str]
             "context is the whole document."
         )
     return said
-
-
-def as_json(systems: list[System], passages: list[Passage], scores: list[Score]):
-    """The scores as plain data, rounded: what is published and drawn."""
-    return {
-        "contexts": sorted({score.context for score in scores}),
-        "novels": [passage.novel for passage in passages],
-        "lengths": [len(passage.tokens) for passage in passages],
-        "reference": systems[0].name,
-        "systems": {one.name: system_json(one) for one in systems},
-        "scores": [_score_json(score) for score in scores],
-    }
-
-
-def _score_json(score: Score) -> dict:
-    part = lambda found: None if found is None else found.as_json()
-    return {
-        "system": score.label,
-        "context": score.context,
-        "extrapolated": score.extrapolated,
-        "loss": interval(score.by_novel).as_json(),
-        "by_novel": rounded(score.by_novel),
-        "gap": part(score.gap),
-        "worth": part(score.worth),
-    }

@@ -12,21 +12,23 @@ more places than the passages begin at.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
 from lab.data.shards import Shards
-from lab.evals.compare import Gap, gap_json, measure_gap
+from lab.evals.compare import Gap, measure_gap, notes
 from lab.measure import positions
 from lab.measure.intervals import Interval, interval
 from lab.measure.nats import Readings
-from lab.measure.readers import System, load
+from lab.measure.readers import Facts, System, load
+from lab.measure.texts import TextRead
 
 
 START_BATCH = 32
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Decomposition:
     """The gap between two systems and its parts, each a `Gap` of its own.
 
@@ -35,6 +37,10 @@ class Decomposition:
     None where it was not measured.
     """
 
+    KIND: ClassVar[str] = "decompose"
+    text: TextRead
+    notes: tuple[str, ...]
+    systems: dict[str, Facts]
     total: Gap
     start: Gap
     learning: Gap
@@ -43,16 +49,23 @@ class Decomposition:
     places: int = 0
 
     @property
+    def title(self) -> str:
+        """`a over b`."""
+        return f"{self.total.better} over {self.total.than}"
+
+    @property
     def share(self) -> float:
         """The better start's share of the whole gap; NaN where there is no gap."""
         total = self.total.overall.mean
         return self.start.overall.mean / total if total else np.nan
 
 
-def decompose(a: System, b: System, readings: Readings) -> Decomposition:
+def decompose(
+    a: System, b: System, readings: Readings, text: TextRead
+) -> Decomposition:
     """Take apart how much better `a` reads than `b`.
 
-    `readings` has every label of both systems' `readers`.
+    `readings` has every label of both systems' `readers`; `text` is what was read.
 
     **Raises** `ValueError` where `a` does not learn.
     """
@@ -62,7 +75,11 @@ def decompose(a: System, b: System, readings: Readings) -> Decomposition:
             "name the model that learns first."
         )
     part = lambda better, than: measure_gap(readings, better, than, a.chunk, (a, b))
+    longest = max(len(passage.tokens) for passage in readings.passages)
     return Decomposition(
+        text=text,
+        notes=(*notes((a, b), longest), *text.notes),
+        systems={one.name: one.facts for one in (a, b)},
         total=part(a.name, b.name),
         start=part(a.frozen_label, b.frozen_label),
         learning=part(a.name, a.frozen_label),
@@ -120,19 +137,3 @@ def _starts(tokens: np.ndarray, length: int, places: int) -> np.ndarray:
         return np.zeros((0, length), np.int32)
     offsets = np.unique(np.linspace(0, room, places).astype(int))
     return np.stack([tokens[at : at + length] for at in offsets]).astype(np.int32)
-
-
-def as_json(found: Decomposition) -> dict:
-    """The decomposition as plain data, rounded: what is published and drawn."""
-    starts = found.starts.as_json() if found.starts else None
-    share = None if np.isnan(found.share) else round(found.share, 4)
-    return {
-        "better": found.total.better,
-        "than": found.total.than,
-        "share_of_start": share,
-        "before_first_update": starts and {**starts, "places": found.places},
-        "total": gap_json(found.total),
-        "start": gap_json(found.start),
-        "learning": gap_json(found.learning),
-        "rival": gap_json(found.rival) if found.rival else None,
-    }

@@ -18,11 +18,14 @@ recall.
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
 from lab.data.questions import Questions
-from lab.measure.intervals import Interval, interval, rounded, share
+from lab.measure.answers import ask
+from lab.measure.intervals import Interval, interval, share
+from lab.measure.texts import TextRead
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,8 +47,8 @@ class Answers:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Recall:
-    """Answers by distance, of a model and of its frozen twin.
+class Asked:
+    """All answers, of a model and of its frozen twin.
 
     `distances [distances]`: tokens between the answer told and the answer asked for.
     `relations`: what each fact is about, `[facts]`. `learning`: None for a model that
@@ -59,9 +62,63 @@ class Recall:
     reach: int | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What one reader knows at each distance, over facts: fields as in `Answers`.
+
+    Intervals are t-intervals, of whole answers Wilson's. `nats_by_relation`: means of
+    the facts about each thing.
+    """
+
+    nats: tuple[Interval, ...]
+    decoy: tuple[Interval, ...]
+    cost: tuple[Interval, ...]
+    first: tuple[Interval, ...]
+    first_absent: tuple[Interval, ...]
+    whole: tuple[Interval, ...]
+    nats_by_relation: dict[str, tuple[float, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What a model and its frozen twin know; `learning` is None where it never does.
+
+    `distances`: tokens behind the fact. `facts`: how many. `reach`: tokens that
+    attention can look back, None = all.
+    """
+
+    distances: tuple[int, ...]
+    facts: int
+    reach: int | None
+    learning: Known | None
+    frozen: Known
+
+    @property
+    def readers(self) -> dict[str, Known]:
+        """ "learning", where the model learns, and "frozen"."""
+        found = {} if self.learning is None else {"learning": self.learning}
+        return found | {"frozen": self.frozen}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recall:
+    """Memories of several models, asked the same questions.
+
+    `world`: whose words the facts are in, "asked" or "trained". `seed` decides the
+    facts. `sha256`: of each model's weights.
+    """
+
+    KIND: ClassVar[str] = "recall"
+    text: TextRead
+    world: str
+    seed: int
+    sha256: dict[str, str]
+    systems: dict[str, Memory]
+
+
 def measure_recall(
     model, questions: Questions, *, report: Callable[[int, int], None] | None = None
-) -> Recall:
+) -> Asked:
     """Ask a model, and its frozen twin, all questions at all distances.
 
     Each document is read twice by each: with the fact and with filler in its place.
@@ -85,7 +142,7 @@ def measure_recall(
                     report(done, total)
             rows.append(twins)
         found[name] = _answers(rows)
-    return Recall(
+    return Asked(
         distances=questions.distances,
         relations=tuple(fact.relation for fact in questions.facts),
         learning=found.get("learning"),
@@ -114,22 +171,11 @@ def _ask(model, text: np.ndarray, questions: Questions, i: int):
     read, found = 0, []
     for at in questions.asked_at[i]:
         state, _ = ttt.read(model, state, text[read:at])
-        grades = []
-        for prompt in (questions.prompts[i], questions.decoys[i]):
-            logits = ttt.predict(model, state, np.concatenate([prompt, answer]))
-            grades += _grade(np.asarray(logits)[len(prompt) : -1], answer)
-        found.append(grades[:3])
+        right = ask(model, state, questions.prompts[i], answer)
+        decoy = ask(model, state, questions.decoys[i], answer)
+        found.append((right.nats, right.first, decoy.nats))
         read = at
     return np.array(found).T
-
-
-def _grade(logits: np.ndarray, answer: np.ndarray) -> tuple[float, float]:
-    """Mean nats of an answer and the share of its tokens that are first choice."""
-    logits = logits.astype(np.float64)
-    top = logits.max(axis=-1, keepdims=True)
-    log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-    nats = log_sum - np.take_along_axis(logits, answer[:, None], axis=-1)[:, 0]
-    return nats.mean(), (logits.argmax(axis=-1) == answer).mean()
 
 
 def _answers(rows: list) -> Answers:
@@ -148,35 +194,26 @@ def _answers(rows: list) -> Answers:
     )
 
 
-def as_json(recall: Recall) -> dict:
-    """Means over facts with 95 % intervals, by distance: t, of whole answers Wilson."""
-    found = {
-        "distances": recall.distances.tolist(),
-        "facts": len(recall.relations),
-        "reach": recall.reach,
-    }
-    if recall.learning is not None:
-        found["learning"] = _means(recall.learning, recall.relations)
-    return found | {"frozen": _means(recall.frozen, recall.relations)}
+def memory(asked: Asked) -> Memory:
+    """Means over facts with 95 % intervals, by distance."""
+    known = lambda answers: None if answers is None else _known(answers, asked)
+    return Memory(
+        distances=tuple(asked.distances.tolist()),
+        facts=len(asked.relations),
+        reach=asked.reach,
+        learning=known(asked.learning),
+        frozen=known(asked.frozen),
+    )
 
 
-def _means(answers: Answers, relations: tuple[str, ...]) -> dict:
+def _known(answers: Answers, asked: Asked) -> Known:
     names = [field.name for field in dataclasses.fields(Answers)]
-    found = {
-        name: _curve(getattr(answers, name), share if name == "whole" else interval)
-        for name in names
-    }
+    columns = {name: getattr(answers, name).T for name in names}
+    sure = dict.fromkeys(names, interval) | {"whole": share}
+    found = {name: tuple(map(sure[name], columns[name])) for name in names}
+    owner = np.array(asked.relations)
     by_relation = {
-        relation: rounded(answers.nats[np.array(relations) == relation].mean(axis=0))
-        for relation in dict.fromkeys(relations)
+        relation: tuple(answers.nats[owner == relation].mean(axis=0).tolist())
+        for relation in dict.fromkeys(asked.relations)
     }
-    return found | {"nats_by_relation": by_relation}
-
-
-def _curve(
-    values: np.ndarray, sure: Callable[[np.ndarray], Interval]
-) -> dict[str, list]:
-    """Mean and interval over facts at each distance, `values [facts, distances]`."""
-    found = [sure(column) for column in values.T]
-    ends = ("mean", "low", "high")
-    return {end: rounded([getattr(one, end) for one in found]) for end in ends}
+    return Known(**found, nats_by_relation=by_relation)

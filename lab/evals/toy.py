@@ -12,29 +12,17 @@ only the sequence's start is known.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
-from lab.measure.intervals import Interval, interval, rounded
-from lab.measure.texts import Passage
+from lab.measure.intervals import Curve, Interval, curve, interval
+from lab.measure.texts import Passage, TextRead
 
 
 AT_ONCE = 32
 TOGETHER = 4  # of them: wider batches leave the processor's caches, at half the speed
 NAIVE_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
-    """Mean nats at each position, novel by novel: `by_novel [novels, length]`.
-
-    `kind`: "b1", "b16" and so on, "full", "none" or "naive". `about`: model, hash and
-    training, for the result.
-    """
-
-    kind: str
-    by_novel: np.ndarray
-    about: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +31,71 @@ class Rate:
 
     rate: float
     loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """Which model drew a curve: its name, the hash of its weights, its training.
+
+    `rate`, `clip`, `tried`: naive's inner numbers, and all rates tried.
+    """
+
+    model: str
+    sha256: str = ""
+    tokens_seen: int | None = None
+    trained_to: int | None = None
+    rate: float | None = None
+    clip: float | None = None
+    tried: tuple[Rate, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Read:
+    """Mean nats at each position, novel by novel: `by_novel [novels, length]`.
+
+    `kind`: "b1", "b16" and so on, "full", "none" or "naive".
+    """
+
+    kind: str
+    by_novel: np.ndarray
+    about: About
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A model's losses at each position, and what it saves over no attention.
+
+    `loss`, `gain`: a bin a position; `overall`, `gain_overall`: over all. `gain_late`:
+    over the last quarter, and `share_of_full` what it is of full attention's there.
+    None where there is nothing to compare with.
+    """
+
+    label: str
+    about: About
+    loss: Curve
+    overall: Interval
+    gain: Curve | None = None
+    gain_overall: Interval | None = None
+    gain_late: Interval | None = None
+    share_of_full: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy:
+    """The experiment's curves by kind.
+
+    `length`: positions of a sequence; `late_from`: the first of the last quarter.
+    `paper_at`, `paper`: positions read off the paper's figure, and its losses by kind.
+    """
+
+    KIND: ClassVar[str] = "toy"
+    text: TextRead
+    length: int
+    late_from: int
+    curves: dict[str, Line]
+    paper_at: tuple[int, ...]
+    paper: dict[str, tuple[float, ...]]
+    notes: tuple[str, ...]
 
 
 def kind_of(name: str, config) -> str:
@@ -135,56 +188,49 @@ def choose_rate(
     return min(finite, key=lambda one: one.loss).rate, tried
 
 
-def gap(worse: Curve, better: Curve, start: int = 0) -> Interval:
+def gap(worse: Read, better: Read, start: int = 0) -> Interval:
     """`worse - better` from position `start` on, paired by novel, with its interval."""
     difference = worse.by_novel[:, start:] - better.by_novel[:, start:]
     return interval(difference.mean(axis=1))
 
 
-def as_json(curves: list[Curve]) -> dict:
-    """Curves, gaps to no attention, and shares of full attention's gain, for `late`,
-    the last quarter of the positions."""
-    reference = {curve.kind: curve for curve in curves}.get("none")
+def lines(curves: list[Read]) -> dict[str, Line]:
+    """Curves, gaps to no attention, and shares of full attention's gain.
+
+    `late` are the last quarter of the positions (`late_from`).
+    """
+    by_kind = {one.kind: one for one in curves}
+    reference, full = by_kind.get("none"), by_kind.get("full")
+    start = late_from(curves) - 1
+    best = gap(reference, full, start).mean if reference and full else None
+    return {one.kind: _line(one, reference, start, best) for one in curves}
+
+
+def late_from(curves: list[Read]) -> int:
+    """The first position of the last quarter, counted from 1."""
     length = curves[0].by_novel.shape[1]
-    start = length - max(1, length // 4)
-    result = {
-        "length": length,
-        "late_from": start + 1,
-        "novels": len(curves[0].by_novel),
-        "curves": {curve.kind: _curve_json(curve, reference) for curve in curves},
-    }
-    if reference is not None:
-        result["late"] = _late(curves, reference, start)
-    return result
+    return length - max(1, length // 4) + 1
 
 
-def _late(curves: list[Curve], reference: Curve, start: int) -> dict:
-    gains = {c.kind: gap(reference, c, start) for c in curves if c is not reference}
-    full = gains.get("full")
-    shares = {
-        kind: {"share_of_full": round(gain.mean / full.mean, 4)} if full else {}
-        for kind, gain in gains.items()
-    }
-    return {kind: gain.as_json() | shares[kind] for kind, gain in gains.items()}
+def _line(one: Read, reference: Read | None, start: int, best: float | None) -> Line:
+    found = Line(
+        label=label_of(one.kind),
+        about=one.about,
+        loss=_by_position(one.by_novel),
+        overall=interval(one.by_novel.mean(axis=1)),
+    )
+    if reference is None or one is reference:
+        return found
+    late = gap(reference, one, start)
+    return dataclasses.replace(
+        found,
+        gain=_by_position(reference.by_novel - one.by_novel),
+        gain_overall=gap(reference, one),
+        gain_late=late,
+        share_of_full=late.mean / best if best else None,
+    )
 
 
-def _curve_json(curve: Curve, reference: Curve | None) -> dict:
-    found = {
-        "label": label_of(curve.kind),
-        **curve.about,
-        "loss": _columns(curve.by_novel),
-    }
-    found["overall"] = interval(curve.by_novel.mean(axis=1)).as_json()
-    if reference is not None and curve is not reference:
-        found["gain"] = _columns(reference.by_novel - curve.by_novel)
-        found["gain_overall"] = gap(reference, curve).as_json()
-    return found
-
-
-def _columns(values: np.ndarray) -> dict:
+def _by_position(values: np.ndarray) -> Curve:
     """Mean and interval at each position of `values [novels, length]`."""
-    found = [interval(column) for column in values.T]
-    return {
-        name: rounded([getattr(one, name) for one in found], digits=4)
-        for name in ("mean", "low", "high")
-    }
+    return curve(values, np.arange(values.shape[1] + 1))

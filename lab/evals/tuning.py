@@ -8,20 +8,22 @@ A rate too high shows as a large loss, not as an error.
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 
 from lab.measure import positions
-from lab.measure.intervals import Interval, interval, rounded
+from lab.measure.intervals import Interval, interval
 from lab.measure.nats import Readings
 from lab.measure.readers import Reader
+from lab.measure.texts import TextRead
 
 
 REPORTED = "eltec-eng"
 FROZEN = "frozen"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Trial:
     """One rate and clip: mean nats per token, and the gain over the frozen twin."""
 
@@ -31,15 +33,19 @@ class Trial:
     gain: Interval
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Tuning:
     """All trials in the order asked for, the frozen twin's loss, and the best trial.
 
     `best` is None where no trial beats the frozen twin. `edges`: names of the numbers
     for which the best is the least or greatest tried, so that a wider grid may do
-    better.
+    better. `sha256`: of the weights.
     """
 
+    KIND: ClassVar[str] = "tune-inner"
+    text: TextRead
+    model: str
+    sha256: str
     trials: tuple[Trial, ...]
     frozen: float
     best: Trial | None
@@ -73,8 +79,14 @@ def readers(
     return found
 
 
-def tune(readings: Readings, readers: dict[str, Reader]) -> Tuning:
-    """The trials of `readers`, whose readings these are."""
+def tune(
+    readings: Readings,
+    readers: dict[str, Reader],
+    text: TextRead,
+    model: str,
+    sha256: str,
+) -> Tuning:
+    """The trials of `readers`, whose readings of `text` these are."""
     by_novel = lambda values: readings.by_novel(values, positions.mean)
     trials = tuple(
         Trial(
@@ -88,9 +100,9 @@ def tune(readings: Readings, readers: dict[str, Reader]) -> Tuning:
     )
     frozen = float(by_novel(readings.nll[FROZEN]).mean())
     best = min(trials, key=lambda t: t.loss if np.isfinite(t.loss) else np.inf)
-    if not best.loss < frozen:
-        return Tuning(trials, frozen, None, ())
-    return Tuning(trials, frozen, best, _edges(trials, best))
+    found = best if best.loss < frozen else None
+    edges = _edges(trials, best) if found else ()
+    return Tuning(text, model, sha256, trials, frozen, found, edges)
 
 
 def _edges(trials: tuple[Trial, ...], best: Trial) -> tuple[str, ...]:
@@ -105,20 +117,3 @@ def _edges(trials: tuple[Trial, ...], best: Trial) -> tuple[str, ...]:
 
 def _label(lr: float, clip: float) -> str:
     return f"lr={lr:g} clip={clip:g}"
-
-
-def as_json(found: Tuning) -> dict:
-    """The tuning as plain data, rounded: what is published and drawn."""
-    best = found.best and _trial_json(found.best)
-    return {
-        "frozen": round(found.frozen, 5),
-        "best": best,
-        "best_at_edge_of": list(found.edges),
-        "trials": [_trial_json(trial) for trial in found.trials],
-    }
-
-
-def _trial_json(trial: Trial) -> dict:
-    clip = trial.clip if np.isfinite(trial.clip) else "inf"
-    loss = rounded([trial.loss])[0]
-    return {"lr": trial.lr, "clip": clip, "loss": loss, "gain": trial.gain.as_json()}

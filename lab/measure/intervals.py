@@ -1,20 +1,24 @@
-"""How sure: Student's t-intervals over novels, shares, and the slope of a gap.
+"""How sure: Student's t-intervals over novels, shares, batch means, slopes.
 
 Inputs are one value (or one row of bins) a novel, NaN where a novel has none: a novel
-is the independent unit, its passages are not.
+(an address, a document) is the independent unit, its passages are not. Every interval
+of the lab is made here.
 """
 
 import dataclasses
+import math
 
 import numpy as np
-from scipy import stats
 
 from lab.measure.positions import middles
 
 
+LEVEL = 0.95
+
+
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A mean over `novels` novels and its 95 % t-interval (NaN below two novels)."""
+    """A mean over `novels` units and its 95 % interval (NaN below two units)."""
 
     mean: float
     low: float
@@ -22,86 +26,133 @@ class Interval:
     novels: int
 
     @property
+    def half(self) -> float:
+        """Half the interval's width: what stands behind a `±`."""
+        return (self.high - self.low) / 2
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval, and not only a mean."""
+        return math.isfinite(self.low)
+
+    @property
     def sign(self) -> int:
         """+1 or -1 where the interval excludes zero, else 0."""
         return int(self.low > 0) - int(self.high < 0)
 
-    def as_json(self) -> dict:
-        """Rounded, with None for what is not defined."""
-        low, high = rounded([self.low, self.high])
-        interval = None if low is None else [low, high]
-        mean = rounded([self.mean])[0]
-        return {"mean": mean, "interval_95": interval, "novels": self.novels}
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Curve:
-    """Mean and interval over novels in each bin: `edges [bins + 1]`, others `[bins]`.
+    """Mean and interval in each bin: `edges [bins + 1]` in tokens, others `[bins]`.
 
     `novels` counts those that reach the bin.
     """
 
-    edges: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    novels: np.ndarray
+    edges: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    novels: tuple[int, ...]
 
-    def as_json(self) -> dict:
-        """Rounded lists, None for what is not defined."""
-        lists = {name: rounded(getattr(self, name)) for name in ("mean", "low", "high")}
-        return {"edges": self.edges.tolist(), **lists, "novels": self.novels.tolist()}
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    def at(self, i: int) -> Interval:
+        """The interval in one bin."""
+        return Interval(self.mean[i], self.low[i], self.high[i], self.novels[i])
+
+    def since(self, first: int) -> "Curve":
+        """The curve without its first bins."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return Curve(**{name: getattr(self, name)[first:] for name in names})
+
+    def flipped(self) -> "Curve":
+        """The curve of the opposite difference."""
+        minus = lambda values: tuple(-value for value in values)
+        low, high = minus(self.high), minus(self.low)
+        return dataclasses.replace(self, mean=minus(self.mean), low=low, high=high)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """Mean and t-interval over the novels that have a value, `values [novels]`."""
+def interval(values) -> Interval:
+    """Mean and t-interval over the units that have a value, `values [novels]`."""
+    values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
     n = len(values)
     if n == 0:
-        return Interval(np.nan, np.nan, np.nan, 0)
+        return Interval(math.nan, math.nan, math.nan, 0)
     mean = float(values.mean())
     if n == 1:
-        return Interval(mean, np.nan, np.nan, 1)
-    half = float(stats.sem(values) * stats.t.ppf(0.5 + level / 2, n - 1))
+        return Interval(mean, math.nan, math.nan, 1)
+    half = _t(n - 1) * float(np.std(values, ddof=1)) / n**0.5
     return Interval(mean, mean - half, mean + half, n)
 
 
-def share(values: np.ndarray, level: float = 0.95) -> Interval:
+def batch_means(values, blocks: int = 20) -> Interval:
+    """Mean of a series and its interval, `values [chunks]`; neighbours are alike.
+
+    The interval comes from the means of consecutive stretches (batch means): `blocks`
+    of them, fewer where the series has not two values for each, three at least. NaN
+    below three values.
+    """
+    values = np.asarray(values, np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < 3:
+        mean = float(values.mean()) if len(values) else math.nan
+        return Interval(mean, math.nan, math.nan, 0)
+    stretches = np.array_split(values, max(3, min(blocks, len(values) // 2)))
+    found = interval([stretch.mean() for stretch in stretches])
+    mean = float(values.mean())
+    return Interval(mean, mean - found.half, mean + found.half, found.novels)
+
+
+def share(values) -> Interval:
     """Mean of zeros and ones and its Wilson interval, `values [cases]`.
 
-    Unlike a t-interval it stays between 0 and 1, and is no point where all are alike:
+    Unlike a t-interval it stays between 0 and 1, and has a width where all are alike:
     none right of 24 means less than 14 %.
     """
-    right, cases = int(values.sum()), len(values)
-    found = stats.binomtest(right, cases).proportion_ci(level, method="wilson")
+    from scipy import stats
+
+    right, cases = int(np.sum(values)), len(values)
+    found = stats.binomtest(right, cases).proportion_ci(LEVEL, method="wilson")
     return Interval(right / cases, float(found.low), float(found.high), cases)
 
 
-def curve(values: np.ndarray, edges: np.ndarray) -> Curve:
-    """`interval` in each bin, `values [novels, bins]`."""
-    found = [interval(column) for column in values.T]
-    columns = ([getattr(i, name) for i in found] for name in ("mean", "low", "high"))
-    return Curve(edges, *map(np.array, columns), np.array([i.novels for i in found]))
+def curve(rows, edges) -> Curve:
+    """`interval` in each bin, `rows [novels, bins]`, `edges [bins + 1]`."""
+    return curve_of([interval(column) for column in np.asarray(rows).T], edges)
 
 
-def slope(values: np.ndarray, edges: np.ndarray, start: int, stop: int) -> Interval:
+def curve_of(found: list[Interval], edges) -> Curve:
+    """Intervals side by side as a curve."""
+    parts = (tuple(getattr(one, name) for one in found) for name in _PARTS)
+    return Curve(tuple(int(edge) for edge in edges), *parts)
+
+
+def slope(rows, edges, start: int, stop: int) -> Interval:
     """Change of a gap with each doubling of the position, over `start` to `stop`.
 
     Least squares of the bins' means on log2 of their middles, novel by novel; then a
     t-interval over novels. A novel with fewer than three bins there has no slope.
     """
+    edges = np.asarray(edges)
     inside = (edges[:-1] >= start) & (edges[1:] <= stop)
     place = np.log2(middles(edges))
-    return interval(np.array([_fit(place[inside], row[inside]) for row in values]))
+    return interval([_fit(place[inside], row[inside]) for row in rows])
+
+
+_PARTS = ("mean", "low", "high", "novels")
+
+
+def _t(freedom: int) -> float:
+    """The point of Student's t that 95 % lie within."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 2))
 
 
 def _fit(place: np.ndarray, row: np.ndarray) -> float:
     there = np.isfinite(row)
     if there.sum() < 3:
-        return np.nan
+        return math.nan
     return float(np.polyfit(place[there], row[there], 1)[0])
-
-
-def rounded(values, digits: int = 5) -> list:
-    """Numbers for JSON: rounded, None where not finite."""
-    return [round(float(v), digits) if np.isfinite(v) else None for v in values]

@@ -5,8 +5,9 @@ process without JAX. `load` makes it a model.
 """
 
 import dataclasses
+from pathlib import Path
 
-from lab import checkpoints
+from lab import checkpoints, runs
 
 
 FULL_LIMIT = 16_384
@@ -26,6 +27,23 @@ class Reader:
     lr: float | None = None
     clip: float | None = None
     limit: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a result says of a system.
+
+    `learns`: whether it learns while reading. `trained_to`: longest training sequence,
+    `tokens_seen`: training tokens in all, None where the card does not say. `reads_to`:
+    tokens of a passage that it reads, None = all.
+    """
+
+    learns: bool
+    chunk: int
+    trained_to: int | None
+    tokens_seen: int | None
+    reads_to: int | None
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +71,18 @@ class System:
         if self.learning is None:
             return {self.name: self.frozen}
         return {self.name: self.learning, self.frozen_label: self.frozen}
+
+    @property
+    def facts(self) -> Facts:
+        """What a result says of this system."""
+        return Facts(
+            learns=self.learning is not None,
+            chunk=self.chunk,
+            trained_to=self.trained_to,
+            tokens_seen=self.tokens_seen,
+            reads_to=self.frozen.limit,
+            sha256=self.sha256,
+        )
 
     @property
     def frozen_label(self) -> str:
@@ -129,11 +159,32 @@ def load(reader: Reader):
     if reader.learning:
         given = {"lr": reader.lr, "clip": reader.clip}
         changes = {name: value for name, value in given.items() if value is not None}
-    config = model.config.replace(**changes)
+    changed = with_inner(model, **changes)
+    config = changed.config
     if reader.learning and not config.learns:
         raise ValueError(
             f"{reader.model!r} cannot learn while reading: it has {config.fast_blocks} "
             f"fast blocks and the inner rate {config.inner.lr:g}; give a rate, and a "
             "model with fast blocks."
         )
-    return dataclasses.replace(model, config=config)
+    return changed
+
+
+def with_inner(model, **changes):
+    """The same weights with another inner `lr`, `clip` or `rule`."""
+    return dataclasses.replace(model, config=model.config.replace(**changes))
+
+
+def find_weights(name: str) -> Path:
+    """The card of `name`: of its finished run here, else the published one.
+
+    **Raises** `FileNotFoundError` where there is neither.
+    """
+    here = runs.folder(name) / f"{name}.json"
+    path = here if here.exists() else checkpoints.PUBLISHED / f"{name}.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{name} has neither been trained here nor is it published: "
+            f"`ttt-lab train {name}` first."
+        )
+    return path

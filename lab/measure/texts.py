@@ -1,48 +1,221 @@
 """What is read: passages of held-out documents, or the documents whole.
 
 Every document gives equally many passages, evenly spread: the same ones every time, so
-that systems are compared on the very same tokens.
+that systems are compared on the very same tokens. The *unit* of a passage is what it
+counts as in an interval: its novel, its address, its document. Passages of one unit are
+not independent of each other, units are.
+
+A stream of many addresses (`sotu-chronicle`) is one document with many units: its
+passages begin where an address begins, and read on into those that follow.
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
+from lab.data import addresses
 from lab.data.shards import Shards
+from lab.quick import quick
+
+
+SPLITS = ("train", "val", "all")
+UNITS = {"eltec-eng": "novels", "sotu": "addresses", "sotu-chronicle": "addresses"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """What is read.
+
+    Args:
+        corpus: a name from `ttt-lab data list`, a folder or a file; with a split of its
+            own as NAME/SPLIT. Some commands take several.
+        split: train, val or all, of a corpus that names none.
+        length: tokens of a passage.
+        per_novel: passages of each novel (address, document), evenly spread.
+        novels: read at most so many novels, evenly spread.
+        whole: read the documents whole instead of passages.
+    """
+
+    corpus: tuple[str, ...] = ("eltec-eng",)
+    split: Literal["train", "val", "all"] = "val"
+    length: int = 16_384
+    per_novel: int = 6
+    novels: int = 24
+    whole: bool = False
+
+    def each(self) -> "tuple[Text, ...]":
+        """One `Text` a corpus, its split taken from its name where that has one."""
+        return tuple(self._of(name) for name in self.corpus)
+
+    def only(self) -> "Text":
+        """The one text.
+
+        **Raises** `ValueError` where several are named.
+        """
+        if len(self.corpus) != 1:
+            raise ValueError(f"One text is read here: got {', '.join(self.corpus)}.")
+        return self.each()[0]
+
+    def open(self, tokenizer: str) -> "OpenText":
+        """The text's tokens, and what is read of them.
+
+        **Raises** what `lab.data.shards.open` raises.
+        """
+        from lab.data import shards
+
+        one = self.only()
+        return OpenText(one, shards.open(one.corpus[0], tokenizer, one.split))
+
+    def _of(self, name: str) -> "Text":
+        corpus, _, split = name.rpartition("/")
+        if corpus and split in SPLITS:
+            return dataclasses.replace(self, corpus=(corpus,), split=split)
+        # one document has nothing to hold out: it is read as it is
+        split = "all" if name == "sotu-chronicle" else self.split
+        return dataclasses.replace(self, corpus=(name,), split=split)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextRead:
+    """What a result says of the text that was read.
+
+    `unit`: what an interval is over, in the plural. `length`: tokens of a passage, None
+    for documents read whole. `passages`: how many. `units`: their names, in order.
+    """
+
+    corpus: str
+    split: str
+    tokenizer: str
+    text_hash: str
+    unit: str
+    units: tuple[str, ...]
+    length: int | None
+    passages: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether documents were read from end to end."""
+        return self.length is None
+
+    @property
+    def name(self) -> str:
+        """The text in a file's name, as `eltec-eng-val-16384`."""
+        return f"{self.corpus_name}-{'whole' if self.whole else self.length}"
+
+    @property
+    def corpus_name(self) -> str:
+        """Corpus and split in a file's name, as `eltec-eng-val`."""
+        return self._said.replace("/", "-")
+
+    @property
+    def _said(self) -> str:
+        """`eltec-eng/val`; of a folder or a file its last part, of one document no
+        split."""
+        corpus = self.corpus.rstrip("/").rpartition("/")[2]
+        return corpus if corpus == "sotu-chronicle" else f"{corpus}/{self.split}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the text: sentences."""
+        notes = []
+        if self.whole and self.unit == "novels":
+            notes.append(
+                "Whole documents begin with title pages, each like no other: figures "
+                "start at 1K; passages show what comes before."
+            )
+        if len(self.units) < 2:
+            notes.append("One document gives no interval.")
+        return tuple(notes)
+
+    def __str__(self) -> str:
+        passages = f"{self.passages:,} passages of {self.length or 0:,} tokens"
+        how = "read whole" if self.whole else passages
+        return f"{self._said}, {how}, {len(self.units)} {self.unit}"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Passage:
-    """Tokens `[length]` of document `novel`, from token `offset` on; no BOS."""
+    """Tokens `[length]` of `novel`, from its document's token `offset` on; no BOS."""
 
     novel: str
     offset: int
     tokens: np.ndarray
 
 
-def passages(shards: Shards, *, length: int, per_novel: int) -> list[Passage]:
-    """At most `per_novel` passages of `length` tokens from each document.
+@dataclasses.dataclass(frozen=True, eq=False)
+class OpenText:
+    """A text whose tokens are there; small where `TTT_LAB_QUICK` is set."""
 
-    Documents shorter than `length` give none. **Raises** `ValueError` where no document
-    is that long, or a number is not positive.
+    text: Text
+    shards: Shards
+
+    def passages(self) -> list[Passage]:
+        """What is read, the same passages every time."""
+        text = self.text
+        if text.whole:
+            found = whole(self.shards, limit=quick(None, 1024))
+            return spread(found, quick(text.novels, 6))
+        length = quick(text.length, min(text.length, 512))
+        count = quick(text.per_novel, min(text.per_novel, 2))
+        novels = quick(text.novels, 6)
+        return passages(self.shards, length=length, per_novel=count, novels=novels)
+
+    def about(self, read: list[Passage]) -> TextRead:
+        """What was read, for a result."""
+        opened, longest = self.shards, max(len(passage.tokens) for passage in read)
+        return TextRead(
+            corpus=opened.corpus,
+            split=opened.split,
+            tokenizer=opened.tokenizer,
+            text_hash=opened.data_hash,
+            unit=UNITS.get(opened.corpus, "documents"),
+            units=tuple(dict.fromkeys(passage.novel for passage in read)),
+            length=None if self.text.whole else longest,
+            passages=len(read),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unit:
+    """An independent piece of text: tokens of a document, from `start` on.
+
+    `length`: tokens of the unit's own. `room`: tokens up to the document's end.
+    """
+
+    name: str
+    document: int
+    start: int
+    length: int
+    room: int
+
+
+def passages(
+    shards: Shards, *, length: int, per_novel: int, novels: int | None = None
+) -> list[Passage]:
+    """At most `per_novel` passages of `length` tokens from each unit.
+
+    `novels`: of so many units at most, evenly spread. Units without room for `length`
+    tokens give none. **Raises** `ValueError` where no document is that long, or a
+    number is not positive.
     """
     if length < 1 or per_novel < 1:
         raise ValueError(
             "`length` and `per_novel` must be >= 1: got "
             f"length={length}, per_novel={per_novel}."
         )
-    found = [
-        _cut(shards, document, offset, length)
-        for document, entry in enumerate(shards.documents)
-        for offset in _offsets(entry.length, length, per_novel)
-    ]
-    if not found:
+    fits = [unit for unit in _units(shards) if unit.room >= length]
+    if not fits:
         longest = max((entry.length for entry in shards.documents), default=0)
         raise ValueError(
             f"No document of {shards.corpus}/{shards.split} has {length:,} tokens: the "
             f"longest has {longest:,}; use a smaller --length, or --whole."
         )
-    return found
+    return [
+        _cut(shards, unit.document, unit.start + offset, length, unit.name)
+        for unit in spread(fits, novels)
+        for offset in _offsets(max(unit.length, length), length, per_novel)
+    ]
 
 
 def whole(shards: Shards, *, limit: int | None = None) -> list[Passage]:
@@ -53,20 +226,50 @@ def whole(shards: Shards, *, limit: int | None = None) -> list[Passage]:
     if limit is not None and limit < 1:
         raise ValueError(f"A document's first {limit} tokens: take 1 or more.")
     return [
-        _cut(shards, document, 0, min(entry.length, limit or entry.length))
+        _cut(shards, document, 0, min(entry.length, limit or entry.length), entry.name)
         for document, entry in enumerate(shards.documents)
         if entry.length
     ]
 
 
-def spread(passages: list[Passage], count: int | None) -> list[Passage]:
-    """`count` of the passages, evenly spread (all where there are no more, or None)."""
-    total = len(passages)
+def spread(found: list, count: int | None) -> list:
+    """`count` of the passages or units, evenly spread (all where there are no more, or
+    None).
+
+    **Raises** `ValueError` for fewer than one.
+    """
+    total = len(found)
     if count is None or count >= total:
-        return passages
+        return found
     if count < 1:
         raise ValueError(f"`novels` must be >= 1: got {count}.")
-    return [passages[(2 * i + 1) * total // (2 * count)] for i in range(count)]
+    return [found[(2 * i + 1) * total // (2 * count)] for i in range(count)]
+
+
+def _units(shards: Shards) -> list[_Unit]:
+    """Documents, or the addresses in a stream of them."""
+    if shards.corpus == "sotu-chronicle":
+        return _addresses(shards)
+    return [
+        _Unit(entry.name, document, 0, entry.length, entry.length)
+        for document, entry in enumerate(shards.documents)
+    ]
+
+
+def _addresses(shards: Shards) -> list[_Unit]:
+    """The addresses of the chronicle, oldest first, by their tokens.
+
+    Addresses are told apart by bytes: a token belongs to the address that its first
+    byte is in.
+    """
+    from lab.data import tokenizers
+
+    lengths = tokenizers.load(shards.tokenizer).lengths[shards.tokens(0)]
+    begins = np.cumsum(lengths) - lengths  # of each token, in bytes
+    total, starts = len(lengths), addresses.starts()
+    cuts = np.searchsorted(begins, [*starts.values(), int(lengths.sum())])
+    spans = zip(starts, cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
+    return [_Unit(name, 0, a, b - a, total - a) for name, a, b in spans if b > a]
 
 
 def _offsets(total: int, length: int, count: int) -> list[int]:
@@ -75,6 +278,6 @@ def _offsets(total: int, length: int, count: int) -> list[int]:
     return [(2 * i + 1) * windows // (2 * count) * length for i in range(count)]
 
 
-def _cut(shards: Shards, document: int, offset: int, length: int) -> Passage:
+def _cut(shards: Shards, document: int, offset: int, length: int, novel: str):
     tokens = np.asarray(shards.tokens(document)[offset : offset + length], np.int32)
-    return Passage(shards.documents[document].name, offset, tokens)
+    return Passage(novel, offset, tokens)

@@ -23,7 +23,6 @@ from lab.plots.decompose import parts_by_position as parts_by_position
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
-from lab.plots.results import gain_by_position as gain_by_position
 from lab.plots.results import result_figures as result_figures
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index

@@ -1,10 +1,9 @@
-"""What a passage's gradient is made of, as one bar a model.
-
-Takes what `ttt-lab eval gradients` keeps (a dict, see `lab.published.results`).
-"""
+"""What a passage's gradient is made of, as one bar a model."""
 
 import plotly.graph_objects as go
 
+from lab.analysis.agreement import Agreements
+from lab.measure.intervals import Interval
 from lab.plots import theme
 from lab.plots.compare import OTHERS
 
@@ -16,24 +15,24 @@ PARTS = {
 }
 
 
-def gradient_parts(result: dict) -> go.Figure:
+def gradient_parts(result: Agreements) -> go.Figure:
     """Shares of the squared gradient, with their intervals in the hover text."""
-    rows = result["gradients"]
+    rows = result.found
     bars = [
         go.Bar(
             y=list(rows),
-            x=[row[part]["mean"] for row in rows.values()],
+            x=[getattr(row, part).mean for row in rows.values()],
             name=words,
             orientation="h",
             marker=dict(color=colour, opacity=0.8),
-            customdata=[_half(row[part]) for row in rows.values()],
+            customdata=[_half(getattr(row, part)) for row in rows.values()],
             hovertemplate="%{x:.1%} ± %{customdata:.1%}",
         )
         for part, (words, colour) in PARTS.items()
     ]
     fig = theme.tall(
         bars,
-        title=f"What a gradient of {result['length']:,} tokens is made of",
+        title=f"What a gradient of {result.text.length:,} tokens is made of",
         y="",
         x="share of the squared gradient",
         height=180 + 50 * len(rows),
@@ -45,6 +44,5 @@ def gradient_parts(result: dict) -> go.Figure:
     return fig.update_xaxes(tickformat=".0%").update_yaxes(autorange="reversed")
 
 
-def _half(part: dict) -> float | None:
-    ends = part["interval_95"]
-    return None if ends is None else (ends[1] - ends[0]) / 2
+def _half(part: Interval) -> float | None:
+    return part.half if part.is_known else None

@@ -1,10 +1,8 @@
-"""Where heads look, as one bar a head.
-
-Takes what `ttt-lab eval attention` keeps (a dict, see `lab.published.results`).
-"""
+"""Where heads look, as one bar a head."""
 
 import plotly.graph_objects as go
 
+from lab.analysis.attention import Attention
 from lab.plots import theme
 
 
@@ -12,33 +10,32 @@ from lab.plots import theme
 NEAR_TO_FAR = ("#1f4e79", "#2a8fd0", "#2fa37c", "#c79a1e", "#e0641a")
 
 
-def looks_by_distance(result: dict) -> go.Figure:
+def looks_by_distance(result: Attention) -> go.Figure:
     """Shares of attention by distance, head by head, beside a head that looks evenly.
 
     How many tokens a head spreads over is in the hover text.
     """
     names, rows = [], []
-    for name, blocks in result["attention"].items():
-        shown = [block for block in blocks if block["heads"]]
-        for i, block in enumerate(blocks):
-            for j, head in enumerate(block["heads"]):
-                names.append(f"{name} {i + 1}.{j + 1}")
+    for name, blocks in result.blocks.items():
+        for i, block in enumerate(blocks, 1):
+            for j, head in enumerate(block.heads, 1):
+                names.append(f"{name} {i}.{j}")
                 rows.append(head)
-        for kind, even in {block["kind"]: block["even"] for block in shown}.items():
+        for kind, even in {b.kind: b.even for b in blocks if b.heads}.items():
             names.append(f"{name}, even {kind}")
             rows.append(even)
     bars = [
         go.Bar(
             y=names,
-            x=[row["shares"][k] for row in rows],
+            x=[row.shares[k] for row in rows],
             name=words,
             orientation="h",
             marker=dict(color=colour, opacity=0.85),
-            customdata=[row["spread"] for row in rows],
+            customdata=[row.spread for row in rows],
             hovertemplate="%{x:.1%} (spread over %{customdata:,.1f} tokens)",
         )
         for k, (words, colour) in enumerate(
-            zip(result["distances"], NEAR_TO_FAR, strict=False)
+            zip(result.distances, NEAR_TO_FAR, strict=False)
         )
     ]
     fig = theme.tall(

@@ -1,46 +1,47 @@
 """What a token costs after ever more tokens, in milliseconds.
 
-Takes what `ttt-lab bench read` keeps (a dict, see `lab.published.results`). Both axes
-are logarithmic: a flat line costs the same for ever, full attention's slope is one.
+Both axes are logarithmic: a flat line costs the same for ever, full attention's slope
+is one.
 """
 
 import math
 
 import plotly.graph_objects as go
 
+from lab.bench.reading import ReadingBench, Row
 from lab.plots import theme
 from lab.plots.compare import looks
 
 
-def reading_cost(result: dict) -> go.Figure:
+def reading_cost(result: ReadingBench) -> go.Figure:
     """Reading a token, at each position."""
     return _figure(result, "reading_ms", "What reading a token costs")
 
 
-def writing_cost(result: dict) -> go.Figure:
+def writing_cost(result: ReadingBench) -> go.Figure:
     """Writing a token, at each position; learners' inner steps are included."""
     return _figure(result, "writing_ms", "What writing a token costs")
 
 
-def _figure(result: dict, part: str, title: str) -> go.Figure:
-    styles = looks({"systems": {row["system"]: None for row in result["rows"]}})
-    lines = [_line(row, part, styles[row["system"]]) for row in result["rows"]]
-    axis = theme.token_axis("tokens read before", result["rows"][0]["positions"])
+def _figure(result: ReadingBench, part: str, title: str) -> go.Figure:
+    styles = looks(row.system for row in result.rows)
+    lines = [_line(row, part, styles[row.system]) for row in result.rows]
+    axis = theme.token_axis("tokens read before", result.rows[0].positions)
     y = "ms per token (logarithmic)"
     fig = theme.tall(lines, title=title, y=y, xaxis=axis)
-    values = [ms for row in result["rows"] for ms in row[part]]
+    values = [ms for row in result.rows for ms in getattr(row, part)]
     spans = [math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))]
     return fig.update_yaxes(type="log", range=spans, dtick=1)
 
 
-def _line(row: dict, part: str, style: dict) -> go.Scatter:
+def _line(row: Row, part: str, style: theme.Look) -> go.Scatter:
     return theme.line(
-        row["positions"],
-        row[part],
-        row["system"],
-        style["colour"],
+        row.positions,
+        getattr(row, part),
+        row.system,
+        style.colour,
         mode="lines+markers",
         line=dict(width=1.8),
-        marker=dict(symbol=style["symbol"], size=7),
+        marker=dict(symbol=style.symbol, size=7),
         hovertemplate="%{y:.3f} ms",
     )

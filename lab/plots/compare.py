@@ -1,16 +1,21 @@
 """Systems compared, by position in the text: losses, and paired gaps with intervals.
 
-Both take what `ttt-lab eval compare` keeps (a dict, see `lab.published.results`). The
-reference is blue and its frozen twin orange, as everywhere; every system has a marker
-of its own too, and frozen twins are dashed, so that no line is told by colour alone.
+The reference is blue and its frozen twin orange, as everywhere; every system has a
+marker of its own too, and frozen twins are dashed, so that no line is told by colour
+alone.
 Where fewer novels reach, a gap's line is dotted: the mix of texts changes. Whole novels
 are drawn from token 1,024 on: before it they are title pages, each like no other.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import plotly.graph_objects as go
 
+from lab.evals.compare import Comparison, Gap, Loss
+from lab.measure.intervals import Curve
 from lab.measure.positions import middles, short
+from lab.measure.texts import TextRead
 from lab.plots import theme
 
 
@@ -37,46 +42,51 @@ FROZEN_SUFFIX = ", frozen"
 WHOLE_FROM = 1024
 
 
-def loss_by_position(result: dict) -> go.Figure:
+def loss_by_position(result: Comparison) -> go.Figure:
     """Mean loss over novels at each position, one line a system and frozen twin.
 
     As far as all novels reach: the mean over fewer would be one of other texts.
     """
-    styles = looks(result)
+    styles = looks(result.systems)
+    curves = {
+        label: shown(loss, result.text, "half_doublings")
+        for label, loss in result.losses.items()
+    }
     lines = [
-        curve_lines(shown(loss, result, "half_doublings"), label, style, sign="")[0]
-        for label, loss in result["losses"].items()
-        for style in [styles[label]]
+        curve_lines(curve, label, styles[label], sign="")[0]
+        for label, curve in curves.items()
     ]
-    return position_figure(lines, result, title="Loss by position")
+    return position_figure(lines, _trained_to(result), title="Loss by position")
 
 
-def gap_by_position(result: dict) -> go.Figure:
+def gap_by_position(result: Comparison) -> go.Figure:
     """How much better the reference reads than each other system, with 95 % bands.
 
     Above zero, the reference is better. Its gap to its own frozen twin is orange.
     """
-    styles, reference = looks(result), next(iter(result["systems"]))
-    gaps = [gap for gap in result["gaps"] if gap["better"] == reference]
-    curves = [(gap["than"], shown(gap, result)) for gap in gaps]
+    styles, reference = looks(result.systems), result.reference
+    gaps = [gap for gap in result.gaps if gap.better == reference]
+    curves = [(gap.than, shown(gap, result.text)) for gap in gaps]
     lines = [
         trace
         for than, curve in curves
         for trace in (
-            band(curve, styles[than]["colour"]),
+            band(curve, styles[than].colour),
             *curve_lines(curve, f"over {than}", styles[than]),
         )
     ]
     title = f"What {reference} saves"
-    return position_figure(lines, result, title=title, zero=True)
+    return position_figure(lines, _trained_to(result), title=title, zero=True)
 
 
-def position_figure(lines: list, result: dict, *, title: str, zero: bool = False):
+def position_figure(
+    lines: list, trained: int | None, *, title: str, zero: bool = False
+) -> go.Figure:
     """The common frame: a logarithmic axis of positions, the legend below it.
 
-    Marks where training ended and extrapolation begins, if the text goes beyond.
+    Marks where training ended (`trained`) and extrapolation begins, if the text goes
+    beyond.
     """
-    trained = _trained_to(result)
     longest = max((max(line.x) for line in lines if len(line.x)), default=1)
     beyond = trained is not None and trained < longest
     marks = [theme.mark(trained)] if beyond else []
@@ -98,21 +108,20 @@ def position_axis(longest: float) -> dict:
     return theme.token_axis("position in the text in tokens", ticks)
 
 
-def shown(part: dict, result: dict, grid: str = "doublings") -> dict:
+def shown(part: Gap | Loss, text: TextRead, grid: str = "doublings") -> Curve:
     """The curve of a gap or loss on one grid, without a whole novel's title pages."""
-    curve = part["curves"][grid]
-    if not result.get("whole"):
+    curve = part.curves[grid]
+    if not text.whole:
         return curve
-    first = int(np.searchsorted(curve["edges"], WHOLE_FROM))
-    # Texts that are over by then keep their last bin: an empty figure helps nobody.
-    first = min(first, len(curve["edges"]) - 2)
-    return {name: values[first:] for name, values in curve.items()}
+    first = int(np.searchsorted(curve.edges, WHOLE_FROM))
+    # A text that is over by then keeps its last bin: an empty figure helps nobody.
+    return curve.since(min(first, len(curve) - 1))
 
 
-def curve_lines(curve: dict, name: str, style: dict, *, sign: str = "+") -> list:
+def curve_lines(curve: Curve, name: str, style: theme.Look, *, sign: str = "+") -> list:
     """A line with markers, dotted where fewer novels reach; one legend entry."""
-    x, y = middles(np.array(curve["edges"])), np.array(curve["mean"], float)
-    novels = np.array(curve["novels"])
+    x, y = middles(np.array(curve.edges)), np.array(curve.mean)
+    novels = np.array(curve.novels)
     most = novels == novels.max(initial=0)
     # The dotted part begins at the last full point, so that the line does not break.
     rest = ~most & (novels > 0)
@@ -120,24 +129,23 @@ def curve_lines(curve: dict, name: str, style: dict, *, sign: str = "+") -> list
     common = dict(
         mode="lines+markers",
         legendgroup=name,
-        marker=dict(symbol=style["symbol"], size=7),
+        marker=dict(symbol=style.symbol, size=7),
         hovertemplate=f"%{{y:{sign}.3f}}",
         connectgaps=False,
     )
-    dash = style.get("dash", "solid")
-    lines = [_part(x, y, most, name, style["colour"], dash, common)]
+    lines = [_part(x, y, most, name, style.colour, style.dash, common)]
     if rest.any():
         faint = common | dict(showlegend=False, opacity=0.7)
         words = f"{name} (fewer novels)"
-        lines.append(_part(x, y, rest, words, style["colour"], "dot", faint))
+        lines.append(_part(x, y, rest, words, style.colour, "dot", faint))
     return lines
 
 
-def band(curve: dict, colour: str) -> go.Scatter:
+def band(curve: Curve, colour: str) -> go.Scatter:
     """The 95 % interval as a pale area, as far as all novels reach."""
-    low, high = (np.array(curve[name], float) for name in ("low", "high"))
-    low[np.array(curve["novels"]) < max(curve["novels"])] = np.nan
-    return theme.band(middles(np.array(curve["edges"])), low, high, colour)
+    low, high = np.array(curve.low), np.array(curve.high)
+    low[np.array(curve.novels) < max(curve.novels)] = np.nan
+    return theme.band(middles(np.array(curve.edges)), low, high, colour)
 
 
 def zero_line() -> dict:
@@ -151,24 +159,20 @@ def _part(x, y, where, name, colour, dash, common) -> go.Scatter:
     return theme.line(x, shown, name, colour, line=dict(dash=dash), **common)
 
 
-def looks(result: dict) -> dict[str, dict]:
-    """Colour, symbol and dash of every label: the reference first."""
-    found, names = {}, list(result["systems"])
+def looks(names: Iterable[str]) -> dict[str, theme.Look]:
+    """How every system and its frozen twin are drawn: the reference first."""
+    found = {}
     for i, name in enumerate(names):
         colour = theme.LEARNING if i == 0 else OTHERS[(i - 1) % len(OTHERS)]
         symbol = SYMBOLS[i % len(SYMBOLS)]
         twin = theme.FROZEN if i == 0 else colour
-        found[name] = dict(colour=colour, symbol=symbol)
-        found[name + FROZEN_SUFFIX] = dict(
-            colour=twin, symbol=f"{symbol}-open", dash="dash"
-        )
+        found[name] = theme.Look(colour, symbol)
+        found[name + FROZEN_SUFFIX] = theme.Look(twin, f"{symbol}-open", "dash")
     return found
 
 
-def _trained_to(result: dict) -> int | None:
-    if "systems" in result:
-        return next(iter(result["systems"].values()))["trained_to"]
-    return result["total"]["trained_to"]
+def _trained_to(result: Comparison) -> int | None:
+    return result.systems[result.reference].trained_to
 
 
 def _beyond(trained: int, first: float, longest: float) -> dict:

@@ -1,12 +1,13 @@
 """Loss against context: the same tokens with ever more text before them.
 
-Takes what `ttt-lab eval context` keeps (a dict, see `lab.published.results`). Markers
-are open where a context is longer than a system's training sequences.
+Markers are open where a context is longer than a system's training sequences.
 """
 
 import numpy as np
 import plotly.graph_objects as go
 
+from lab.evals.context import Contexts, Score
+from lab.measure.intervals import Interval
 from lab.measure.positions import short
 from lab.plots import theme
 from lab.plots.compare import looks, zero_line
@@ -16,7 +17,7 @@ APART = 0.38  # octaves; intervals lie this far around the context they belong t
 _GAP_HOVER = "%{y:+.4f} at %{customdata}"
 
 
-def loss_by_context(result: dict) -> go.Figure:
+def loss_by_context(result: Contexts) -> go.Figure:
     """Mean loss over documents at each context, one line a system and frozen twin."""
     lines = [
         _line(label, rows, "loss", style, "%{y:.4f}")
@@ -25,60 +26,59 @@ def loss_by_context(result: dict) -> go.Figure:
     return _figure(result, lines, "Loss against context")
 
 
-def gap_by_context(result: dict) -> go.Figure:
+def gap_by_context(result: Contexts) -> go.Figure:
     """How much worse than the reference each system reads, with 95 % intervals.
 
     The intervals of eight systems would hide each other: they stand side by side around
     the context that they belong to.
     """
     found = [
-        (label, [row for row in rows if row["gap"]], style)
+        (label, [row for row in rows if row.gap], style)
         for label, rows, style in _labels(result)
     ]
     found = [(label, rows, style) for label, rows, style in found if rows]
     aside = 2.0 ** np.linspace(-APART, APART, len(found) + 2)[1:-1]
     lines = [
         _line(label, rows, "gap", style, _GAP_HOVER).update(
-            x=[row["context"] * factor for row in rows],
-            customdata=[short(row["context"]) for row in rows],
-            error_y=_whiskers([row["gap"] for row in rows]),
+            x=[row.context * factor for row in rows],
+            customdata=[short(row.context) for row in rows],
+            error_y=_whiskers([row.gap for row in rows]),
         )
         for factor, (label, rows, style) in zip(aside, found, strict=True)
     ]
-    title = f"Above {result['reference']}, at the same context, ± 95 %"
+    title = f"Above {result.reference}, at the same context, ± 95 %"
     drawn = _figure(result, lines, title).add_shape(zero_line())
     return drawn.update_layout(hovermode="closest")
 
 
-def _whiskers(gaps: list[dict]) -> dict:
-    ends = [gap["interval_95"] or (None, None) for gap in gaps]
-    return theme.whiskers([gap["mean"] for gap in gaps], *zip(*ends, strict=True))
+def _whiskers(gaps: list[Interval]) -> dict:
+    ends = zip(*((gap.mean, gap.low, gap.high) for gap in gaps), strict=True)
+    return theme.whiskers(*ends)
 
 
-def _labels(result: dict):
+def _labels(result: Contexts):
     """Every label with its rows and its style."""
-    styles = looks(result)
-    for label in dict.fromkeys(row["system"] for row in result["scores"]):
-        rows = [row for row in result["scores"] if row["system"] == label]
-        yield label, rows, styles[label]
+    styles = looks(result.systems)
+    for label, scores in result.by_label().items():
+        yield label, list(scores.values()), styles[label]
 
 
-def _line(label: str, rows: list[dict], part: str, style: dict, hover: str):
-    symbol = style["symbol"].removesuffix("-open")
-    symbols = [symbol + ("-open" if row["extrapolated"] else "") for row in rows]
+def _line(label: str, rows: list[Score], part: str, style: theme.Look, hover: str):
+    symbol = style.symbol.removesuffix("-open")
+    symbols = [symbol + ("-open" if row.extrapolated else "") for row in rows]
     return theme.line(
-        [row["context"] for row in rows],
-        [row[part]["mean"] for row in rows],
+        [row.context for row in rows],
+        [getattr(row, part).mean for row in rows],
         label,
-        style["colour"],
+        style.colour,
         mode="lines+markers",
-        line=dict(dash=style.get("dash", "solid"), width=1.8),
+        line=dict(dash=style.dash, width=1.8),
         marker=dict(symbol=symbols, size=8),
         hovertemplate=hover,
     )
 
 
-def _figure(result: dict, lines: list, title: str) -> go.Figure:
+def _figure(result: Contexts, lines: list, title: str) -> go.Figure:
     words = "context in tokens, open: beyond training"
-    axis = theme.token_axis(words, result["contexts"])
+    axis = theme.token_axis(words, result.contexts)
     return theme.tall(lines, title=title, y="nats per token", xaxis=axis)

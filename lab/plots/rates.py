@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.plots import theme
+from lab.plots.compare import zero_line
 
 
 def gain_by_rate(sweep) -> go.Figure:
@@ -28,7 +29,7 @@ def gain_by_rate(sweep) -> go.Figure:
         title="What learning saved, by inner rate",
         y="nats per token",
         x="inner rate, times the one it was trained for",
-        shapes=[_zero(), theme.mark(1.0)],
+        shapes=[zero_line(), theme.mark(1.0)],
         annotations=[theme.label(1.0, " trained for this", y=0.08)],
     )
 
@@ -52,12 +53,7 @@ def gain_by_chunk(sweep, *, limits: tuple[float, float] | None = None) -> go.Fig
         title="What learning saved, chunk by chunk",
         y="nats per token",
         yaxis=yaxis | dict(range=limits) if limits else yaxis,
-        shapes=[_zero()],
+        shapes=[zero_line()],
         showlegend=True,
         legend_title_text="inner rate",
     )
-
-
-def _zero() -> dict:
-    ends = dict(x0=0, x1=1, xref="paper", y0=0, y1=0)
-    return dict(type="line", line=dict(color=theme.INK, width=1), **ends)

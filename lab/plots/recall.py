@@ -1,17 +1,15 @@
-"""Recall by distance: what is left of a fact, ever farther behind it.
-
-Takes what `ttt-lab eval recall` keeps (a dict, see `lab.published.results`).
-"""
+"""Recall by distance: what is left of a fact, ever farther behind it."""
 
 import math
 
 import plotly.graph_objects as go
 
+from lab.evals.recall import Memory, Recall
 from lab.plots import theme
 from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
 
-def nats_by_distance(result: dict) -> go.Figure:
+def nats_by_distance(result: Recall) -> go.Figure:
     """Nats of an answer token that having read the fact saves, 95 % intervals.
 
     Dotted: the same for a decoy, the question asked of another thing.
@@ -20,23 +18,23 @@ def nats_by_distance(result: dict) -> go.Figure:
     return fig.add_shape(zero_line())
 
 
-def first_choice_by_distance(result: dict) -> go.Figure:
+def first_choice_by_distance(result: Recall) -> go.Figure:
     """Share of the answers' tokens that the model would have written itself."""
     fig = _figure(result, "first", "Answer tokens that are first choice", "share")
     return fig.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
-def whole_answers_by_distance(result: dict) -> go.Figure:
+def whole_answers_by_distance(result: Recall) -> go.Figure:
     """Share of the answers that the model would have written itself, every token."""
     fig = _figure(result, "whole", "Whole answers", "share")
     return fig.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
 
-def _figure(result: dict, measure: str, title: str, y: str) -> go.Figure:
+def _figure(result: Recall, measure: str, title: str, y: str) -> go.Figure:
     lines = list(_lines(result, measure))
-    systems = result["systems"].values()
-    distances = sorted({d for row in systems for d in row["distances"]})
-    reaches = sorted({row["reach"] for row in systems if row["reach"]})
+    systems = result.systems.values()
+    distances = sorted({d for memory in systems for d in memory.distances})
+    reaches = sorted({memory.reach for memory in systems if memory.reach})
     reaches = [at for at in reaches if at < distances[-1]]
     return theme.tall(
         lines,
@@ -48,32 +46,35 @@ def _figure(result: dict, measure: str, title: str, y: str) -> go.Figure:
     )
 
 
-def _lines(result: dict, measure: str):
+def _lines(result: Recall, measure: str):
     """A line a system, and a dashed one for its frozen twin."""
     colours = (theme.LEARNING, *OTHERS)
-    for i, (name, row) in enumerate(result["systems"].items()):
+    for i, (name, memory) in enumerate(result.systems.items()):
         colour, symbol = colours[i % len(colours)], SYMBOLS[i % len(SYMBOLS)]
-        if "learning" in row:
-            yield _line(row, "learning", measure, name, colour, symbol, "solid")
+        if memory.learning:
+            look = theme.Look(colour, symbol)
+            yield _line(memory, "learning", measure, name, look)
             if measure == "nats":
-                decoy = f"{name}, decoy"
-                yield _line(row, "learning", "decoy", decoy, colour, symbol, "dot")
+                dotted = theme.Look(colour, symbol, "dot")
+                yield _line(memory, "learning", "decoy", f"{name}, decoy", dotted)
             colour = theme.FROZEN if i == 0 else colour
             name = f"{name}, frozen"
-        yield _line(row, "frozen", measure, name, colour, symbol, "dash")
+        dashed = theme.Look(colour, symbol, "dash")
+        yield _line(memory, "frozen", measure, name, dashed)
 
 
-def _line(row, kind, measure, name, colour, symbol, dash) -> go.Scatter:
-    curve = row[kind][measure]
+def _line(memory: Memory, reader: str, measure: str, name: str, look: theme.Look):
+    found = getattr(getattr(memory, reader), measure)
+    ends = [[getattr(one, end) for one in found] for end in ("mean", "low", "high")]
     return theme.line(
-        row["distances"],
-        curve["mean"],
+        memory.distances,
+        ends[0],
         name,
-        colour,
+        look.colour,
         mode="lines+markers",
-        line=dict(dash=dash),
-        marker=dict(symbol=symbol, size=7),
-        error_y=theme.whiskers(curve["mean"], curve["low"], curve["high"]),
+        line=dict(dash=look.dash),
+        marker=dict(symbol=look.symbol, size=7),
+        error_y=theme.whiskers(*ends),
         hovertemplate="%{y:+.3f}" if measure in ("nats", "decoy") else "%{y:.0%}",
     )
 

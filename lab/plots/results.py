@@ -1,9 +1,17 @@
-"""Published results as figures."""
+"""All figures of a result, kept or just measured."""
 
-import numpy as np
 import plotly.graph_objects as go
 
-from lab.plots import theme
+from lab import results
+from lab.analysis.agreement import Agreements
+from lab.analysis.attention import Attention
+from lab.bench.reading import ReadingBench
+from lab.evals.compare import Comparison
+from lab.evals.context import Contexts
+from lab.evals.decompose import Decomposition
+from lab.evals.recall import Recall
+from lab.evals.toy import Toy
+from lab.evals.tuning import Tuning
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
@@ -19,48 +27,33 @@ from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tuning import gain_by_inner_rate
 
 
+# What a result is drawn with: its type, and its figures by a short name.
 FIGURES = {
-    "attention": {"distances": looks_by_distance},
-    "bench-read": {"reading": reading_cost, "writing": writing_cost},
-    "compare": {"loss": loss_by_position, "gap": gap_by_position},
-    "context": {"loss": loss_by_context, "gap": gap_by_context},
-    "decompose": {"bars": decomposition, "curves": parts_by_position},
-    "gradients": {"parts": gradient_parts},
-    "tune-inner": {"gain": gain_by_inner_rate},
-    "recall": {
+    Agreements: {"parts": gradient_parts},
+    Attention: {"distances": looks_by_distance},
+    Comparison: {"loss": loss_by_position, "gap": gap_by_position},
+    Contexts: {"loss": loss_by_context, "gap": gap_by_context},
+    Decomposition: {"bars": decomposition, "curves": parts_by_position},
+    ReadingBench: {"reading": reading_cost, "writing": writing_cost},
+    Recall: {
         "nats": nats_by_distance,
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
-    "toy": {"loss": loss_by_index, "gain": gain_by_index},
+    Toy: {"loss": loss_by_index, "gain": gain_by_index},
+    Tuning: {"gain": gain_by_inner_rate},
 }
+TYPES = {kind.KIND: kind for kind in FIGURES}
 
 
-def result_figures(kind: str, result: dict) -> dict[str, go.Figure]:
-    """All figures of a result by a short name; `kind` is the `ttt-lab eval` command, or
-    "bench-read"."""
-    return {name: draw(result) for name, draw in FIGURES[kind].items()}
+def result_figures(kind: str, result) -> dict[str, go.Figure]:
+    """All figures of a result by a short name; none where a kind has no figures.
 
-
-def gain_by_position(result: dict) -> go.Figure:
-    """Mean gain in each sixteenth of the passages, one line a text.
-
-    `result` is what `ttt-lab eval gain --publish` keeps, see `lab.published.results`.
+    `kind`: as "compare", the command's name. `result`: the typed result, or its plain
+    data as `lab.published.results` gives it.
     """
-    parts = {name: row["gain_by_sixteenth"] for name, row in result["sources"].items()}
-    lines = [
-        theme.line(
-            (np.arange(len(gains)) + 0.5) * result["length"] / len(gains),
-            gains,
-            name,
-            colour,
-            mode="lines+markers",
-            hovertemplate="%{y:+.3f}",
-        )
-        for (name, gains), colour in zip(parts.items(), theme.BLOCKS, strict=False)
-    ]
-    return theme.figure(
-        lines,
-        title=f"{result['model']}: what learning saves, by position",
-        y="nats per token",
-    )
+    if kind not in TYPES:
+        return {}
+    if isinstance(result, dict):
+        result = results.open_result(result, TYPES[kind])
+    return {name: draw(result) for name, draw in FIGURES[TYPES[kind]].items()}

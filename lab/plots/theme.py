@@ -5,6 +5,9 @@ the three stay apart for colour-blind eyes and on light and dark pages alike.
 Backgrounds are transparent, text is a grey that reads on either.
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -19,6 +22,14 @@ GRID = "rgba(128, 136, 148, 0.22)"
 
 # Blocks, first to last: light to dark blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")
+
+
+class Look(NamedTuple):
+    """How a line is drawn, so that no line is told by its colour alone."""
+
+    colour: str
+    symbol: str
+    dash: str = "solid"
 
 
 def figure(data: list, *, title: str, y: str, x: str = "tokens read", **layout):
@@ -94,9 +105,9 @@ def band(x, low, high, colour: str) -> go.Scatter:
 
 
 def whiskers(mean, low, high, **style) -> dict:
-    """Intervals as lines through their means (`error_y`); None: there is none."""
+    """Intervals as lines through their means (`error_y`); NaN: there is none."""
     away = lambda ends: [
-        None if end is None else abs(end - middle)
+        None if math.isnan(end) else abs(end - middle)
         for middle, end in zip(mean, ends, strict=True)
     ]
     return dict(array=away(high), arrayminus=away(low), thickness=1.2, width=3) | style

@@ -1,6 +1,5 @@
 """The toy experiment: five curves over the positions of short sequences.
 
-Both figures take what `ttt-lab eval toy` keeps (a dict, see `lab.published.results`).
 Losses have no bands: novels differ far more from each other than the curves do, in the
 same way for all of them. Gains are paired by novel, and have bands.
 """
@@ -8,6 +7,7 @@ same way for all of them. Gains are paired by novel, and have bands.
 import numpy as np
 import plotly.graph_objects as go
 
+from lab.evals.toy import Toy
 from lab.plots import theme
 from lab.plots.compare import OTHERS, zero_line
 
@@ -23,11 +23,11 @@ START = 4  # where nothing is known yet, losses are far above all others
 DASHES = {"none": "dash", "naive": "dot", "full": "longdash"}
 
 
-def loss_by_index(result: dict) -> go.Figure:
+def loss_by_index(result: Toy) -> go.Figure:
     """Mean loss at each position, one line a model."""
     lines = [
-        _line(kind, curve["label"], curve["loss"]["mean"], "%{y:.3f}")
-        for kind, curve in result["curves"].items()
+        _line(kind, line.label, line.loss.mean, "%{y:.3f}")
+        for kind, line in result.curves.items()
     ]
     figure = _figure(result, lines, "Loss by position")
     return figure.update_yaxes(range=_without_the_start(lines))
@@ -42,16 +42,14 @@ def _without_the_start(lines: list[go.Scatter]) -> list[float] | None:
     return [low - 0.05 * (high - low), high + 0.05 * (high - low)]
 
 
-def gain_by_index(result: dict) -> go.Figure:
+def gain_by_index(result: Toy) -> go.Figure:
     """What each model saves over no attention at each position, with 95 % bands."""
     lines = []
-    for kind, curve in result["curves"].items():
-        if "gain" in curve:
-            x, gain = np.arange(1, result["length"] + 1), curve["gain"]
-            lines.append(theme.band(x, gain["low"], gain["high"], _colour(kind)))
-            lines.append(
-                _line(kind, curve["label"], curve["gain"]["mean"], "%{y:+.3f}")
-            )
+    for kind, line in result.curves.items():
+        if gain := line.gain:
+            x = np.arange(1, result.length + 1)
+            lines.append(theme.band(x, gain.low, gain.high, _colour(kind)))
+            lines.append(_line(kind, line.label, gain.mean, "%{y:+.3f}"))
     figure = _figure(result, lines, "What is saved over no attention")
     return figure.add_shape(zero_line())
 
@@ -66,8 +64,8 @@ def _colour(kind: str) -> str:
     return COLOURS.get(kind, OTHERS[3])
 
 
-def _figure(result: dict, lines: list, title: str) -> go.Figure:
+def _figure(result: Toy, lines: list, title: str) -> go.Figure:
     axis = theme.axis("position in the sequence, t")
-    ticks = [1, *range(16, result["length"] + 1, 16)]
+    ticks = [1, *range(16, result.length + 1, 16)]
     fig = theme.tall(lines, title=title, y="nats per token", xaxis=axis)
     return fig.update_xaxes(tickvals=ticks)

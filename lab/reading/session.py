@@ -17,15 +17,16 @@ jax is only imported where something is read: importing this file is instant.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from lab import runs
 from lab.data import needles, tokenizers
+from lab.measure.answers import ask
+from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs
-from lab.traces import Event, Header, Needle, Trace
+from lab.traces import Event, Header, Trace
 
 
 # Chunks that a stream which lags behind reads in one step.
@@ -187,67 +188,6 @@ class Reading:
         return tuple(sorted(events, key=lambda event: event.token))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What will be read, in tokens.
-
-    Attributes:
-        text: the UTF-8 of what is read, the needle included.
-        ids, spans: `int32 [n]` and `int32 [n, 2]`, tokens and their bytes in `text`.
-        chunk: tokens between two inner steps.
-        needle: what was planted, or None; then the rest is empty.
-        absent: `int32 [n]`, the same tokens with filler in the needle's place.
-        prompt, answer: token ids, what is asked after each chunk.
-        first: the chunk in which the needle begins.
-    """
-
-    text: bytes
-    ids: np.ndarray
-    spans: np.ndarray
-    chunk: int
-    needle: Needle | None = None
-    absent: np.ndarray | None = None
-    prompt: tuple[int, ...] = ()
-    answer: tuple[int, ...] = ()
-
-    @property
-    def first(self) -> int:
-        return self.needle.start // self.chunk if self.needle else len(self.ids)
-
-
-def make_plan(
-    tokenizer,
-    text: str,
-    *,
-    chunk: int,
-    needle: needles.Needle | None = None,
-    at: float = 0.3,
-    tokens: int | None = None,
-) -> Plan:
-    """Cut `text` to `tokens` tokens and plant the needle; see `Reading`.
-
-    Raises ValueError for a text of fewer than two chunks.
-    """
-    text = _shortened(tokenizer, text, tokens, chunk)
-    if needle is None:
-        return Plan(text.encode(), *tokenizer.spans(text), chunk)
-    planted = needles.plant(tokenizer, text, needle, at=at)
-    ids = np.asarray(planted.present, np.int32)
-    stops = np.cumsum(tokenizer.lengths[ids], dtype=np.int32)
-    spans = np.stack([stops - tokenizer.lengths[ids], stops], axis=1)
-    words = (needle.sentence, needle.question, needle.answer)
-    return Plan(
-        text=tokenizer.decode_bytes(ids),
-        ids=ids,
-        spans=spans.astype(np.int32),
-        chunk=chunk,
-        needle=Needle(*words, int(planted.start), int(planted.stop)),
-        absent=np.asarray(planted.absent, np.int32),
-        prompt=tuple(planted.prompt.tolist()),
-        answer=tuple(planted.answer.tolist()),
-    )
-
-
 class _Reader:
     """One model going through a plan; from the needle on, also through its absence.
 
@@ -308,58 +248,8 @@ class _Reader:
         self.absent_state, _ = ttt.read(self.model, self.absent_state, tokens)
         for which, state in enumerate((self.state, self.absent_state)):
             found = ask(self.model, state, self.plan.prompt, self.plan.answer)
-            self.asked_nll[self.filled, which], self.asked_rank[self.filled, which] = (
-                found
-            )
-
-
-def ask(model, state, prompt, answer) -> tuple[np.ndarray, np.ndarray]:
-    """What a fork of `state` says to `prompt`: nats and ranks of the `answer`.
-
-    Returns:
-        `(nll, rank)`, both `[a]`: the cost of each answer token given those before it
-        (what `ttt_core.score` gives), and how many entries are likelier than it.
-    """
-    import ttt_core as ttt
-
-    asked = np.concatenate([prompt, answer]).astype(np.int32)
-    logits = np.asarray(ttt.predict(model, state, asked), np.float64)
-    logits = logits[len(prompt) : len(asked)]
-    right = np.take_along_axis(logits, np.asarray(answer)[:, None], axis=1)
-    top = logits.max(axis=1)
-    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-    return total - right[:, 0], (logits > right).sum(axis=1)
-
-
-def text_from_bytes(data: bytes, name: str) -> str:
-    """The text of an uploaded file called `name`, line ends as newlines.
-
-    Raises ValueError for bytes that are not UTF-8, or no text at all.
-    """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{name} is not UTF-8 text: byte {error.start:,} is "
-            f"0x{data[error.start]:02x}. Save it as UTF-8 and upload it again."
-        ) from error
-    if not text.strip():
-        raise ValueError(f"{name} holds no text: give something to read.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:
-    if not text.strip():
-        raise ValueError("The text is empty: give the model something to read.")
-    ids, spans = tokenizer.spans(text)
-    count = min(len(ids), tokens or len(ids))
-    if count < 2 * chunk:
-        raise ValueError(
-            f"The text has {count:,} tokens, but the model learns in chunks of {chunk} "
-            f"and shows what it learned from the second chunk on: give at least "
-            f"{2 * chunk} tokens."
-        )
-    return text.encode()[: spans[count - 1, 1]].decode("utf-8", "ignore")
+            self.asked_nll[self.filled, which] = found.nll
+            self.asked_rank[self.filled, which] = found.rank
 
 
 def _reach(config) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 
 from lab.measure.nats import Readings
 from lab.measure.readers import Reader, System
-from lab.measure.texts import Passage
+from lab.measure.texts import Passage, TextRead
 
 
 CHUNK = 64
@@ -22,6 +22,21 @@ def system(name, *, learns=True, trained_to=2048, tokens_seen=100, limit=None):
         tokenizer="bytes",
         data_hash="h",
         sha256="s",
+    )
+
+
+def text_of(found, *, whole=False):
+    """What a result says of the text of such readings."""
+    length = max(len(passage.tokens) for passage in found.passages)
+    return TextRead(
+        corpus="made-up",
+        split="val",
+        tokenizer="bytes",
+        text_hash="h",
+        unit="novels",
+        units=found.novels,
+        length=None if whole else length,
+        passages=len(found.passages),
     )
 
 

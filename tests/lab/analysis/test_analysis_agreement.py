@@ -1,15 +1,13 @@
 """Gradients of different texts: known parts come out, and they are the trainer's."""
 
-import json
-
 import command_line
 import jax
 import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, plots
-from lab.analysis import agreement as gradients
+from lab import checkpoints, plots, results
+from lab.analysis import agreement
 from lab.measure.texts import Passage
 
 
@@ -27,7 +25,7 @@ def products(shared, novel, alone, novels=400, width=600):
 
 
 def test_the_parts_put_in_come_out():
-    found = gradients.agreement(products(0.5, 1.0, 2.5))
+    found = agreement.agreement(products(0.5, 1.0, 2.5))
     assert found.norm == pytest.approx(2, rel=0.05)
     known = {"shared": 0.125, "novel": 0.25, "passage": 0.625}
     for name, share in known.items():
@@ -40,9 +38,8 @@ def test_the_parts_put_in_come_out():
 
 
 def test_gradients_that_share_nothing_have_no_scale():
-    found = gradients.agreement(np.diag([1.0, 1.0, 2.0, 2.0]))
+    found = agreement.agreement(np.diag([1.0, 1.0, 2.0, 2.0]))
     assert found.shared.mean == 0 and found.passages == np.inf
-    assert gradients.as_json(found)["passages"] is None
 
 
 def passages(owners, length=24):
@@ -54,11 +51,11 @@ def passages(owners, length=24):
 
 
 def test_pairs_are_of_novels_that_have_two():
-    found = gradients.pairs(passages("aabccddddee"), 3)
+    found = agreement.pairs(passages("aabccddddee"), 3)
     assert [p.novel for p in found] == ["a", "a", "d", "d", "e", "e"]
-    assert len(gradients.pairs(passages("aabccdd"), 99)) == 6
+    assert len(agreement.pairs(passages("aabccdd"), 99)) == 6
     with pytest.raises(ValueError, match="1 documents have two passages"):
-        gradients.pairs(passages("aabc"), 3)
+        agreement.pairs(passages("aabc"), 3)
 
 
 def test_they_are_meta_gradients_where_the_model_learns(nano):
@@ -67,12 +64,12 @@ def test_they_are_meta_gradients_where_the_model_learns(nano):
     for model in (nano, ttt.without_learning(nano)):
         _, _, grads = jax.jit(ttt.meta_gradient)(model, rows)
         square = sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(grads))
-        found = gradients.gram(model, chosen)
+        found = agreement.gram(model, chosen)
         assert found.mean() == pytest.approx(square, rel=1e-4), "of the whole batch"
 
 
 def run(monkeypatch, *arguments) -> int:
-    return command_line.run(monkeypatch, "eval", "gradients", *arguments)
+    return command_line.run(monkeypatch, "eval", "agreement", *arguments)
 
 
 def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys):
@@ -84,12 +81,9 @@ def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys)
     assert run(monkeypatch, str(tmp_path / "learner"), *text, *drawn) == 0
     said = capsys.readouterr().out
     assert "learner, frozen" in said and "all novels share" in said
-    (path,) = (tmp_path / "runs/evals").glob("gradients-learner.json")
-    result = json.loads(path.read_text("utf-8"))
-    assert result["novels"] == 3 and list(result["gradients"]) == [
-        "learner",
-        "learner, frozen",
-    ]
-    bars = plots.result_figures("gradients", result)["parts"].data
-    shares = [row["novel"]["mean"] for row in result["gradients"].values()]
-    assert list(bars[1].x) == shares
+    (path,) = (tmp_path / "runs/evals").glob("agreement-learner.json")
+    result = results.open_result(path, agreement.Agreements)
+    assert len(result.text.units) == 3
+    assert list(result.found) == ["learner", "learner, frozen"]
+    bars = plots.result_figures("agreement", result)["parts"].data
+    assert list(bars[1].x) == [found.novel.mean for found in result.found.values()]

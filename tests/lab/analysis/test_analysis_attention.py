@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, plots
+from lab import checkpoints, plots, results
 from lab.analysis import attention
 from lab.measure.texts import Passage
 from ttt_core.layers import rotate
@@ -62,26 +62,28 @@ def test_shares_are_those_of_every_weight_counted_by_hand(model, passages):
         block.mixer.projections.merge_heads(mixed), block.mixer(x, None)[0], atol=1e-5
     )
     late, far = weights[:, LENGTH // 2 :], back[LENGTH // 2 :]
+    shares = np.array([head.shares for head in looks[0].heads])
     for k, (low, high) in enumerate(((0, 1), (1, 8), (8, 64), (64, 96))):
         inside = (far >= low) & (far < high)
         mean = (late * inside).sum(-1).mean(-1)
-        np.testing.assert_allclose(looks[0].shares[:, k], mean, atol=1e-5)
-    assert not looks[0].shares[:, 3].any(), "beyond the window"
-    np.testing.assert_allclose(looks[0].shares.sum(-1), 1, atol=1e-5)
+        np.testing.assert_allclose(shares[:, k], mean, atol=1e-5)
+    assert not shares[:, 3].any(), "beyond the window"
+    np.testing.assert_allclose(shares.sum(-1), 1, atol=1e-5)
 
 
 def test_heads_without_a_preference_look_evenly(model, passages):
     where = lambda m: [b.mixer.projections.wq for s in _stacks(m) for b in s.unit]
     blind = eqx.tree_at(where, model, replace_fn=jnp.zeros_like)
     for one in attention.look(blind, passages):
-        np.testing.assert_allclose(one.shares, one.even[None] + 0 * one.shares, 1e-5)
-        np.testing.assert_allclose(one.spread, one.even_spread, rtol=1e-5)
+        for head in one.heads:
+            assert head.shares == pytest.approx(one.even.shares, rel=1e-5)
+            assert head.spread == pytest.approx(one.even.spread, rel=1e-5)
     window, full = attention.look(blind, passages)[:2]
-    assert window.even_spread == pytest.approx(16, rel=1e-5)
+    assert window.even.spread == pytest.approx(16, rel=1e-5)
     seen = np.log(np.arange(LENGTH // 2, LENGTH) + 1).mean()
-    assert full.even_spread == pytest.approx(np.exp(seen), rel=1e-5)
+    assert full.even.spread == pytest.approx(np.exp(seen), rel=1e-5)
     for one in attention.look(model, passages):
-        assert (one.spread < one.even_spread).all()
+        assert all(head.spread < one.even.spread for head in one.heads)
 
 
 def _stacks(model):
@@ -91,8 +93,7 @@ def _stacks(model):
 def test_blocks_without_attention_say_so(passages):
     config = ttt.preset("nano").replace(mixers=("mamba2", "window"), state_dim=16)
     looks = attention.look(config.build(key=jax.random.key(0)), passages)
-    assert [one.shares is None for one in looks[:2]] == [True, False]
-    assert attention.as_json(looks)[0] == {"kind": "mamba2", "heads": []}
+    assert looks[0] == attention.Looks("mamba2") and len(looks[1].heads) == 2
 
 
 def test_a_text_of_one_token_is_refused(model):
@@ -111,10 +112,11 @@ def test_the_command_prints_keeps_and_draws(tmp_path, model, monkeypatch, capsys
     said = capsys.readouterr().out
     assert "evenly" in said and "64+" in said
     (path,) = (tmp_path / "runs/evals").glob("attention-looker.json")
-    result = json.loads(path.read_text("utf-8"))
-    assert result["passages"] == 3
-    bars = plots.result_figures("attention", result)["distances"].data
-    assert [bar.name for bar in bars] == result["distances"]
-    first = result["attention"]["looker"][0]["heads"][0]
-    assert [bar.x[0] for bar in bars] == first["shares"]
+    result = results.open_result(path, attention.Attention)
+    assert result.text.passages == 3
+    data = json.loads(path.read_text("utf-8"))  # as `published.results` gives it
+    bars = plots.result_figures("attention", data)["distances"].data
+    assert [bar.name for bar in bars] == list(result.distances)
+    first = result.blocks["looker"][0].heads[0]
+    assert [bar.x[0] for bar in bars] == list(first.shares)
     assert (tmp_path / "drawn/attention-looker-distances.html").exists()

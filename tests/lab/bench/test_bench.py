@@ -1,52 +1,19 @@
-"""Evaluations and benchmarks: what they measure on a model small enough to check."""
+"""Benchmarks: what they measure on a model small enough to check."""
 
 import jax
 import numpy as np
 import pytest
-from scipy import stats
 
 import ttt_core as ttt
 from lab.bench import reading
 from lab.bench.remat import measure_remat
 from lab.bench.training import measure_peak, measure_training
-from lab.evals.gain import measure_gain, paired_interval
 
 
 @pytest.fixture(scope="module")
 def model():
     config = ttt.preset("nano").replace(d_model=16, layers=2, window=16, chunk=8)
     return config.replace(d_ff=16, d_fast=16).build(key=jax.random.key(0))
-
-
-@pytest.fixture(scope="module")
-def passages():
-    return np.tile(np.arange(40, dtype=np.int32), (3, 4)) + np.arange(3)[:, None]
-
-
-def test_learning_from_a_repeating_text_is_a_gain(model, passages):
-    gain = measure_gain(model, passages, parts=4)
-    assert gain.difference > 0
-    assert gain.low < gain.difference < gain.high
-    assert np.allclose(gain.frozen - gain.learning, gain.difference, atol=0.5)
-    assert gain.by_position[-1] > gain.by_position[0]
-
-
-def test_the_frozen_twin_gains_exactly_nothing(model, passages):
-    gain = measure_gain(ttt.without_learning(model), passages)
-    assert np.array_equal(gain.learning, gain.frozen)
-    assert not gain.by_position.any()
-
-
-def test_the_interval_is_students(model):
-    differences = np.array([0.1, 0.2, 0.4, 0.15])
-    mean, low, high = paired_interval(differences)
-    known = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert np.allclose([mean, low, high], [differences.mean(), known.low, known.high])
-
-
-def test_one_passage_has_no_interval(model, passages):
-    with pytest.raises(ValueError, match="two passages or more"):
-        measure_gain(model, passages[:1])
 
 
 def test_training_is_timed_by_the_trainers_own_step(model):

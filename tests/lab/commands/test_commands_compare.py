@@ -1,14 +1,16 @@
 """`ttt-lab eval compare`, `decompose`, `tune-inner`: from models to numbers."""
 
 import dataclasses
-import json
 import sys
 
 import command_line
 import numpy as np
 import pytest
 
-from lab import checkpoints
+from lab import checkpoints, results
+from lab.evals.compare import Comparison
+from lab.evals.decompose import Decomposition
+from lab.evals.tuning import Tuning
 
 
 @pytest.fixture(autouse=True)
@@ -57,15 +59,16 @@ def test_compare_prints_keeps_and_draws(
     more = one_core("compare", *models, *text, "--figures", str(drawn))
     assert run(monkeypatch, *more) == 0
     said = capsys.readouterr().out
-    assert "does the gap last?" in said and "6 novels" in said
-    stem = "whole" if how else "16384"
-    path = tmp_path / f"runs/evals/compare-learner-{stem}.json"
-    result = json.loads(path.read_text("utf-8"))
-    assert result["losses"].keys() == {"learner", "learner, frozen", "plain"}
-    assert result["losses"]["plain"] == result["losses"]["learner, frozen"]
-    first = result["gaps"][0]["first_chunk"]
-    assert first["novels"] == 6 and abs(first["mean"]) < 1e-5
-    assert result["provenance"]["command"].startswith("ttt-lab eval compare")
+    assert "does the gap last?" in said and "6 documents" in said
+    stem = "whole" if how else "512"
+    path = tmp_path / f"runs/evals/compare-learner-novels-all-{stem}.json"
+    result = results.open_result(path, Comparison)
+    assert result.losses.keys() == {"learner", "learner, frozen", "plain"}
+    assert result.losses["plain"] == result.losses["learner, frozen"]
+    first = result.gaps[0].first_chunk
+    assert first.novels == 6 and abs(first.mean) < 1e-5
+    (kept,) = results.listed(path.parent)
+    assert kept.provenance["command"].startswith("ttt-lab eval compare")
     assert len(list(drawn.glob("compare-*.html"))) == 2
 
 
@@ -76,14 +79,11 @@ def test_decompose_adds_the_first_chunks_of_many_places(
     assert run(monkeypatch, *one_core("decompose", *models, *text)) == 0
     assert "better start" in capsys.readouterr().out
     (path,) = (tmp_path / "runs/evals").glob("decompose-learner-plain-*.json")
-    result = json.loads(path.read_text("utf-8"))
-    starts = result["before_first_update"]
-    assert starts["mean"] == 0 and starts["novels"] == 6, "the same weights"
-    assert starts["places"] == 4
-    total, learning = (
-        result[part]["overall"]["mean"] for part in ("total", "learning")
-    )
-    assert result["start"]["overall"]["mean"] == pytest.approx(0, abs=1e-5)
+    result = results.open_result(path, Decomposition)
+    assert result.starts.mean == 0 and result.starts.novels == 6, "the same weights"
+    assert result.places == 4
+    assert result.start.overall.mean == pytest.approx(0, abs=1e-5)
+    total, learning = result.total.overall.mean, result.learning.overall.mean
     assert total == pytest.approx(learning, abs=1e-4)
 
 
@@ -96,9 +96,9 @@ def test_tune_inner_takes_rates_with_commas_or_spaces(
     assert run(monkeypatch, *more) == 0
     assert "gain over frozen" in capsys.readouterr().out
     path = tmp_path / "runs/evals/tune-inner-plain.json"
-    result = json.loads(path.read_text("utf-8"))
-    assert [trial["lr"] for trial in result["trials"]] == [0.1, 0.3, 1.0]
-    assert result["trials"][0]["gain"]["novels"] == 2
+    result = results.open_result(path, Tuning)
+    assert [trial.lr for trial in result.trials] == [0.1, 0.3, 1.0]
+    assert result.trials[0].gain.novels == 6
 
 
 @pytest.mark.parametrize(

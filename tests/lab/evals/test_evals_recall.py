@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, plots
+from lab import checkpoints, plots, results
 from lab.data import questions, shards, tokenizers
 from lab.evals import recall
+from lab.measure import answers
+from lab.measure.texts import TextRead
 
 
 NEAR, FAR = 200, 400
@@ -78,9 +80,10 @@ def test_costs_are_what_a_stream_scores(measured, nano, asked):
 def test_first_choices_are_counted():
     answer = np.array([2, 0, 1])
     logits = np.log([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.5, 0.4, 0.1]])
-    nats, first = recall._grade(logits, answer)
-    assert nats == pytest.approx(-np.mean(np.log([0.7, 0.8, 0.4])))
-    assert first == pytest.approx(2 / 3)
+    found = answers.grade(logits, answer)
+    assert found.nats == pytest.approx(-np.mean(np.log([0.7, 0.8, 0.4])))
+    assert found.first == pytest.approx(2 / 3)
+    assert found.rank.tolist() == [0, 0, 1]
 
 
 def test_whole_answers_have_every_token_right():
@@ -108,33 +111,45 @@ def test_reach_is_what_the_windows_add_up_to(nano, changes, reach):
 
 
 def test_numbers_come_with_intervals_and_by_relation(measured):
-    found = recall.as_json(measured)
-    json.dumps(found, allow_nan=False)
-    curve, values = found["learning"]["nats"], measured.learning.nats
-    assert curve["mean"] == pytest.approx(values.mean(axis=0), abs=1e-5)
-    assert curve["low"][0] < curve["mean"][0] < curve["high"][0]
-    by_relation = found["learning"]["nats_by_relation"]
-    assert set(by_relation) == set(measured.relations)
-    assert found["frozen"]["nats"]["mean"] == [0.0, 0.0]
+    found, values = recall.memory(measured), measured.learning.nats
+    means = [one.mean for one in found.learning.nats]
+    assert means == pytest.approx(values.mean(axis=0), abs=1e-5)
+    first = found.learning.nats[0]
+    assert first.low < first.mean < first.high
+    assert set(found.learning.nats_by_relation) == set(measured.relations)
+    assert [one.mean for one in found.frozen.nats] == [0.0, 0.0]
 
 
-def test_figures_draw_what_was_measured(measured):
-    row = recall.as_json(measured)
-    frozen_only = {key: value for key, value in row.items() if key != "learning"}
-    result = {"systems": {"a": row, "b": frozen_only}}
+@pytest.fixture(scope="module")
+def result(measured):
+    memory = recall.memory(measured)
+    text = TextRead("novels", "all", "bytes", "h", "facts", ("a", "b", "c"), 800, 3)
+    both = {"a": memory, "b": dataclasses.replace(memory, learning=None)}
+    return recall.Recall(text, "asked", 0, {"a": "s", "b": "s"}, both)
+
+
+def test_it_goes_through_a_file_and_back(result):
+    data = results.to_json(result)
+    again = results.open_result(data, recall.Recall)
+    assert results.to_json(again) == data and again.systems["b"].learning is None
+
+
+def test_figures_draw_what_was_measured(result):
     drawn = plots.result_figures("recall", result)
     assert list(drawn) == ["nats", "first", "whole"]
     lines = {line.name: line for line in drawn["nats"].data}
     assert list(lines) == ["a", "a, decoy", "a, frozen", "b"]
-    assert list(lines["a"].y) == row["learning"]["nats"]["mean"]
+    known = result.systems["a"].learning
+    assert list(lines["a"].y) == [one.mean for one in known.nats]
     assert list(lines["a"].x) == [NEAR, FAR]
     assert lines["a, frozen"].line.dash == "dash"
     assert len(drawn["nats"].layout.annotations) == 1
-    whole, curve = drawn["whole"].data[0], row["learning"]["whole"]
-    assert list(whole.y) == curve["mean"]
+    whole = drawn["whole"].data[0]
+    assert list(whole.y) == [one.mean for one in known.whole]
     ends = np.array(whole.y) - whole.error_y.arrayminus
-    assert ends == pytest.approx(curve["low"]) and min(ends) >= 0
-    assert whole.y + np.array(whole.error_y.array) == pytest.approx(curve["high"])
+    assert ends == pytest.approx([one.low for one in known.whole]) and min(ends) >= 0
+    ends = whole.y + np.array(whole.error_y.array)
+    assert ends == pytest.approx([one.high for one in known.whole])
 
 
 @pytest.fixture
@@ -165,7 +180,7 @@ def test_the_command_prints_keeps_and_draws(
     result = json.loads(kept.read_text())
     assert result["world"] == "trained" and result["provenance"]["command"]
     assert set(result["systems"]) == {"learner", "plain"}
-    assert "learning" not in result["systems"]["plain"]
+    assert result["systems"]["plain"]["learning"] is None
     assert len(list(drawn.glob("recall-*.html"))) == 3
 
 

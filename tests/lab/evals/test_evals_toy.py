@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab import checkpoints, plots
+from lab import checkpoints, plots, results
 from lab.evals import toy
-from lab.measure.texts import Passage
+from lab.measure.texts import Passage, TextRead
 from lab.plots import theme
 from lab.recipes import RECIPES
 from lab.recipes.toy import PAPER, PAPER_AT, VARIANTS, model_config
@@ -33,7 +33,7 @@ def passages(count=3, length=20, seed=0):
 
 
 def curve(kind, by_novel):
-    return toy.Curve(kind, np.array(by_novel, float), {"model": kind})
+    return toy.Read(kind, np.array(by_novel, float), toy.About(kind))
 
 
 def test_a_model_draws_the_curve_that_its_configuration_says():
@@ -112,40 +112,49 @@ def test_gains_are_paired_by_novel_and_shares_are_of_full_attention():
     gained = {"none": 0.0, "full": 0.8, "b1": 0.6, "naive": 0.1}
     late = np.array([0, 0, 0, 1.0])  # only the last quarter gains
     curves = [curve(k, 5 + hard - g * late) for k, g in gained.items()]
-    result = toy.as_json(curves)
-    assert (result["length"], result["late_from"], result["novels"]) == (4, 4, 3)
-    assert "none" not in result["late"] and "gain" not in result["curves"]["none"]
-    shares = {kind: gain["share_of_full"] for kind, gain in result["late"].items()}
-    assert shares == {"full": 1.0, "b1": 0.75, "naive": 0.125}
-    assert result["late"]["b1"]["interval_95"] == pytest.approx([0.6, 0.6])
-    assert result["curves"]["b1"]["gain"]["mean"] == [0, 0, 0, 0.6]
-    assert result["curves"]["b1"]["gain_overall"]["mean"] == pytest.approx(0.15)
-    low, high = result["curves"]["b1"]["overall"]["interval_95"]
-    assert high - low > 4, "a loss has the novels' own spread"
-    alone = toy.as_json([curves[2]])
-    assert "late" not in alone and "gain" not in alone["curves"]["b1"]
+    lines = toy.lines(curves)
+    assert toy.late_from(curves) == 4
+    assert lines["none"].gain is None and lines["none"].gain_late is None
+    shares = {kind: line.share_of_full for kind, line in lines.items()}
+    known = {"none": None, "full": 1.0, "b1": 0.75, "naive": 0.125}
+    assert shares == pytest.approx(known)
+    late = lines["b1"].gain_late
+    assert (late.low, late.high) == pytest.approx((0.6, 0.6)) and late.novels == 3
+    assert lines["b1"].gain.mean == pytest.approx((0, 0, 0, 0.6))
+    assert lines["b1"].gain_overall.mean == pytest.approx(0.15)
+    assert lines["b1"].overall.half > 2, "a loss has the novels' own spread"
+    alone = toy.lines([curves[2]])["b1"]
+    assert alone.gain is None and alone.gain_overall is None
 
 
 @pytest.fixture(scope="module")
 def drawn():
     levels = {"b1": 0.6, "b16": 0.5, "full": 0.8, "none": 0, "naive": 0.1}
     noise = np.random.default_rng(0).normal(0, 0.01, (3, 32))
-    return toy.as_json([curve(k, 5 - g + noise * (g + 1)) for k, g in levels.items()])
+    curves = [curve(k, 5 - g + noise * (g + 1)) for k, g in levels.items()]
+    text = TextRead("novels", "val", "bytes", "h", "novels", ("a", "b", "c"), 32, 3)
+    lines = toy.lines(curves)
+    return toy.Toy(text, 32, toy.late_from(curves), lines, PAPER_AT, PAPER, ())
+
+
+def test_it_goes_through_a_file_and_back(drawn):
+    data = results.to_json(drawn)
+    assert results.to_json(results.open_result(data, toy.Toy)) == data
 
 
 def test_every_curve_has_its_line_and_gains_their_bands(drawn):
     named = lambda fig: {t.name: t for t in fig.data if t.showlegend is not False}
     lines = named(plots.loss_by_index(drawn))
-    labels = [toy.label_of(kind) for kind in drawn["curves"]]
+    labels = [toy.label_of(kind) for kind in drawn.curves]
     assert list(lines) == labels
     assert lines["learning, b = 1"].line.color == theme.LEARNING
     assert len({line.line.color for line in lines.values()}) == 5
-    assert list(lines["naive"].y) == drawn["curves"]["naive"]["loss"]["mean"]
+    assert list(lines["naive"].y) == list(drawn.curves["naive"].loss.mean)
     assert list(lines["naive"].x) == list(range(1, 33))
     figure = plots.gain_by_index(drawn)
     assert list(named(figure)) == [one for one in labels if one != "no attention"]
     bands = [trace for trace in figure.data if trace.fill == "toself"]
-    assert list(bands[0].y[:32]) == drawn["curves"]["b1"]["gain"]["high"]
+    assert list(bands[0].y[:32]) == list(drawn.curves["b1"].gain.high)
     assert len(bands) == 4 and figure.layout.shapes
 
 
@@ -174,9 +183,9 @@ def test_the_command_prints_keeps_and_draws(trained, monkeypatch, capsys, tmp_pa
     (path,) = (tmp_path / "runs/evals").glob("toy*.json")
     result = json.loads(path.read_text("utf-8"))
     assert list(result["curves"]) == ["b1", "none", "naive"]
-    naive = result["curves"]["naive"]
-    assert naive["rate"] in map(float, naive["tried"]) and naive["model"] == "none"
-    assert result["paper"]["loss"]["b1"] == list(PAPER["b1"])
+    naive = result["curves"]["naive"]["about"]
+    assert naive["rate"] in [one["rate"] for one in naive["tried"]]
+    assert naive["model"] == "none" and result["paper"]["b1"] == list(PAPER["b1"])
     assert result["provenance"]["command"].startswith("ttt-lab eval toy")
     assert len(list((tmp_path / "drawn").glob("*.html"))) == 2
 

@@ -61,10 +61,27 @@ def test_an_interval_is_students_over_novels_that_have_a_value():
 
 def test_one_novel_has_a_mean_and_no_interval():
     found = intervals.interval(np.array([0.3]))
-    assert found.as_json() == {"mean": 0.3, "interval_95": None, "novels": 1}
-    assert found.sign == 0
+    assert (found.mean, found.novels, found.sign) == (0.3, 1, 0)
+    assert not found.is_known and np.isnan([found.low, found.high]).all()
     nothing = intervals.interval(np.array([np.nan]))
-    assert nothing.as_json() == {"mean": None, "interval_95": None, "novels": 0}
+    assert np.isnan(nothing.mean) and nothing.novels == 0
+
+
+@pytest.mark.parametrize("blocks, chunks", [(20, 40), (20, 200), (8, 40), (5, 13)])
+def test_batch_means_are_students_over_stretches(blocks, chunks):
+    series = np.random.default_rng(0).normal(0.1, 0.3, chunks).cumsum() / chunks
+    found = intervals.batch_means(series, blocks)
+    means = [part.mean() for part in np.array_split(series, blocks)]
+    half = stats.sem(means) * stats.t.ppf(0.975, blocks - 1)
+    assert found.mean == pytest.approx(series.mean())
+    assert found.half == pytest.approx(half)
+
+
+def test_a_short_series_has_a_wide_interval_from_its_third_value_on():
+    assert not intervals.batch_means([0.1, 0.3]).is_known
+    found = intervals.batch_means([0.1, np.nan, 0.3, 0.2])
+    assert found.half == pytest.approx(0.1 / 3**0.5 * stats.t.ppf(0.975, 2))
+    assert intervals.batch_means(np.arange(12.0)).novels == 6, "two values each"
 
 
 @pytest.mark.parametrize(

@@ -92,12 +92,3 @@ def test_a_lagging_twin_leaves_tokens_uncoloured():
     trace.nll_twin[:] = np.nan
     shown = plots.coloured_text(trace, ahead=0)
     assert "background" not in shown and "twin is not here yet" in shown
-
-
-def test_gain_by_position_has_a_line_a_text():
-    rows = {"novels": {"gain_by_sixteenth": [0.0, 0.2]}, "speeches": {}}
-    rows["speeches"]["gain_by_sixteenth"] = [0.0, 0.4]
-    figure = plots.gain_by_position({"model": "m", "length": 64, "sources": rows})
-    assert [line.name for line in figure.data] == ["novels", "speeches"]
-    assert list(figure.data[0].x) == [16, 48]
-    assert list(figure.data[1].y) == [0.0, 0.4]

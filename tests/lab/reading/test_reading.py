@@ -12,9 +12,10 @@ import pytest
 import ttt_core as ttt
 from lab import traces
 from lab.data import needles
-from lab.reading import session as reading
+from lab.measure.answers import ask
+from lab.reading import plan
 from lab.reading.programs import Loaded, Programs
-from lab.reading.session import Reading, ask
+from lab.reading.session import Reading
 
 
 TEXT = " ".join(
@@ -149,11 +150,11 @@ def test_too_little_text_is_refused(programs, text, said):
 
 
 def test_uploaded_bytes_become_text_or_a_sentence():
-    assert reading.text_from_bytes("a\r\né".encode(), "a.txt") == "a\né"
+    assert plan.text_from_bytes("a\r\né".encode(), "a.txt") == "a\né"
     with pytest.raises(ValueError, match="old.txt is not UTF-8 text: byte 1 is 0xe9"):
-        reading.text_from_bytes(b"h\xe9las", "old.txt")
+        plan.text_from_bytes(b"h\xe9las", "old.txt")
     with pytest.raises(ValueError, match="holds no text"):
-        reading.text_from_bytes(b"\n\n", "empty.txt")
+        plan.text_from_bytes(b"\n\n", "empty.txt")
 
 
 class Held(Programs):

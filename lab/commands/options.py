@@ -1,0 +1,95 @@
+"""What commands share: options, documented once, and the way down and up.
+
+A command opens its systems and its text, reads (`read`), and hands a typed result to
+`finish`, which keeps it and draws its figures.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from rich.console import Console
+from rich.progress import Progress
+from tyro.conf import Positional, arg
+
+from lab import results, runs
+from lab.measure.texts import Text
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where the numbers go.
+
+    Args:
+        figures: a folder to write the figures to, as HTML.
+        publish: keep the numbers in lab/published/results.
+    """
+
+    figures: Path | None = None
+    publish: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How passages are read.
+
+    Args:
+        full_to: full attention reads this many tokens (default: as trained).
+        workers: passages read side by side (default: one a core).
+    """
+
+    full_to: Annotated[int | None, arg(metavar="TOKENS")] = None
+    workers: Annotated[int | None, arg(metavar="N")] = None
+
+
+# The flags of these dataclasses stand without a prefix: `lab.cli` says so to tyro.
+Model: TypeAlias = Positional[Annotated[str, arg(metavar="MODEL")]]
+Models: TypeAlias = Positional[
+    Annotated[tuple[str, ...], arg(metavar="MODEL [MODEL ...]")]
+]
+
+
+def read(readers: dict, passages: list, reading: Reading, *, strict: bool = True):
+    """Nats of every reader for every passage, with progress; what is kept is not read
+    again.
+
+    **Raises** `ValueError` for fewer than one worker.
+    """
+    from lab.measure.nats import read_all
+
+    many = runs.usable_cores() if reading.workers is None else reading.workers
+    if many < 1:
+        raise ValueError(f"--workers must be >= 1: got {many}.")
+    with Progress(transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+        report = lambda done, total: progress.update(task, completed=done, total=total)
+        knobs = {"workers": many, "strict": strict, "report": report}
+        return read_all(readers, passages, **knobs)
+
+
+def systems_and_text(models: tuple[str, ...], text: Text, reading: Reading = Reading()):
+    """The systems, ready to be compared, and the one text that they read."""
+    from lab.measure.readers import systems
+
+    found = systems(models, full_to=reading.full_to)
+    return found, text.open(found[0].tokenizer)
+
+
+def finish(result, name: str, output: Output):
+    """Keep the numbers in the run folder, or for all clones; draw them if asked."""
+    path = results.keep(result, name, publish=output.publish)
+    Console().print(f"numbers: {path}", soft_wrap=True)
+    if output.figures:
+        draw(result, path.stem, output.figures)
+
+
+def draw(result, stem: str, folder: Path):
+    """Write a result's figures as HTML."""
+    from lab import plots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, figure in plots.result_figures(result.KIND, result).items():
+        path = folder / f"{stem}-{part}.html"
+        bar = {"displaylogo": False}
+        figure.write_html(path, include_plotlyjs="directory", config=bar)
+        Console().print(f"figure: {path}", soft_wrap=True)
