@@ -26,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.measure.intervals import batch_means
+
 
 VERSION = 1
 
@@ -216,14 +218,11 @@ class Trace:
         """Mean gain so far and the half-width of its 95 % interval, in nats per token.
 
         Neighbouring chunks are alike, so the interval comes from the means of `blocks`
-        consecutive stretches (batch means). None with fewer than two chunks a stretch.
+        consecutive stretches, fewer in a short text (`intervals.batch_means`). None
+        below three chunks.
         """
-        gain = self.gain[np.isfinite(self.gain)]
-        if len(gain) < 2 * blocks:
-            return None
-        means = [part.mean() for part in np.array_split(gain, blocks)]
-        # 2.09: the 97.5 % point of Student's t with 19 degrees of freedom.
-        return float(gain.mean()), float(2.09 * np.std(means, ddof=1) / blocks**0.5)
+        found = batch_means(self.gain, blocks)
+        return (found.mean, found.half) if found.is_known else None
 
     def recall(self, *, learning: bool) -> np.ndarray:
         """Nats of the answer that are known thanks to the needle, `[c]`.

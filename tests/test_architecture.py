@@ -65,19 +65,128 @@ def test_no_arrow_points_upwards(path):
     assert not beyond, f"{where(path)} must not import {', '.join(sorted(beyond))}"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_no_two_modules_import_each_other(package):
+# Rooms and files of `lab`, from the ground up: nothing imports upwards, not even inside
+# a function. A file stands above its room where it is listed by itself.
+LADDER = (
+    ("lab.compile_cache", "lab.files", "lab.names", "lab.quick"),
+    ("lab.measure.intervals", "lab.measure.positions"),
+    ("lab.data", "lab.traces"),
+    ("lab.recipes", "lab.checkpoints", "lab.interop", "lab.lessons", "lab.published"),
+    ("lab.runs",),
+    ("lab.training", "lab.measure", "lab.results"),
+    ("lab.evals", "lab.analysis", "lab.bench", "lab.reading", "lab.plots"),
+    ("lab.commands",),
+    ("lab.cli",),
+    ("lab.__main__",),
+)
+ACCEPTED = ("ttt_core.config", "ttt_core.model")  # `config.build(key=...)`
+
+
+def rung(name):
+    """How high a module of `lab` stands; the package itself is the ground."""
+    found = [
+        (len(place), height)
+        for height, places in enumerate(LADDER)
+        for place in places
+        if name == place or name.startswith(place + ".")
+    ]
+    assert found or name == "lab", f"{name} has no rung: list it in LADDER"
+    return max(found)[1] if found else 0
+
+
+def arrows(package):
+    """Every module of a package with the package's modules that it imports anywhere."""
     files = {module(path): path for path in FILES if where(path).startswith(package)}
-    arrows = {
-        (name, other)
+    return {
+        name: {other for other in imports(path) if other in files and other != name}
         for name, path in files.items()
-        for other in imports(path, at_import_time=True)
-        if other in files and other != name
     }
-    mutual = sorted(
-        pair for pair in arrows if pair[::-1] in arrows and pair[0] < pair[1]
-    )
-    assert not mutual
+
+
+def circles(graph):
+    """Sets of nodes that can be reached from each other, by walking the arrows."""
+    reach = {}
+    for start in graph:
+        seen, waiting = set(), list(graph[start])
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                waiting += graph[node]
+        reach[start] = seen
+    return {
+        frozenset(other for other in reach[node] if node in reach[other])
+        for node in graph
+        if node in reach[node]
+    }
+
+
+def test_lab_imports_downwards_only():
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in arrows("lab").items()
+        for other in others
+        if rung(other) > rung(name)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_modules_import_each_other_in_a_circle(package):
+    graph = arrows(package)
+    if package == "ttt_core":
+        start, end = ACCEPTED
+        assert end in graph[start], "no longer there: accept it no longer"
+        graph[start] -= {end}
+    assert not circles(graph)
+
+
+def test_no_rooms_of_lab_import_each_other_in_a_circle():
+    room = lambda name: ".".join(name.split(".")[:2])
+    graph = {}
+    for name, others in arrows("lab").items():
+        # what stands on a rung of its own is a room of its own
+        key = lambda m: m if any(m in places for places in LADDER) else room(m)
+        graph.setdefault(key(name), set()).update(map(key, others))
+    graph = {name: others - {name, "lab"} for name, others in graph.items()}
+    graph.pop("lab", None)
+    assert not circles(graph)
+
+
+def test_a_circle_is_found():
+    chain = {"a": {"b"}, "b": {"c"}, "c": set()}
+    assert not circles(chain)
+    assert circles(chain | {"c": {"a"}, "d": {"a"}}) == {frozenset("abc")}
+
+
+def test_only_the_cli_imports_commands():
+    users = {
+        where(path)
+        for path in FILES
+        if any(name.startswith("lab.commands.") for name in imports(path))
+    }
+    assert {user for user in users if not user.startswith("lab/commands/")} == {
+        "lab/cli.py"
+    }
+
+
+def test_lab_has_few_files_at_its_top():
+    top = [path for path in (ROOT / "lab").glob("*.py") if path.stem[:2] != "__"]
+    assert len(top) <= 11
+
+
+def test_a_question_has_one_name_everywhere():
+    """Number, command, figure and test of a question share their stem."""
+    from lab.plots.results import FIGURES
+
+    for kind, figures in FIGURES.items():
+        group, _, verb = kind.KIND.rpartition("-")
+        stem = "bench" if group == "bench" else kind.KIND.replace("-", "_")
+        number = kind.__module__.split(".")
+        assert number[1] == "bench" or number[-1] == stem, kind
+        assert {draw.__module__ for draw in figures.values()} == {f"lab.plots.{stem}"}
+        assert (ROOT / f"lab/commands/{stem}.py").exists(), stem
+        assert list((ROOT / "tests/lab").rglob(f"test_*{stem}.py")), stem
 
 
 @pytest.mark.parametrize("name", NO_JAX)
@@ -129,11 +238,53 @@ def test_no_file_is_longer_than_a_sitting():
     assert not {name: lines for name, lines in long.items() if lines > 600}
 
 
+PLATES = sorted(
+    path
+    for name in (*PACKAGES, "notebooks")
+    for path in (ROOT / name).rglob("README.md")
+    if "node_modules" not in path.parts
+)
+
+
 def test_crowded_rooms_have_a_door_plate():
     for folder in {path.parent for path in FILES}:
         rooms = [p for p in folder.glob("*.py") if p.name != "__init__.py"]
         if len(rooms) > 4 and not (folder / "README.md").exists():
             pytest.fail(f"{where(folder)} has {len(rooms)} files and no README.md")
+
+
+@pytest.mark.parametrize("plate", PLATES, ids=where)
+def test_a_door_plate_lists_what_is_behind_the_door(plate):
+    """Both ways: each file and room is listed, and what is listed is there."""
+    folder = plate.parent
+    listed = set(re.findall(r"`([\w./-]+)`", first_columns(plate.read_text("utf-8"))))
+    there = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in folder.iterdir()
+        if path.suffix in (".py", ".ipynb") or (path.is_dir() and is_room(path))
+    } - {"__init__.py", "__main__.py"}
+    assert there <= listed, f"{where(plate)} does not list {sorted(there - listed)}"
+    gone = [name for name in listed if not (folder / name).exists()]
+    assert not gone, f"{where(plate)} lists what is gone: {gone}"
+
+
+def is_room(path):
+    return any(path.glob("*.py")) or any(path.glob("*.ipynb"))
+
+
+def first_columns(text):
+    """The first column of the tables whose first head is `file` or `room`."""
+    cells, counts = [], False
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            counts = False
+            continue
+        cell = line.split("|")[1]
+        if cell.strip() in ("file", "room"):
+            counts = True
+        elif counts:
+            cells.append(cell)
+    return "\n".join(cells)
 
 
 def requirement(text):

@@ -17,7 +17,7 @@ from rich.console import Console
 from lab import checkpoints, runs
 from lab.commands import tables
 from lab.evals import tuning
-from lab.evals.tuning import Trial
+from lab.evals.tune_inner import Trial
 from lab.measure.nats import read_all
 from lab.measure.readers import Reader, trained_length
 from lab.measure.texts import Passage

@@ -31,17 +31,17 @@ def tune_inner(
         rates: inner rates, as 0.03 0.1 or 0.03,0.1.
         clips: largest norms of the inner gradient; inf for none.
     """
-    from lab.evals import tuning
+    from lab.evals import tune_inner as numbers
 
     one = text.only()
-    tuning.check_text(one.corpus[0], one.split)
+    numbers.check_text(one.corpus[0], one.split)
     grid = _numbers("rates", rates), _numbers("clips", clips)
-    readers = tuning.readers(model, *grid)
+    readers = numbers.readers(model, *grid)
     (system,), opened = systems_and_text((model,), text, reading)
     passages = opened.passages()
     readings = read(readers, passages, reading, strict=False)
     about = opened.about(passages)
-    result = tuning.tune(readings, readers, about, system.name, system.sha256)
+    result = numbers.tune(readings, readers, about, system.name, system.sha256)
     show(result, f"{system.name} learning while it reads {about}")
     finish(result, system.name, output)
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ttt_core as ttt
+from lab.measure.intervals import batch_means
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,9 @@ class Sweep:
         Neighbouring chunks are alike, so the interval is that of the means of ten
         stretches of the text (fewer where there are fewer chunks).
         """
-        from scipy.stats import t
-
-        parts = max(2, min(10, self.gain.shape[1] // 2))
-        split = np.array_split(self.gain, parts, axis=1)
-        means = np.stack([part.mean(axis=1) for part in split])
-        half = t.ppf(0.975, parts - 1) * means.std(axis=0, ddof=1) / parts**0.5
-        return self.gain.mean(axis=1), half
+        found = [batch_means(row, 10) for row in self.gain]
+        means, halves = ([getattr(one, n) for one in found] for n in ("mean", "half"))
+        return np.array(means), np.array(halves)
 
 
 def sweep(model: ttt.Transformer, tokens, rates) -> Sweep:

@@ -27,7 +27,7 @@ from lab.plots.results import result_figures as result_figures
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
-from lab.plots.tuning import gain_by_inner_rate as gain_by_inner_rate
+from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
 
 
 # Last: `plots.recall(trace)` is this function, not the module of that name.

@@ -11,7 +11,7 @@ from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
-from lab.evals.tuning import Tuning
+from lab.evals.tune_inner import Tuning
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
@@ -24,7 +24,7 @@ from lab.plots.recall import (
     whole_answers_by_distance,
 )
 from lab.plots.toy import gain_by_index, loss_by_index
-from lab.plots.tuning import gain_by_inner_rate
+from lab.plots.tune_inner import gain_by_inner_rate
 
 
 # What a result is drawn with: its type, and its figures by a short name.

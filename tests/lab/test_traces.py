@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from synthetic_trace import synthetic
 
 from lab import published, traces
@@ -86,7 +87,22 @@ def test_gain_is_frozen_minus_learning():
     mean, half = trace.gain_interval()
     assert mean == pytest.approx(trace.gain.mean(), abs=1e-6)
     assert 0 < half < 0.3
-    assert trace.upto(39).gain_interval() is None
+
+
+@pytest.mark.parametrize("blocks", [20, 5])
+def test_the_gains_interval_is_students_for_any_number_of_stretches(blocks):
+    trace = synthetic()
+    means = [part.mean() for part in np.array_split(trace.gain, blocks)]
+    known = stats.sem(means) * stats.t.ppf(0.975, blocks - 1)
+    assert trace.gain_interval(blocks)[1] == pytest.approx(known, rel=1e-5)
+
+
+def test_a_short_reading_has_a_wide_interval_from_its_third_chunk_on():
+    trace = synthetic()
+    assert trace.upto(2).gain_interval() is None
+    mean, half = trace.upto(3).gain_interval()
+    assert mean == pytest.approx(trace.gain[:3].mean(), abs=1e-6)
+    assert half > trace.gain_interval()[1]
 
 
 def test_recall_is_absent_minus_present_and_not_a_number_before_it_was_asked():

@@ -10,7 +10,7 @@ import pytest
 from lab import checkpoints, results
 from lab.evals.compare import Comparison
 from lab.evals.decompose import Decomposition
-from lab.evals.tuning import Tuning
+from lab.evals.tune_inner import Tuning
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,14 @@
-"""Comparisons and decompositions: known gaps come out, by novel and by position."""
+"""Comparisons: known gaps come out, by novel and by position."""
 
 import numpy as np
-import pytest
-from synthetic_readings import CHUNK, family, readings, system, text_of
+from synthetic_readings import family, readings, system, text_of
 
 from lab import results
-from lab.evals import compare, decompose, tuning
-from lab.measure import positions
-from lab.measure.readers import Reader
+from lab.evals import compare
 
 
 def compared(systems, found):
     return compare.compare(systems, found, text_of(found))
-
-
-def taken(a, b, found):
-    return decompose.decompose(a, b, found, text_of(found))
 
 
 def gaps(comparison):
@@ -119,111 +112,3 @@ def test_a_comparison_goes_through_a_file_and_back():
     assert results.to_json(again) == data and again.text == result.text
     assert data["losses"]["a, frozen"]["by_novel"] == [4, 5.01, 6.02, 7.03]
     assert data["gaps"][0]["slopes"][0]["change"]["novels"] == 4
-
-
-def test_the_parts_add_up_to_the_gap_at_every_position():
-    systems, found = family()
-    parts = taken(*systems, found)
-    assert parts.rival is None
-    for grid in ("doublings", "linear"):
-        gaps = (parts.total, parts.start, parts.learning)
-        total, start, learning = (np.array(gap.curves[grid].mean) for gap in gaps)
-        assert np.allclose(total, start + learning)
-    assert np.isclose(parts.start.overall.mean, 0.2)
-    assert np.isclose(parts.learning.first_chunk.mean, 0.015)
-    assert np.isclose(parts.share, 0.2 / parts.total.overall.mean)
-
-
-def test_a_rival_that_learns_counts_against_the_gap():
-    losses = {"a": 1.0, "a, frozen": 2.0, "b": 2.5, "b, frozen": 3.0}
-    losses = {label: lambda t, v=v: 0 * t + v for label, v in losses.items()}
-    found = readings(losses, [("x", 256), ("y", 256)])
-    parts = taken(system("a"), system("b"), found)
-    means = [
-        gap.overall.mean
-        for gap in (parts.total, parts.start, parts.learning, parts.rival)
-    ]
-    assert means == [1.5, 1.0, 1.0, 0.5]
-
-
-def test_only_a_learner_can_be_taken_apart():
-    systems, found = family()
-    with pytest.raises(ValueError, match="'b' does not learn"):
-        taken(systems[1], systems[0], found)
-
-
-class Documents:
-    """Two documents of ids, as shards give them; one is shorter than a chunk."""
-
-    def __init__(self):
-        self.ids = [np.arange(90) % 50, np.arange(3)]
-
-    def __len__(self):
-        return 2
-
-    def tokens(self, document):
-        return self.ids[document]
-
-
-def test_starts_are_the_first_chunks_of_many_places(nano):
-    import ttt_core as ttt
-
-    told = []
-    found = decompose.measure_starts(nano, Documents(), 16, 3, told.append)
-    rows = [(np.arange(at, at + 16) % 50).astype(np.int32) for at in (0, 37, 74)]
-    known = [ttt.read(nano, ttt.init_state(nano), row)[1].nll for row in rows]
-    assert np.isclose(found[0], np.mean(known), atol=1e-5)
-    assert np.isnan(found[1]) and sum(told) == 48
-
-
-def trials(gain_of):
-    readers = tuning.readers("m", (0.1, 0.3, 1.0), (0.5, 1.0))
-    losses = {
-        label: lambda t, r=reader: 0 * t + 5 - (gain_of(r) if r.learning else 0)
-        for label, reader in readers.items()
-    }
-    found = readings(losses, [("x", 64), ("y", 64)])
-    return tuning.tune(found, readers, text_of(found), "m", "s")
-
-
-def test_the_lowest_loss_wins_and_an_edge_is_named():
-    found = trials(lambda r: 1 - abs(np.log10(r.lr / 0.3)) + 0.1 * r.clip)
-    assert (found.best.lr, found.best.clip) == (0.3, 1.0)
-    assert np.isclose(found.best.gain.mean, 1.1) and found.edges == ("clip",)
-    assert len(found.trials) == 6 and found.frozen == 5.5
-    data = results.to_json(found)
-    assert results.to_json(results.open_result(data, tuning.Tuning)) == data
-
-
-def test_where_no_rate_helps_none_is_best():
-    found = trials(lambda r: -r.lr)
-    assert found.best is None and found.edges == ()
-
-
-def test_a_rate_that_breaks_the_model_does_not_win():
-    found = trials(lambda r: np.nan if r.lr == 0.1 else r.lr)
-    assert found.best.lr == 1.0
-    data = results.to_json(found)
-    assert data["trials"][0]["loss"] is None
-    again = results.open_result(data, tuning.Tuning)
-    assert np.isnan(again.trials[0].loss) and again.best == found.best
-
-
-def test_tuning_on_reported_text_is_refused():
-    for corpus, split in (("eltec-eng", "val"), ("eltec-eng", "all"), ("sotu", "val")):
-        with pytest.raises(ValueError, match="would flatter the model"):
-            tuning.check_text(corpus, split)
-    tuning.check_text("eltec-eng", "train")
-    tuning.check_text("moby-dick", "all")
-
-
-@pytest.mark.parametrize(("rates", "clips"), [((0.0,), (1.0,)), ((1.0,), ())])
-def test_rates_and_clips_are_above_zero(rates, clips):
-    with pytest.raises(ValueError, match="must be numbers above 0"):
-        tuning.readers("m", rates, clips)
-
-
-def test_a_frozen_reader_is_always_there():
-    found = tuning.readers("m", (1.0,), (np.inf,))
-    assert found["frozen"] == Reader("m", learning=False)
-    assert positions.mean([np.ones(CHUNK)]) == 1

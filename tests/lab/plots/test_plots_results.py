@@ -8,7 +8,7 @@ from synthetic_readings import family, readings, system, text_of
 
 from lab import plots, results
 from lab.bench.reading import ReadingBench, Row
-from lab.evals import compare, decompose, tuning
+from lab.evals import compare, decompose, tune_inner
 from lab.plots import compare as positions
 from lab.plots import theme
 
@@ -139,13 +139,13 @@ def test_one_novel_draws_without_intervals():
 
 @pytest.fixture(scope="module")
 def tuned():
-    readers = tuning.readers("m", (0.1, 1.0), (0.5, np.inf))
+    readers = tune_inner.readers("m", (0.1, 1.0), (0.5, np.inf))
     losses = {
         label: lambda t, r=reader: 0 * t + 5 - (r.lr or 0)
         for label, reader in readers.items()
     }
     found = readings(losses, [("x", 64), ("y", 64)], spread=0.1)
-    return tuning.tune(found, readers, text_of(found), "m", "s")
+    return tune_inner.tune(found, readers, text_of(found), "m", "s")
 
 
 def test_tuning_has_a_line_for_each_clip_and_marks_the_best(tuned):

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from lab.evals.tuning import Tuning
+from lab.evals.tune_inner import Tuning
 from lab.plots import theme
 from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
