@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +61,20 @@ def save(path: str | os.PathLike, model, card: dict) -> Path:
         "name": path.name,
         "config": config_to_dict(model.config),
         "parameters": int(sum(a.size for a in _named_arrays(model).values())),
+        **_remark(model.config),
         **card,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     _write(path.with_name(path.name + ".safetensors"), data)
     text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     return _write(path.with_name(path.name + ".json"), text.encode())
+
+
+def _remark(config) -> dict:
+    from ttt_core.mixers import remark_on
+
+    remark = remark_on(config)
+    return {"remark": remark} if remark else {}
 
 
 def config_to_dict(config) -> dict:
@@ -129,7 +138,8 @@ def load_stream(path: str | os.PathLike, model):
             "here; load the model that it was saved with."
         )
     # Same model, same shapes, but for the length of full attention's buffers.
-    return _fill(ttt.init_state(model), _read_arrays(path), path)
+    skeleton = ttt.init_state(model)
+    return _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
 
 
 def _load_weights(weights: Path, described: dict):
@@ -166,6 +176,13 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
         )
     structure = jax.tree.structure(skeleton)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+
+
+def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
+    """A stream's arrays by today's names: mixer states were once called otherwise."""
+    then = lambda name: re.sub(r"^\w+\.(slow|fast)_blocks\.", r"states.\1.", name)
+    today = {then(name): name for name in _names(skeleton)}
+    return {today.get(name, name): array for name, array in arrays.items()}
 
 
 def _check_shapes(skeleton, model, path: Path):

@@ -68,7 +68,7 @@ def train(
     elastic: bool = False,
     checkpoint_every: float = 120.0,
     track: Literal["tensorboard", "trackio", "wandb"] | None = None,
-    state: int = 1,
+    cut: int = 1,
     hosts: str | None = None,
     host_index: int | None = None,
 ):
@@ -87,7 +87,7 @@ def train(
         elastic: resume even on other devices than the run was begun on.
         checkpoint_every: seconds between checkpoints; changes no number.
         track: mirror the metrics to a program that shows curves; needs no account.
-        state: cut weights and fast weights into so many pieces over the devices.
+        cut: cut weights and fast weights into so many pieces over the devices.
         hosts: "auto" (Slurm, TPU pods, Open MPI), or ADDRESS:PORT,ADDRESS,...: run the
             same command on each.
         host_index: which of the addresses this host is, from 0.
@@ -98,7 +98,7 @@ def train(
     from lab.commands.train import Options, make_experiment, run_recipe
 
     options = Options(
-        size, set, plain, run, until, publish, elastic, checkpoint_every, track, state
+        size, set, plain, run, until, publish, elastic, checkpoint_every, track, cut
     )
     if not sweep:
         run_recipe(recipe, options)

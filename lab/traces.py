@@ -20,7 +20,6 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from lab.measure.intervals import batch_means
 
 
 VERSION = 1
+NEVER_LEARNS = "never learns"  # of a model that takes no step on the text it reads
 
 # Who is asked for the needle, in the order of the arrays' second axis.
 STREAMS = (
@@ -91,8 +91,11 @@ class Header:
         model, model_hash: name and sha256 of the model that read.
         document, tokenizer, vocab: the text's name and how it became integers.
         window, chunk, layers: sizes in tokens, tokens, blocks.
-        reach: tokens that attention can look back, `layers * (window - 1)`; 0 = all.
+        reach: `ModelConfig.reach`, tokens back that mixers carry information; 0 = all.
         mixers: what the blocks remember with, each kind once; () = not noted.
+        carried_by: names for people of those that carry on all that was before.
+        attends: whether any block has a mixer.
+        remark: what the model learns though it takes no step on the text; "" = nothing.
         fast_blocks, inner_lr: what learns while reading, and how fast.
         total: tokens in the whole document; fewer were read if it was stopped early.
         needle: what was planted, or None.
@@ -116,6 +119,9 @@ class Header:
     events: tuple[Event, ...] = ()
     provenance: dict = field(default_factory=dict)
     mixers: tuple[str, ...] = ()
+    carried_by: tuple[str, ...] = ()
+    attends: bool = True
+    remark: str = ""
     version: int = VERSION
 
     @property
@@ -126,20 +132,12 @@ class Header:
     @property
     def its_own_twin(self) -> str:
         """Why the learner is its own twin, in words; empty where it is not."""
-        return "" if self.learns else remark_on_static(self.mixers)
+        return "" if self.learns else self.remark or NEVER_LEARNS
 
     @property
     def chunks(self) -> int:
         """Number of full chunks in the whole document."""
         return self.total // self.chunk
-
-
-def remark_on_static(mixers: Sequence[str]) -> str:
-    """What to say of a model that takes no step on the text it reads.
-
-    TTT-KVB does learn, in its state: keys and values instead of the next token.
-    """
-    return "learns keys, not text" if "kv_binding" in mixers else "never learns"
 
 
 @dataclass(frozen=True)
@@ -375,9 +373,11 @@ def _header(path: str | Path, archive) -> Header:
 def _header_from(values: dict) -> Header:
     needle = values.pop("needle")
     events = values.pop("events")
-    mixers = values.pop("mixers", ())  # since the first recordings
+    # the first recordings have neither
+    mixers, carried_by = values.pop("mixers", ()), values.pop("carried_by", ())
     return Header(
         mixers=tuple(mixers),
+        carried_by=tuple(carried_by),
         needle=Needle(**needle) if needle else None,
         events=tuple(Event(**event) for event in events),
         **values,

@@ -112,7 +112,9 @@ def test_facts_are_remembered_as_measured():
 
 
 def test_costs_are_as_measured():
-    rows = {row.system: row for row in results.open_result("bench-read", ReadingBench).rows}
+    rows = {
+        row.system: row for row in results.open_result("bench-read", ReadingBench).rows
+    }
     ours, full = rows["tiny-e2e"], rows["tiny-full"]
     assert round(full.prompt_ms[-1] / ours.prompt_ms[-1]) == 16
     assert ours.late_over_early < 1.1 and round(ours.state_bytes[-1] / 1e6) == 2
@@ -124,11 +126,3 @@ def test_the_toy_gains_what_was_measured():
     assert shares == [71, 90, 39]
     for share in shares:
         assert f"{share} %" in PUBLISHED
-
-
-def test_no_page_names_a_command_that_is_gone():
-    pages = [README, PUBLISHED, (ROOT / "lab/README.md").read_text("utf-8")]
-    pages += [path.read_text("utf-8") for path in (ROOT / "notebooks").glob("*.ipynb")]
-    for page in pages:
-        for gone in ("eval gain", "eval gradients"):
-            assert gone not in page

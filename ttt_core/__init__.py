@@ -3,10 +3,8 @@
 Start reading in `ttt_core/inner.py`: the paper's one equation is `inner_step`.
 """
 
-from ttt_core.config import PRESETS as PRESETS
 from ttt_core.config import InnerConfig as InnerConfig
 from ttt_core.config import ModelConfig as ModelConfig
-from ttt_core.config import preset as preset
 from ttt_core.decode import generate as generate
 from ttt_core.fast import drift as drift
 from ttt_core.fast import fast_mlps as fast_mlps
@@ -23,6 +21,8 @@ from ttt_core.meta import meta_gradient as meta_gradient
 from ttt_core.meta import meta_loss as meta_loss
 from ttt_core.meta import meta_step as meta_step
 from ttt_core.model import Transformer as Transformer
+from ttt_core.presets import PRESETS as PRESETS
+from ttt_core.presets import preset as preset
 from ttt_core.stream import StreamState as StreamState
 from ttt_core.stream import init_state as init_state
 from ttt_core.stream import predict as predict

@@ -67,4 +67,4 @@ def first_learner(model: Transformer, states: MixerStates) -> Learner:
     """Where reading starts: fast weights at W0."""
     fast, _ = split(model)
     rule_state = model.rule.init(fast) if model.config.learns else ()
-    return Learner(fast, rule_state, states.fast)
+    return Learner(fast, rule_state, states.fast_blocks)

@@ -6,19 +6,23 @@ MLP, and `inner` says how those learn while reading (`lr = 0`: not at all). Numb
 `inner` other than "does it learn?" are data to the compiled programs: changing them
 recompiles nothing.
 
-`preset(name)` gives the small models we ship and the paper's sizes (section 4, table
-3).
+What a mixer needs of a configuration, the mixer says (`ttt_core.mixers.kind`).
+`ttt_core.presets` lists the models there are.
 """
 
 import dataclasses
 import difflib
 import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from jaxtyping import PRNGKeyArray
 
 
-MIXERS = ("window", "full", "mamba2", "gated_delta", "kv_binding", "none")
-RECURRENT = ("mamba2", "gated_delta", "kv_binding")
+if TYPE_CHECKING:
+    import ttt_core.model
+
+
 DTYPES = ("float32", "bfloat16")
 KERNELS = ("xla", "cudnn")
 
@@ -53,24 +57,23 @@ class InnerConfig:
 class ModelConfig:
     """Everything that decides a model's shapes and mathematics.
 
-    `mixers` names one sequence mixer per block and is repeated over the `layers`. The
-    last `fast_blocks` blocks carry a fast MLP of hidden width `d_fast` between their
-    mixer and their slow MLP of width `d_ff` (0 = no slow MLP). `window` is the number
-    of keys a token sees, itself included; `chunk` the number of tokens between inner
-    steps.
+    `mixers` names one sequence mixer per block, as `ttt_core.mixers.KINDS` does, and is
+    repeated over the `layers`. The last `fast_blocks` blocks carry a fast MLP of hidden
+    width `d_fast` between their mixer and their slow MLP of width `d_ff` (0 = no slow
+    MLP). `window` is the number of keys a token sees, itself included; `chunk` the
+    number of tokens between inner steps.
 
     `compute_dtype` is that of activations and matrix products; parameters, fast
     weights, norms, rotary angles and losses are at least float32 always. `kernel` picks
     the attention of the blocks below the first fast one when a whole sequence is read
     (they are differentiated once): "xla" anywhere, "cudnn" on NVIDIA GPUs.
 
-    The last four are read by recurrent mixers only. `expand` is the width of their
-    values over `d_model` ("mamba2", "gated_delta"), or of the hidden layer over
-    `head_dim` ("kv_binding"); `state_dim` the width of keys in "mamba2" and in each
-    head of "gated_delta"; `taps` the length of their short convolutions; `bind_chunk`
-    the tokens between two bindings of "kv_binding" (0 = `chunk`).
+    Only recurrent mixers read the last four, as their files say. `expand`: width of the
+    values or of a hidden layer, over attention's. `state_dim`: width of the keys.
+    `taps`: length of the short convolutions. `bind_chunk`: tokens between two bindings
+    of keys to values (0 = `chunk`).
 
-    Raises `ValueError` with the offending value and a fix for every inconsistency.
+    **Raises** `ValueError` with the offending value and a fix for every inconsistency.
     """
 
     vocab: int
@@ -105,8 +108,8 @@ class ModelConfig:
         object.__setattr__(self, "mixers", tuple(self.mixers))
         _check_sizes(self)
         _check_names(self)
-        _check_attention(self)
-        _check_recurrent(self)
+        _check_heads(self)
+        _check_mixers(self)
 
     @property
     def head_dim(self) -> int:
@@ -125,20 +128,22 @@ class ModelConfig:
 
     @property
     def bind_every(self) -> int:
-        """Tokens that "kv_binding" learns at once."""
+        """Tokens between two bindings, `bind_chunk` or else `chunk`."""
         return self.bind_chunk or self.chunk
 
     @property
-    def reach(self) -> int:
-        """How many tokens back attention can carry information, `layers * (window -
-        1)`.
+    def reach(self) -> int | None:
+        """Tokens back that information travels through all blocks' mixers together.
 
-        Only meaningful where every mixer is a sliding window; beyond it, whatever the
-        model still knows is in its fast weights.
+        None where nothing limits it: in full attention, and in a recurrent state. What
+        a model still knows of text further back is in its fast weights.
         """
-        return self.layers * (self.window - 1)
+        from ttt_core.mixers import kinds_of
 
-    def build(self, *, key: PRNGKeyArray):
+        reaches = [kind.reach(self) for kind in kinds_of(self)]
+        return None if None in reaches else sum(reaches)
+
+    def build(self, *, key: PRNGKeyArray) -> "ttt_core.model.Transformer":
         """A freshly initialised model: Normal(0, init_std) matrices, norms at one."""
         from ttt_core.model import build
 
@@ -158,11 +163,14 @@ def _default(config: ModelConfig, field: str, value: int):
         object.__setattr__(config, field, value)
 
 
+def _check_least(config: ModelConfig, name: str, least: int):
+    if getattr(config, name) < least:
+        raise ValueError(f"`{name}` must be >= {least}: got {getattr(config, name)}.")
+
+
 def _check_sizes(config: ModelConfig):
-    sizes = ("vocab", "d_model", "layers", "heads", "kv_heads", "window", "chunk")
-    for name in sizes:
-        if getattr(config, name) < 1:
-            raise ValueError(f"`{name}` must be >= 1: got {getattr(config, name)}.")
+    for name in ("vocab", "d_model", "layers", "heads", "kv_heads", "chunk"):
+        _check_least(config, name, 1)
     if not 0 <= config.bos < config.vocab:
         raise ValueError(
             f"`bos` must be an entry of the vocabulary: got bos={config.bos} with "
@@ -183,18 +191,19 @@ def _check_sizes(config: ModelConfig):
 
 
 def _check_names(config: ModelConfig):
+    from ttt_core.mixers import KINDS
+    from ttt_core.rules import RULES
+
     if not config.mixers:
         raise ValueError("`mixers` must name at least one mixer: got an empty tuple.")
     for name in config.mixers:
-        _check_choice("mixers", name, MIXERS)
+        _check_choice("mixers", name, KINDS)
     _check_choice("compute_dtype", config.compute_dtype, DTYPES)
     _check_choice("kernel", config.kernel, KERNELS)
-    from ttt_core.rules import RULES
-
-    _check_choice("inner.rule", config.inner.rule, tuple(RULES))
+    _check_choice("inner.rule", config.inner.rule, RULES)
 
 
-def _check_choice(field: str, value: str, choices: tuple[str, ...]):
+def _check_choice(field: str, value: str, choices: Iterable[str]):
     if value not in choices:
         raise ValueError(
             f"`{field}` does not know {value!r}; did you mean "
@@ -202,7 +211,7 @@ def _check_choice(field: str, value: str, choices: tuple[str, ...]):
         )
 
 
-def _check_attention(config: ModelConfig):
+def _check_heads(config: ModelConfig):
     if config.d_model % config.heads:
         sizes = range(1, config.d_model + 1)
         fits = [n for n in sizes if config.d_model % (2 * n) == 0] or [1]
@@ -211,155 +220,24 @@ def _check_attention(config: ModelConfig):
             f"`d_model` must be divisible by `heads`: got d_model={config.d_model}, "
             f"heads={config.heads}; use heads={' or '.join(map(str, near))}."
         )
-    if config.head_dim % 2 and set(config.kinds) - {"none"}:
-        raise ValueError(
-            f"rotary positions need an even head width: got d_model / heads = "
-            f"{config.head_dim}; use fewer heads or another d_model."
-        )
     if config.heads % config.kv_heads:
         raise ValueError(
             f"`heads` must be divisible by `kv_heads`: got heads={config.heads}, "
             f"kv_heads={config.kv_heads}."
         )
-    windows = {"window", "kv_binding"} & set(config.kinds)
-    if windows and config.chunk > config.window:
-        raise ValueError(
-            f"`chunk` must not exceed `window`, or tokens leave the window before "
-            f"they are learned from: got chunk={config.chunk}, window={config.window}; "
-            f"use chunk <= {config.window}."
-        )
 
 
-def _check_recurrent(config: ModelConfig):
-    for name, least in (("state_dim", 1), ("taps", 1), ("bind_chunk", 0)):
-        if getattr(config, name) < least:
-            raise ValueError(
-                f"`{name}` must be >= {least}: got {getattr(config, name)}."
-            )
-    # Mamba 2 has more heads of the same width, the others have wider ones
-    count = config.heads if "mamba2" in config.kinds else config.head_dim
-    whole = config.expand * count
-    if set(config.kinds) & set(RECURRENT) and (whole < 1 or whole % 1):
-        unit = "heads" if count == config.heads else "the head width"
-        raise ValueError(
-            f"`expand` times {unit} must be a whole number >= 1: got expand="
-            f"{config.expand}, {unit}={count}; use a multiple of 1/{count}."
-        )
-    if "kv_binding" in config.kinds and config.bind_every > config.window:
-        raise ValueError(
-            f"`bind_chunk` must not exceed `window`, or tokens leave the window before "
-            f"they are bound: got bind_chunk={config.bind_every}, "
-            f"window={config.window}; use bind_chunk <= {config.window}."
-        )
+def _check_mixers(config: ModelConfig):
+    from ttt_core.mixers import KINDS, kinds_of
+
+    for kind in KINDS.values():
+        for name, least in kind.least.items():
+            _check_least(config, name, least)
+    for kind in dict.fromkeys(kinds_of(config)):
+        kind.check(config)
 
 
-def closest(name: str, known) -> str:
+def closest(name: str, known: Iterable[str]) -> str:
     """The known name nearest to a mistyped one."""
     known = [str(k) for k in known]
     return (difflib.get_close_matches(str(name), known, n=1, cutoff=0.0) or known)[0]
-
-
-def _paper(layers, d_model, heads, base_ff) -> ModelConfig:
-    """A paper size: a quarter fast, FFNs narrowed to keep the parameter count."""
-    fast_blocks = layers // 4
-    width = math.ceil(base_ff * layers / (layers + fast_blocks) / 128) * 128
-    return ModelConfig(
-        vocab=128_256,
-        bos=128_000,
-        d_model=d_model,
-        layers=layers,
-        heads=heads,
-        d_ff=width,
-        fast_blocks=fast_blocks,
-        window=8192,
-        chunk=1024,
-        rope_theta=500_000.0,
-        compute_dtype="bfloat16",
-    )
-
-
-_NANO = ModelConfig(
-    vocab=257,
-    bos=256,
-    d_model=32,
-    layers=4,
-    heads=2,
-    d_ff=64,
-    fast_blocks=1,
-    window=32,
-    chunk=16,
-    init_std=0.1,
-)
-
-_TINY = ModelConfig(
-    vocab=4096,
-    bos=4095,
-    d_model=128,
-    layers=6,
-    heads=2,
-    d_ff=384,
-    fast_blocks=2,
-    window=128,
-    chunk=64,
-    init_std=0.05,
-)
-
-_TOY = ModelConfig(
-    vocab=4096,
-    bos=4095,
-    d_model=128,
-    layers=2,
-    heads=2,
-    d_ff=0,
-    d_fast=512,
-    fast_blocks=2,
-    window=128,
-    chunk=1,
-    mixers=("none",),
-    init_std=0.05,
-)
-
-
-def _recurrent(*mixers: str, **sizes) -> ModelConfig:
-    """tiny-swa with other mixers; `d_ff` pays for the wider ones.
-
-    The paper does not publish its ratio of recurrent blocks to windows; one to one is
-    Samba's, and that of Gated DeltaNet's own hybrids. KV binding has its window in each
-    layer. Widths are those of each mixer's paper.
-    """
-    return _TINY.replace(lr=0.0, mixers=mixers, **sizes)
-
-
-PRESETS: dict[str, ModelConfig] = {
-    "nano": _NANO,
-    "toy": _TOY.replace(lr=0.1),  # of many small steps: one after every token
-    "tiny-e2e": _TINY,
-    "tiny-swa": _TINY.replace(lr=0.0),
-    "tiny-naive": _TINY,  # of tiny-swa's weights: they learn, and never learned to
-    "tiny-full": _TINY.replace(lr=0.0, mixers=("full",)),
-    "tiny-hybrid": _TINY.replace(lr=0.0, mixers=("window",) * 5 + ("full",)),
-    "tiny-mamba2": _recurrent("mamba2", "window", expand=2.0, state_dim=64, d_ff=320),
-    "tiny-gdn": _recurrent("gated_delta", "window", expand=1.5, state_dim=48, d_ff=336),
-    "tiny-kvb": _recurrent("kv_binding", expand=1.0, d_ff=312),
-    "125m": _paper(layers=12, d_model=768, heads=12, base_ff=2048),
-    "350m": _paper(layers=24, d_model=1024, heads=16, base_ff=2816),
-    "760m": _paper(layers=24, d_model=1536, heads=16, base_ff=4096),
-    "1b": _paper(layers=24, d_model=2048, heads=32, base_ff=5376),
-    "3b": _paper(layers=32, d_model=2560, heads=32, base_ff=6912),
-}
-
-
-def preset(name: str) -> ModelConfig:
-    """The configuration of a model we ship or of a paper size.
-
-    **Raises** `ValueError` naming the closest known preset.
-
-    >>> preset("tiny-e2e").window
-    128
-    """
-    if name not in PRESETS:
-        raise ValueError(
-            f"There is no preset {name!r}; did you mean {closest(name, PRESETS)!r}? "
-            f"Known: {', '.join(PRESETS)}."
-        )
-    return PRESETS[name]

@@ -32,6 +32,7 @@ Count: TypeAlias = Int[Array, ""]
 Flag: TypeAlias = Bool[Array, ""]
 Tokens: TypeAlias = Int[Array, " seq"]
 Hidden: TypeAlias = Float[Array, "seq d_model"]
+DType: TypeAlias = np.dtype | type
 PyTree: TypeAlias = Any
 
 

@@ -210,9 +210,9 @@ def take_knobs(model: Transformer, rate: Scalar):
 def chunk_program(model, lr, clip, state: StreamState, tokens):
     """One full chunk, from its start: score, learn, move the mixers on."""
     inputs = jnp.concatenate([state.open[:1], tokens[:-1]])
-    hidden, slow_states = run_slow(model, inputs, state.states.slow)
+    hidden, slow_states = run_slow(model, inputs, state.states.slow_blocks)
     chunk = Chunk(hidden, tokens, jnp.ones(len(tokens), bool))
-    learner = Learner(state.fast, state.rule_state, state.states.fast)
+    learner = Learner(state.fast, state.rule_state, state.states.fast_blocks)
     learner, report = reading_step(model, lr, clip)(learner, chunk)
     state = StreamState(
         fast=learner.fast,
@@ -236,8 +236,8 @@ def _peek_program(model, fast, states: MixerStates, inputs, targets):
 def run_all(model, fast, states: MixerStates, inputs):
     """All blocks on up to a chunk of inputs: `(logits, states)`, nothing learned."""
     model = merge(fast, split(model)[1])
-    hidden, slow = run_slow(model, inputs, states.slow)
-    hidden, fast_states = run_fast(model, hidden, states.fast)
+    hidden, slow = run_slow(model, inputs, states.slow_blocks)
+    hidden, fast_states = run_fast(model, hidden, states.fast_blocks)
     return compute_logits(model, hidden), MixerStates(slow, fast_states)
 
 

@@ -6,13 +6,6 @@ from app.player import Player
 from lab import traces
 
 
-RECURRENT = {
-    "mamba2": "Mamba 2",
-    "gated_delta": "Gated DeltaNet",
-    "kv_binding": "TTT-KVB",
-}
-
-
 def setup(player: Player) -> None:
     """One line on the model and its sizes."""
     header = player.trace.header
@@ -26,13 +19,12 @@ def setup(player: Player) -> None:
 
 def _memory(header: traces.Header) -> str:
     """What else the model can know of the text."""
-    recurrent = [name for kind, name in RECURRENT.items() if kind in header.mixers]
-    if recurrent:
+    if header.carried_by:
         return (
             f"its attention sees {header.window:,} tokens, the states of "
-            f"{' and '.join(recurrent)} carry on what was before"
+            f"{' and '.join(header.carried_by)} carry on what was before"
         )
-    if header.mixers == ("none",):
+    if not header.attends:
         return "it has no attention"
     if header.reach:
         return f"its attention reaches {header.reach:,} tokens back"

@@ -137,6 +137,7 @@ class _Reader:
 
     def __init__(self, name: str, model, first: int):
         import ttt_core as ttt
+        from ttt_core.mixers import kinds_of
 
         config = model.config
         self.name, self.learns, self.piece = name, config.learns, widest(config)
@@ -144,7 +145,7 @@ class _Reader:
         self.room = 2 * self.piece + WRITTEN
         self.tokens = np.random.default_rng(0).integers(0, config.vocab, 4096)
         self.state = ttt.init_state(self.model, capacity=first + self.room)
-        self.fills = "full" in config.kinds
+        self.fills = any(kind.grows for kind in kinds_of(config))
         self.positions, self.states, self.times = [], [], []
         self.compile_seconds = 0.0
 

@@ -15,7 +15,7 @@ def plan(
     /,
     size: str = "tiny",
     devices: int = 1,
-    state: int | None = None,
+    cut: int | None = None,
     memory: float = 80.0,
     set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
     plain: bool = False,
@@ -26,7 +26,7 @@ def plan(
         recipe: a name from `ttt-lab recipes`.
         size: one of the recipe's sizes.
         devices: how many there would be.
-        state: into how many pieces weights are cut (default: as few as fit).
+        cut: into how many pieces weights are cut (default: as few as fit).
         memory: GiB of one device.
         set: overrides, as for `ttt-lab train`.
         plain: plan the twin that is not meta-trained.
@@ -40,11 +40,11 @@ def plan(
     stages = [
         (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
-    plans = plan_run(stages, devices=devices, state=state, limit=memory * GIB)
+    plans = plan_run(stages, devices=devices, cut=cut, limit=memory * GIB)
     console = Console()
     console.print(table(experiment, plans, devices))
     if plans[0].mesh[1] > 1:
-        console.print(f"Train it with --state {plans[0].mesh[1]}.")
+        console.print(f"Train it with --cut {plans[0].mesh[1]}.")
     for stage in plans:
         if stage.total > memory * GIB:
             console.print(advice(stage, memory), style="yellow")
@@ -69,7 +69,7 @@ def table(experiment, plans, devices: int) -> Table:
     row("  outer gradient", lambda p: f"{p.flops.backward:.3g}")
     row("FLOPs of a step", lambda p: f"{p.step_flops:.3g}")
     shown.add_section()
-    row("mesh", lambda p: f"data {p.mesh[0]} x state {p.mesh[1]}")
+    row("mesh", lambda p: f"data {p.mesh[0]} x model {p.mesh[1]}")
     row("sequences per device", lambda p: f"{p.share}, {p.at_once} at once")
     row("memory per device", lambda p: _size(p.total))
     for part in first.memory:

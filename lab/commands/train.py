@@ -29,7 +29,7 @@ class Options:
     `settings`: as `NAME=VALUE`. `plain`: the twin that is not meta-trained. `run`: name
     of the run folder. `until`: the last stage to train. `publish`: copy the model to
     lab/published. `elastic`: go on even on other devices. `checkpoint_every`: seconds.
-    `track`: a mirror of the metrics, see `lab.training.trackers`. `state`: into how
+    `track`: a mirror of the metrics, see `lab.training.trackers`. `cut`: into how
     many pieces weights are cut over the devices.
     """
 
@@ -42,7 +42,7 @@ class Options:
     elastic: bool = False
     checkpoint_every: float = 120.0
     track: str | None = None
-    state: int = 1
+    cut: int = 1
 
 
 def run_recipe(name: str, options: Options) -> Path:
@@ -108,7 +108,7 @@ def train_with_progress(experiment: Experiment, folder: Path, options: Options) 
             checkpoint_every=options.checkpoint_every,
             elastic=options.elastic,
             track=options.track,
-            state=options.state,
+            cut=options.cut,
         )
     return written[-1] if written else _card_of(experiment, folder, options.until)
 

@@ -52,7 +52,7 @@ class Asked:
 
     `distances [distances]`: tokens between the answer told and the answer asked for.
     `relations`: what each fact is about, `[facts]`. `learning`: None for a model that
-    does not learn. `reach`: tokens that attention can look back, None = all.
+    does not learn. `reach`: that of the configuration, None = all.
     """
 
     distances: np.ndarray
@@ -147,19 +147,8 @@ def measure_recall(
         relations=tuple(fact.relation for fact in questions.facts),
         learning=found.get("learning"),
         frozen=found["frozen"],
-        reach=reach(model.config),
+        reach=model.config.reach,
     )
-
-
-def reach(config) -> int | None:
-    """Tokens that sliding windows look back through all blocks; None without that end.
-
-    Full attention sees everything, and so, faintly, does any recurrent mixer.
-    """
-    kinds = config.kinds
-    if set(kinds) - {"window", "none"}:
-        return None
-    return kinds.count("window") * (config.window - 1)
 
 
 def _ask(model, text: np.ndarray, questions: Questions, i: int):

@@ -103,16 +103,19 @@ def kind_of(name: str, config) -> str:
 
     **Raises** `ValueError` for a model that belongs to none of them.
     """
-    kinds = set(config.kinds)
-    if kinds == {"full"} and not config.learns:
+    from ttt_core.mixers import kinds_of
+
+    kinds = kinds_of(config)
+    if all(kind.grows for kind in kinds) and not config.learns:
         return "full"
-    if kinds == {"none"}:
+    if not any(kind.build for kind in kinds):
         return f"b{config.chunk}" if config.learns else "none"
     learns = "learns" if config.learns else "does not learn"
+    mixers = ", ".join(sorted(set(config.kinds)))
     raise ValueError(
         f"{name} is no part of the toy experiment, which compares models without "
         f"attention to full attention that does not learn: it {learns}, with "
-        f"{', '.join(sorted(kinds))} as mixers; name toy, toy-b16, toy-full, toy-none."
+        f"{mixers} as mixers; name toy, toy-b16, toy-full, toy-none."
     )
 
 

@@ -22,6 +22,7 @@ from flax.nnx.nn.attention import dot_product_attention_weights
 from jaxtyping import Array, Float, Int
 
 from ttt_core import ModelConfig, Transformer
+from ttt_core.mixers import kinds_of
 from ttt_core.model import unstack
 from ttt_core.shapes import PyTree
 
@@ -121,7 +122,7 @@ def twin(model: Transformer) -> Twin:
     (1, 3, 4096)
     """
     config = model.config
-    others = sorted(set(config.kinds) - {"window", "full", "none"})
+    others = sorted({kind.name for kind in kinds_of(config) if kind.is_recurrent})
     if others:
         raise ValueError(
             f"the Flax twin has no {' and no '.join(others)}; it is made of sliding "
@@ -159,9 +160,10 @@ def _branches(config: ModelConfig, make: dict) -> list[Residual]:
     boundary = config.layers - config.fast_blocks
     mlp = lambda width: GatedMLP(config.d_model, width, **make)
     found = []
-    for layer, kind in enumerate(config.kinds):
-        if kind != "none":
-            window = config.window if kind == "window" else None
+    for layer, kind in enumerate(kinds_of(config)):
+        if kind.build:
+            reach = kind.reach(config)
+            window = None if reach is None else reach + 1
             found.append(Attention(config, window, **make))
         if layer >= boundary:
             found.append(mlp(config.d_fast))

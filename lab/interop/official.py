@@ -25,8 +25,9 @@ import numpy as np
 import tensorstore
 
 from ttt_core import InnerConfig, ModelConfig, Transformer
-from ttt_core.model import Stack
+from ttt_core.mixers import kinds_of
 from ttt_core.shapes import PyTree
+from ttt_core.stacks import Stack
 
 
 PREFIX = "language_model.model."
@@ -240,7 +241,7 @@ def _check_layout(config: ModelConfig):
         "no QK norm": not config.qk_norm,
         "no post-norms": not config.post_norm,
         "no slow MLPs (d_ff = 0)": config.d_ff == 0,
-        "blocks without a mixer": "none" in config.kinds,
+        "blocks without a mixer": not all(kind.build for kind in kinds_of(config)),
         "grouped key and value heads": config.kv_heads != config.heads,
     }
     found = [reason for reason, holds in reasons.items() if holds]

@@ -19,7 +19,10 @@ def widest(config) -> int:
     """
     if config.learns:
         return config.chunk
-    wide = WIDE_FULL if set(config.kinds) == {"full"} else min(WIDE, config.window)
+    from ttt_core.mixers import kinds_of
+
+    grow = all(kind.grows for kind in kinds_of(config))
+    wide = WIDE_FULL if grow else min(WIDE, config.window)
     return max(config.chunk, wide)
 
 

@@ -102,10 +102,13 @@ def system(model: str, *, full_to: int | None = None) -> System:
     """
     if full_to is not None and full_to < 1:
         raise ValueError(f"`full_to` must be >= 1 token: got {full_to}.")
+    from ttt_core.mixers import kinds_of
+
     card = checkpoints.card(model)
     config = checkpoints.config_from_dict(card["config"])
     longest = trained_length(card)
-    limit = (full_to or longest or FULL_LIMIT) if "full" in config.kinds else None
+    grows = any(kind.grows for kind in kinds_of(config))
+    limit = (full_to or longest or FULL_LIMIT) if grows else None
     return System(
         name=card["name"],
         chunk=config.chunk,

@@ -26,8 +26,7 @@ def learns(card: dict) -> bool:
 
 def remark(card: dict) -> str:
     """What a list of models says beside one that takes no step on the text."""
-    mixers = card["config"].get("mixers", ())
-    return "" if learns(card) else traces.remark_on_static(mixers)
+    return "" if learns(card) else card.get("remark", traces.NEVER_LEARNS)
 
 
 def recordings() -> dict[str, traces.Header]:

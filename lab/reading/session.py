@@ -151,7 +151,10 @@ class Reading:
         return "needle" if self._learning.asks_next else "learning"
 
     def _header(self) -> Header:
+        from ttt_core.mixers import kinds_of, remark_on
+
         config, loaded = self.config, self._loaded
+        kinds = tuple(dict.fromkeys(kinds_of(config)))
         return Header(
             model=loaded.name,
             model_hash=loaded.hash,
@@ -161,8 +164,11 @@ class Reading:
             window=config.window,
             chunk=config.chunk,
             layers=config.layers,
-            reach=_reach(config),
-            mixers=tuple(dict.fromkeys(config.kinds)),
+            reach=config.reach or 0,
+            mixers=tuple(kind.name for kind in kinds),
+            carried_by=tuple(kind.title for kind in kinds if kind.is_recurrent),
+            attends=any(kind.build for kind in kinds),
+            remark=remark_on(config),
             fast_blocks=config.fast_blocks,
             inner_lr=config.inner.lr,
             total=len(self.plan.ids),
@@ -179,9 +185,9 @@ class Reading:
             for i in np.flatnonzero(refused[: self.filled])[:20]
         ]
         if needle := self.plan.needle:
-            out = needle.stop + _reach(self.config)
             places = [(needle.start, "needle-in", "needle planted")]
-            if _reach(self.config):
+            if reach := self.config.reach:
+                out = needle.stop + reach
                 places.append((out, "needle-out", "needle leaves reach"))
             events += [Event(t // chunk, t, kind, label) for t, kind, label in places]
         events = [event for event in events if event.chunk < self.filled]
@@ -250,8 +256,3 @@ class _Reader:
             found = ask(self.model, state, self.plan.prompt, self.plan.answer)
             self.asked_nll[self.filled, which] = found.nll
             self.asked_rank[self.filled, which] = found.rank
-
-
-def _reach(config) -> int:
-    """Tokens that attention can look back; 0 where nothing limits it."""
-    return config.reach if set(config.kinds) == {"window"} else 0

@@ -74,27 +74,25 @@ def rival(size: str, mixers: tuple[str, ...]) -> dict:
     return changes
 
 
-def recurrent(size: str, *mixers: str) -> dict:
-    """Changes to a model of a size: `mixers`, a recurrent one first, repeated.
+def recurrent(size: str, *mixers: str, **widths) -> dict:
+    """Changes to a model of a size: `mixers`, repeated, and the `widths` they read.
 
-    Widths are those of the mixer's paper; slow MLPs are narrowed (by 8s) by what the
-    mixer weighs more than attention, so that all systems of a size weigh the same.
+    Slow MLPs are narrowed (by 8s) by what the mixers weigh more than attention, so that
+    all systems of a size weigh the same.
     """
-    changes, mixer = rival(size, mixers), mixers[0]
-    config = model_config(size)
-    d, width = config.d_model, config.head_dim
-    keys = {"mamba2": 128 if size in PAPER else width, "gated_delta": width * 3 // 4}
-    expand = {"mamba2": 2.0, "gated_delta": 1.5, "kv_binding": 1.0}[mixer]
-    weights = {
-        "mamba2": 6 * d**2 + 2 * keys["mamba2"] * d,
-        "gated_delta": 6 * d**2,
-        "kv_binding": 4 * d**2 + 3 * d * width + 5 * d * config.heads + 4 * d,
-    }[mixer]
-    more = weights - 2 * d * (d + config.kv_heads * width)  # than attention's
-    more *= mixers.count(mixer) / len(mixers)  # in the mean of all blocks
-    d_ff = changes.get("d_ff", config.d_ff) - more / (3 * d)
-    changes |= {"expand": expand, "d_ff": int(d_ff) // 8 * 8}
-    return changes | ({"state_dim": keys[mixer]} if mixer in keys else {})
+    from ttt_core.mixers import KINDS
+
+    changes = rival(size, mixers) | widths
+    config = model_config(size).replace(**changes)
+    weights = [KINDS[name].weights(config) for name in mixers]
+    more = sum(weights) / len(mixers) - KINDS["window"].weights(config)
+    d_ff = config.d_ff - more / (3 * config.d_model)
+    return changes | {"d_ff": int(d_ff) // 8 * 8}
+
+
+def head_width(size: str) -> int:
+    """Width of an attention head of a size."""
+    return model_config(size).head_dim
 
 
 def stages(size: str, rate: float) -> tuple[Stage, ...]:

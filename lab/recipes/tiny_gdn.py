@@ -19,5 +19,6 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    changes = sizes.recurrent(size, "gated_delta", "window")
+    widths = {"expand": 1.5, "state_dim": sizes.head_width(size) * 3 // 4}
+    changes = sizes.recurrent(size, "gated_delta", "window", **widths)
     return sizes.experiment("gdn", size, **changes)

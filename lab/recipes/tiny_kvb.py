@@ -21,4 +21,5 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    return sizes.experiment("kvb", size, **sizes.recurrent(size, "kv_binding"))
+    changes = sizes.recurrent(size, "kv_binding", expand=1.0)
+    return sizes.experiment("kvb", size, **changes)

@@ -19,5 +19,7 @@ SIZES = sizes.SIZES
 
 def experiment(size: str = "tiny") -> Experiment:
     """The experiment at one of `SIZES`."""
-    changes = sizes.recurrent(size, "mamba2", "window")
+    keys = 128 if size in sizes.PAPER else sizes.head_width(size)
+    widths = {"expand": 2.0, "state_dim": keys}
+    changes = sizes.recurrent(size, "mamba2", "window", **widths)
     return sizes.experiment("mamba2", size, **changes)

@@ -1,9 +1,9 @@
 """Where a training runs: the devices it finds, the mesh they form, the compiled step.
 
 The outer step is one program for one device, eight, or a pod. Its mesh has the axes of
-`ttt_core.scale.sharding`: sequences lie along `data`, weights are cut along `state`.
+`ttt_core.scale.sharding`: sequences lie along `data`, weights are cut along `model`.
 Over `data` the step is written out by hand (`shard_map`): every device reads sequences
-of its own and only the meta-gradients are averaged. Over `state` XLA's partitioner cuts
+of its own and only the meta-gradients are averaged. Over `model` XLA's partitioner cuts
 the same program along the weights.
 """
 
@@ -22,7 +22,7 @@ from lab import runs
 from ttt_core.scale import sharding
 from ttt_core.scale.sharding import (
     DATA,
-    STATE,
+    MODEL,
     constrain,
     hold_fast,
     release,
@@ -47,37 +47,36 @@ def use_all_cores(batch: int):
 
 
 def mesh_shape(
-    devices: int, batch: int, state: int = 1, *, all_of_them: bool = False
+    devices: int, batch: int, cut: int = 1, *, all_of_them: bool = False
 ) -> tuple[int, int]:
-    """`(data, state)`: how many of the devices share a batch, each weight cut in
-    `state`.
+    """`(data, cut)`: how many of the devices share a batch, each weight cut in `cut`.
 
     As many as divide the batch; `all_of_them` accepts no fewer (processes cannot be
     left out).
 
     **Raises** `ValueError` naming what would fit.
     """
-    if state < 1 or devices % state:
+    if cut < 1 or devices % cut:
         fits = [n for n in range(1, devices + 1) if devices % n == 0]
         raise ValueError(
-            f"`state` must divide the number of devices: got state={state} with "
+            f"`cut` must divide the number of devices: got cut={cut} with "
             f"{devices} devices; use one of {', '.join(map(str, fits))}."
         )
-    most = devices // state
+    most = devices // cut
     data = max(n for n in range(1, most + 1) if batch % n == 0)
     if all_of_them and data < most:
         raise ValueError(
             f"`batch` must be a multiple of the {most} devices that share it (of "
-            f"{devices}, state={state}): got batch={batch}; use {-(-batch // most)} x "
-            f"{most} = {-(-batch // most) * most}, or a larger state."
+            f"{devices}, cut={cut}): got batch={batch}; use {-(-batch // most)} x "
+            f"{most} = {-(-batch // most) * most}, or a larger cut."
         )
-    return data, state
+    return data, cut
 
 
-def make_mesh(batch: int, state: int = 1) -> Mesh:
+def make_mesh(batch: int, cut: int = 1) -> Mesh:
     """The mesh for batches of `batch` sequences, over the devices of all processes."""
     devices, several = jax.devices(), jax.process_count() > 1
-    shape = mesh_shape(len(devices), batch, state, all_of_them=several)
+    shape = mesh_shape(len(devices), batch, cut, all_of_them=several)
     return sharding.make_mesh(*shape, devices[: shape[0] * shape[1]])
 
 
@@ -231,7 +230,7 @@ def _over_data(function, mesh: Mesh, *, rate: bool = True):
     if mesh.shape[DATA] == 1:
         return function
     # XLA cannot partition a mesh by hand along some axes where the others are trivial
-    by_hand = {DATA} if mesh.shape[STATE] > 1 else {DATA, STATE}
+    by_hand = {DATA} if mesh.shape[MODEL] > 1 else {DATA, MODEL}
     return jax.shard_map(
         lambda *args: jax.lax.pmean(function(*args), DATA),
         mesh=mesh,
@@ -273,7 +272,8 @@ def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
     if "answers" not in text:
         return {}
     nll, counted = reports.nll, {"answers": text["answers"]}
-    counted["answers_far"] = text["distances"] > phase.model.reach
+    if phase.model.reach is not None:
+        counted["answers_far"] = text["distances"] > phase.model.reach
     return {
         name: (jnp.sum(jnp.where(where, nll, 0)), jnp.sum(where.astype(nll.dtype)))
         for name, where in counted.items()

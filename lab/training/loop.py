@@ -46,7 +46,7 @@ def train(
     checkpoint_every: float = CHECKPOINT_EVERY_S,
     elastic: bool = False,
     track: str | None = None,
-    state: int = 1,
+    cut: int = 1,
 ):
     """Train to the end, resuming where a run of the same experiment stopped.
 
@@ -55,7 +55,7 @@ def train(
     `stage_done(phase, model)` is called when a stage is done, and again by a run that
     resumes just there. `until` names the last stage to train. `checkpoint_every` is in
     seconds and has no influence on any number. `elastic` accepts other devices than
-    the run was begun on. `track`: see `lab.training.trackers`. `state`: into how many
+    the run was begun on. `track`: see `lab.training.trackers`. `cut`: into how many
     pieces weights are cut (`ttt_core.scale.sharding`). Returns the trained model.
 
     **Raises** `ValueError` where the run folder holds another experiment or was begun
@@ -69,15 +69,15 @@ def train(
         runs.claim(run, experiment, done)
         warnings = []
         if done < phases[-1].end:  # else no step is taken, here or under this source
-            warnings.append(claim_devices(run, elastic=elastic, state=state))
+            warnings.append(claim_devices(run, elastic=elastic, cut=cut))
             warnings.append(claim_source(run, done, write=is_leader()))
         for warning in filter(None, warnings):
             if say:
                 say(warning)
         check_texts(phases)
-        at = checkpoints.restore(*_beginning(experiment, done, state))
+        at = checkpoints.restore(*_beginning(experiment, done, cut))
         with Record(run, experiment, at.step, report=report, track=track) as record:
-            loop = _Loop(experiment, run, checkpoints, record, checkpoint_every, state)
+            loop = _Loop(experiment, run, checkpoints, record, checkpoint_every, cut)
             for phase in phases:
                 if at.step < phase.end:
                     at = loop.run_stage(phase, at)
@@ -156,7 +156,7 @@ class _Loop:
     checkpoints: Checkpoints
     record: Record
     checkpoint_every: float
-    state: int
+    cut: int
 
     def __post_init__(self):
         self.watch, self.peak, self.saved = open_watch(self.experiment), None, 0.0
@@ -164,7 +164,7 @@ class _Loop:
     def run_stage(self, phase: Phase, at: Resumed) -> Resumed:
         """From where `at` is, in this stage or just before it, to the stage's end."""
         optimizer = make_optimizer(self.experiment, phase.stage)
-        mesh = make_mesh(phase.batch, self.state)
+        mesh = make_mesh(phase.batch, self.cut)
         model, data = _with_config(at.model, phase), open_data(phase, rows(mesh))
         opt_state = at.opt_state
         if at.step == phase.start:
@@ -228,11 +228,11 @@ def _phases_until(experiment: Experiment, until: str | None) -> tuple[Phase, ...
     return experiment.phases[: names.index(choose("stage", until, names)) + 1]
 
 
-def _beginning(experiment: Experiment, done: int, state: int):
+def _beginning(experiment: Experiment, done: int, cut: int):
     """Model and optimiser state, shaped as the stage of step `done` shapes them."""
     phase = next(phase for phase in experiment.phases if done <= phase.end)
     optimizer = make_optimizer(experiment, phase.stage)
-    return begin(phase, optimizer, make_mesh(phase.batch, state), experiment.seed)
+    return begin(phase, optimizer, make_mesh(phase.batch, cut), experiment.seed)
 
 
 def _with_config(model, phase: Phase):

@@ -5,11 +5,11 @@ keeps is not guessed either: `jax.vjp` is traced on shapes alone, and its residu
 added up. Only what lives for a moment is an estimate: one chunk or one block computed
 again, and the logits of a chunk with their derivatives.
 
-    parameters          as `ttt_core.scale.sharding` cuts them over the axis `state`
+    parameters          as `ttt_core.scale.sharding` cuts them over the axis `model`
     optimiser           two moments of each
     gradient            one copy, or two where a share of the batch is read in parts
     kept fast weights   one copy for each learner kept, for each sequence in work
-    kept activations    everything else kept, hidden axes cut over `state`
+    kept activations    everything else kept, hidden axes cut over `model`
     in the backward     what is computed again and thrown away, at its largest
 """
 
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import ttt_core as ttt
 from lab.training.devices import mesh_shape, parts_per_device
 from lab.training.flops import Flops, count_flops
-from ttt_core.scale.sharding import STATE, partition_specs
+from ttt_core.scale.sharding import MODEL, partition_specs
 
 
 LOGITS = 4  # logits, their softmax, and the derivatives of both: one chunk at a time
@@ -35,7 +35,7 @@ class StagePlan:
     """One stage on a mesh: bytes per device by part, operations, shares of a batch.
 
     `fast_bytes`: fast weights of one sequence. `flops`: per token, by pass. `mesh`:
-    `(data, state)`. `share`: sequences of a batch per device; `at_once`: how many of
+    `(data, model)`. `share`: sequences of a batch per device; `at_once`: how many of
     them are in work together. `memory`: bytes per device, by part.
     """
 
@@ -64,21 +64,21 @@ class StagePlan:
 
 
 def plan_run(
-    stages, *, devices: int, state: int | None = None, limit: float = math.inf
+    stages, *, devices: int, cut: int | None = None, limit: float = math.inf
 ) -> list[StagePlan]:
-    """The plan of each stage, given as `(phase, optimizer)`, on one mesh's `state`.
+    """The plan of each stage, given as `(phase, optimizer)`, weights cut as often.
 
-    `state=None` takes the least that keeps a device within `limit` bytes in every
-    stage, or what comes closest.
+    `cut=None` takes the least that keeps a device within `limit` bytes in every stage,
+    or what comes closest.
 
-    **Raises** `ValueError` where `state` does not divide the devices.
+    **Raises** `ValueError` where `cut` does not divide the devices.
     """
     if devices < 1:
         raise ValueError(f"--devices must be >= 1: got {devices}.")
-    choices = _cuts(stages[0][0].model, devices) if state is None else [state]
+    choices = _cuts(stages[0][0].model, devices) if cut is None else [cut]
     tried = []
-    for state in choices:
-        tried.append([plan_stage(*stage, devices, state) for stage in stages])
+    for cut in choices:
+        tried.append([plan_stage(*stage, devices, cut) for stage in stages])
         if _worst(tried[-1]) <= limit:
             return tried[-1]
     return min(tried, key=_worst)
@@ -89,7 +89,7 @@ def _worst(plans: list[StagePlan]) -> int:
 
 
 def _cuts(config, devices: int) -> list[int]:
-    """Sizes of the axis `state` by which every kind of array can be cut."""
+    """Sizes of the axis `model` by which every kind of array can be cut."""
     pieces = math.gcd(config.heads, config.kv_heads, *_widths(config))
     both = math.gcd(devices, pieces)
     return [n for n in range(1, both + 1) if both % n == 0]
@@ -100,19 +100,19 @@ def _widths(config) -> list[int]:
     return [width for width in (config.d_ff, *fast) if width]
 
 
-def plan_stage(phase, optimizer, devices: int, state: int = 1) -> StagePlan:
+def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
     """The plan of one stage (a `lab.recipes.experiment.Phase`) on a mesh."""
-    data, state = mesh_shape(devices, phase.batch, state)
+    data, cut = mesh_shape(devices, phase.batch, cut)
     config = phase.model
     parts = parts_per_device(phase, data)
     share = phase.batch // data
     model = _shapes(config)
     fast = model.fast_mlps
     memory = {
-        "parameters": _cut_bytes(model, config, state),
-        "optimiser": _cut_bytes(jax.eval_shape(optimizer.init, model), config, state),
-        "gradient": _cut_bytes(model, config, state) * (1 if parts == 1 else 2),
-        **_activations(config, phase.seq, phase.remat, share // parts, state),
+        "parameters": _cut_bytes(model, config, cut),
+        "optimiser": _cut_bytes(jax.eval_shape(optimizer.init, model), config, cut),
+        "gradient": _cut_bytes(model, config, cut) * (1 if parts == 1 else 2),
+        **_activations(config, phase.seq, phase.remat, share // parts, cut),
     }
     return StagePlan(
         name=phase.stage.name,
@@ -123,34 +123,34 @@ def plan_stage(phase, optimizer, devices: int, state: int = 1) -> StagePlan:
         fast_parameters=_size(fast),
         fast_bytes=_bytes(fast),
         flops=count_flops(config, phase.seq),
-        mesh=(data, state),
+        mesh=(data, cut),
         share=share,
         at_once=share // parts,
         memory=memory,
     )
 
 
-def _activations(config, seq: int, remat, at_once: int, state: int) -> dict[str, int]:
+def _activations(config, seq: int, remat, at_once: int, cut: int) -> dict[str, int]:
     """Bytes for the sequences in work: what is kept, and what is made again."""
     kept = kept_arrays(config, seq, remat)
     is_fast = _is_fast(config)
     learners = [leaf for leaf in kept if is_fast(leaf)]
     others = [leaf for leaf in kept if not is_fast(leaf)]
-    weigh = lambda leaves: at_once * sum(_piece(leaf, config, state) for leaf in leaves)
+    weigh = lambda leaves: at_once * sum(_piece(leaf, config, cut) for leaf in leaves)
     logits = LOGITS * 4 * config.vocab * min(config.chunk, seq)
-    logits //= state if config.vocab % state == 0 else 1
+    logits //= cut if config.vocab % cut == 0 else 1
     return {
         "kept fast weights": weigh(learners),
         "kept activations": weigh(others),
         "in the backward pass": at_once * logits
-        + at_once * (_made_again(config, seq, remat, state) if remat else 0),
+        + at_once * (_made_again(config, seq, remat, cut) if remat else 0),
     }
 
 
-def _made_again(config, seq: int, remat: int, state: int) -> int:
+def _made_again(config, seq: int, remat: int, cut: int) -> int:
     """One slow block over the sequence, or one chunk after `remat` learners."""
     weigh = lambda config, seq: sum(
-        _piece(leaf, config, state) for leaf in kept_arrays(config, seq, None)
+        _piece(leaf, config, cut) for leaf in kept_arrays(config, seq, None)
     )
     slow = config.replace(fast_blocks=0, lr=0.0)
     one, two = (weigh(slow.replace(layers=n), seq) for n in (1, 2))
@@ -158,7 +158,7 @@ def _made_again(config, seq: int, remat: int, state: int) -> int:
         return two - one
     b = config.chunk
     chunk = weigh(config, 2 * b) - weigh(config, b)
-    learners = min(remat, seq // b) * _bytes(_shapes(config).fast_mlps) // state
+    learners = min(remat, seq // b) * _bytes(_shapes(config).fast_mlps) // cut
     return max(two - one, chunk + learners)
 
 
@@ -198,18 +198,18 @@ def _is_fast(config):
     return lambda leaf: config.fast_blocks > 0 and leaf.shape[-3:] in stack
 
 
-def _piece(leaf, config, state: int) -> int:
+def _piece(leaf, config, cut: int) -> int:
     """Bytes on one device: cut where an axis is a hidden one that divides."""
     hidden = {*_widths(config), config.heads, config.kv_heads, config.vocab}
-    is_cut = any(n in hidden and n % state == 0 for n in leaf.shape)
-    return _bytes(leaf) // (state if is_cut else 1)
+    is_cut = any(n in hidden and n % cut == 0 for n in leaf.shape)
+    return _bytes(leaf) // (cut if is_cut else 1)
 
 
-def _cut_bytes(tree, config, state: int) -> int:
-    specs = jax.tree.leaves(partition_specs(tree, config, state), is_leaf=_is_spec)
+def _cut_bytes(tree, config, cut: int) -> int:
+    specs = jax.tree.leaves(partition_specs(tree, config, cut), is_leaf=_is_spec)
     leaves = jax.tree.leaves(tree)
     return sum(
-        _bytes(leaf) // (state if STATE in spec else 1)
+        _bytes(leaf) // (cut if MODEL in spec else 1)
         for leaf, spec in zip(leaves, specs, strict=True)
     )
 

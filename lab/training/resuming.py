@@ -139,7 +139,7 @@ def _shapes(leaves) -> dict:
     }
 
 
-def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | None:
+def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | None:
     """Record the devices of a new run; on others than a begun run's, or with weights
     cut into another number of pieces, refuse.
 
@@ -152,16 +152,18 @@ def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | 
         "platform": jax.devices()[0].platform,
         "devices": jax.device_count(),
         "cores": runs.usable_cores(),
-    } | ({"state": state} if state > 1 else {})
+    } | ({"cut": cut} if cut > 1 else {})
     path = run / "devices.json"
     if not path.exists():
         runs.write_whole(path, json.dumps(here) + "\n")
         return None
     then = json.loads(path.read_text("utf-8"))
+    if "state" in then:  # what older runs called it
+        then["cut"] = then.pop("state")
     if then == here:
         return None
     said = f"this run was begun on {_say(then)}, here are {_say(here)}"
-    decisive = ("platform", "devices", "state")
+    decisive = ("platform", "devices", "cut")
     if any(then.get(key) != here.get(key) for key in decisive) and not elastic:
         raise ValueError(
             f"{said}: it would go on to slightly other numbers. Use the same devices, "
@@ -172,5 +174,5 @@ def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | 
 
 def _say(machine: dict) -> str:
     kind, cores = machine["platform"], machine["cores"]
-    cut = f" (state {machine['state']})" if "state" in machine else ""
+    cut = f" (weights cut in {machine['cut']})" if "cut" in machine else ""
     return f"{machine['devices']} {kind} device(s){cut} on {cores} core(s)"

@@ -224,16 +224,18 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
 
 
 @pytest.mark.parametrize(
-    ("mixers", "reach", "said"),
+    ("noted", "said"),
     [
-        ((), 762, "its attention reaches 762 tokens back"),
-        (("window",), 762, "its attention reaches 762 tokens back"),
-        (("window", "full"), 0, "its attention reaches back to the start"),
-        (("none",), 0, "it has no attention"),
-        (("mamba2", "window"), 0, "sees 32 tokens, the states of Mamba 2 carry on"),
+        ({"reach": 762}, "its attention reaches 762 tokens back"),
+        ({"reach": 0}, "its attention reaches back to the start"),
+        ({"reach": 0, "attends": False}, "it has no attention"),
+        (
+            {"reach": 0, "carried_by": ("Mamba 2",)},
+            "sees 32 tokens, the states of Mamba 2 carry on",
+        ),
     ],
 )
-def test_what_else_a_model_knows_of_the_text_is_said(mixers, reach, said):
+def test_what_else_a_model_knows_of_the_text_is_said(noted, said):
     def page(header):
         from types import SimpleNamespace
 
@@ -242,7 +244,7 @@ def test_what_else_a_model_knows_of_the_text_is_said(mixers, reach, said):
         trace = SimpleNamespace(header=header)
         about.setup(SimpleNamespace(trace=trace, reading=None))
 
-    header = dataclasses.replace(synthetic().header, mixers=mixers, reach=reach)
+    header = dataclasses.replace(synthetic().header, **noted)
     app = AppTest.from_function(page, args=(header,)).run()
     assert said in well(app).caption[0].value
 

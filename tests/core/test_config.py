@@ -4,17 +4,21 @@ import dataclasses
 import math
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
-from minis import MINI
+from minis import MINI, build, text
 
 import ttt_core as ttt
-from ttt_core.model import plan_stacks
+from ttt_core.model import run_slow
+from ttt_core.stacks import plan_stacks
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"chunk": 7}, "chunk=7, window=6; use chunk <= 6"),
+        ({"window": 0}, "`window` must be >= 1: got 0"),
         ({"d_model": 100, "heads": 6}, "d_model=100, heads=6; use heads=2 or 5 or 10"),
         ({"d_model": 6}, "even head width: got .* 3"),
         ({"heads": 4, "kv_heads": 3}, "heads=4, kv_heads=3"),
@@ -78,6 +82,43 @@ def test_every_small_preset_differs_from_tiny_e2e_in_what_its_name_says():
     assert ttt.preset("tiny-naive") == e2e  # whose start was never meta-trained
     assert ttt.preset("tiny-full") == ttt.preset("tiny-swa").replace(mixers=("full",))
     assert set(ttt.preset("tiny-hybrid").kinds) == {"window", "full"}
+
+
+@pytest.mark.parametrize(
+    ("mixers", "reach"),
+    [
+        (("window",), 5 * 7),
+        (("none",), 0),
+        (("window", "none"), 3 * 7),  # of five blocks three
+        (("none", "none", "window"), 1 * 7),
+        (("full",), None),
+        (("window", "window", "full"), None),
+        (("full", "none"), None),
+        (("mamba2", "window"), None),
+        (("gated_delta", "none"), None),
+        (("kv_binding",), None),
+        (("window", "none", "none", "none", "none", "full"), 7),  # full never comes
+    ],
+)
+def test_reach_is_what_the_blocks_mixers_add_up_to(mixers, reach):
+    config = MINI.replace(mixers=mixers, layers=5, window=8)
+    assert config.reach == reach
+
+
+@pytest.mark.parametrize(
+    "mixers", [("window",), ("window", "none"), ("none",), ("full",), ("mamba2",)]
+)
+def test_no_token_is_moved_by_one_beyond_reach(mixers):
+    """And by one at the end of the reach, each is."""
+    with jax.enable_x64(True):
+        model = build(mixers=mixers, layers=4, fast_blocks=0, window=4, state_dim=4)
+        tokens = text(20)
+        changed = np.array(tokens)
+        changed[2] = (changed[2] + 1) % 16
+        hidden = lambda t: run_slow(model, jnp.asarray(t), None)[0]
+        moved = jnp.any(jax.jit(hidden)(tokens) != jax.jit(hidden)(changed), axis=1)
+    reach = 17 if model.config.reach is None else model.config.reach
+    assert np.flatnonzero(moved).tolist() == list(range(2, 2 + reach + 1))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import ttt_core as ttt
 from lab import checkpoints, published
@@ -37,17 +38,20 @@ def test_a_published_model_is_what_its_preset_says(path):
     assert published.learns(checkpoints.card(path)) == config.learns
 
 
-@pytest.mark.parametrize(
-    ("preset", "remark"),
-    [
-        ("tiny-e2e", ""),
-        ("tiny-swa", "never learns"),
-        ("tiny-kvb", "learns keys, not text"),
-    ],
-)
-def test_a_card_says_whether_its_model_learns_text(preset, remark):
-    config = checkpoints.config_to_dict(ttt.preset(preset))
-    assert published.remark({"config": config}) == remark
+REMARKS = {
+    "tiny-e2e": "",
+    "tiny-swa": "never learns",
+    "tiny-kvb": "learns keys, not text",
+}
+
+
+@pytest.mark.parametrize("name", REMARKS)
+def test_a_card_says_whether_its_model_learns_text(name, tmp_path):
+    config = ttt.preset(name).replace(vocab=16, bos=0, layers=1, d_ff=8, fast_blocks=1)
+    model = config.build(key=jax.random.key(0))
+    written = checkpoints.card(checkpoints.save(tmp_path / name, model, {}))
+    assert published.remark(written) == REMARKS[name]
+    assert published.remark(published.models()[name]) == REMARKS[name]
 
 
 def test_a_saved_model_comes_back_bit_for_bit(model, saved):
@@ -111,6 +115,23 @@ def test_a_stream_saved_and_continued_is_bit_identical(preset, rule, tmp_path):
     again, report = ttt.read(model, loaded, tokens[41:])
     assert same(again, on)
     assert same(report, on_report)
+
+
+def test_a_stream_saved_under_older_names_goes_on(model, tmp_path):
+    state, _ = ttt.read(model, ttt.init_state(model), np.arange(20))
+    path = checkpoints.save_stream(tmp_path / "stream", state, model)
+    with safetensors.safe_open(path, "numpy") as file:
+        marks, named = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}
+    part = lambda name: name.split(".")[1].removesuffix("_blocks")
+    older = {
+        ".".join(["states", part(name), *name.split(".")[2:]])
+        if "_blocks." in name
+        else name: array
+        for name, array in named.items()
+    }
+    assert {"states.slow.0.0.keys", "states.fast.0.0.count"} <= set(older)
+    safetensors.numpy.save_file(older, path, metadata=marks)
+    assert same(checkpoints.load_stream(path, model), state)
 
 
 def test_the_stream_of_another_model_is_refused(model, tmp_path):

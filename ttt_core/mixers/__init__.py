@@ -3,36 +3,54 @@
     (x[seq, d_model], state) -> (y[seq, d_model], state)        for any seq >= 1
 
 Whole sequences in training, chunks in streaming, one token in decoding: the same
-function, and the three agree to rounding. With `state=None` the call is a whole
-sequence from the start and hands no state on. `init_state(capacity, dtype)` gives the
+function, and the three agree to rounding. With `state=None` the call reads a whole
+sequence from its start and hands no state on. `init_state(capacity, dtype)` gives the
 state before the first token (only full attention needs the capacity, in tokens).
-`BUILDERS` maps a name in `ModelConfig.mixers` to the function that builds it; "none" is
-a block without a mixer.
+
+A mixer's file ends with what the mixer says about itself (`ttt_core.mixers.kind.Kind`).
+`KINDS` lists those descriptions by name: a new mixer is a file, its test, and a word
+below.
 """
 
 import jax
 import jax.numpy as jnp
 
 from ttt_core.config import ModelConfig
-from ttt_core.mixers.full import build_full
-from ttt_core.mixers.gated_delta import build_gated_delta
-from ttt_core.mixers.kv_binding import build_kv_binding
-from ttt_core.mixers.mamba2 import build_mamba2
-from ttt_core.mixers.window import build_window
+from ttt_core.mixers.full import FULL
+from ttt_core.mixers.gated_delta import GATED_DELTA
+from ttt_core.mixers.kind import Kind
+from ttt_core.mixers.kv_binding import KV_BINDING
+from ttt_core.mixers.mamba2 import MAMBA2
+from ttt_core.mixers.none import NONE
+from ttt_core.mixers.window import WINDOW
+from ttt_core.shapes import DType
 
 
-BUILDERS = {
-    "window": build_window,
-    "full": build_full,
-    "mamba2": build_mamba2,
-    "gated_delta": build_gated_delta,
-    "kv_binding": build_kv_binding,
-    "none": lambda config, *, key: None,
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (WINDOW, FULL, MAMBA2, GATED_DELTA, KV_BINDING, NONE)
 }
 
 
+def kinds_of(config: ModelConfig) -> tuple[Kind, ...]:
+    """What the mixer of each block says about itself, `[layers]` kinds."""
+    return tuple(KINDS[name] for name in config.kinds)
+
+
+def remark_on(config: ModelConfig) -> str:
+    """What a model that takes no step on the text learns all the same; "" = nothing.
+
+    >>> remark_on(preset("tiny-kvb"))
+    'learns keys, not text'
+    """
+    return next((kind.remark for kind in kinds_of(config) if kind.remark), "")
+
+
 def state_bytes(
-    config: ModelConfig, kind: str, *, capacity: int = 4096, dtype=jnp.float32
+    config: ModelConfig,
+    kind: str,
+    *,
+    capacity: int = 4096,
+    dtype: DType = jnp.float32,
 ) -> int:
     """Bytes that one block's mixer of this kind remembers between two tokens.
 
@@ -42,10 +60,9 @@ def state_bytes(
     >>> state_bytes(preset("tiny-mamba2"), "mamba2")
     70144
     """
-
-    def start():
-        mixer = BUILDERS[kind](config, key=jax.random.key(0))
-        return () if mixer is None else mixer.init_state(capacity, dtype)
-
+    build = KINDS[kind].build
+    if build is None:
+        return 0
+    start = lambda: build(config, key=jax.random.key(0)).init_state(capacity, dtype)
     leaves = jax.tree.leaves(jax.eval_shape(start))
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)

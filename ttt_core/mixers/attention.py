@@ -1,4 +1,4 @@
-"""What both attention mixers share: projections, QK norm, and masked softmax attention.
+"""What attention mixers share: projections, QK norm, masked softmax, and their cost.
 
 Grouped-query attention is the general case: `heads = kv_heads * group`. Keys are normed
 before rotation and values are left as they are (paper-size models: section 4, "QK
@@ -12,6 +12,18 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
 from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
+from ttt_core.mixers.kind import Cut
+from ttt_core.shapes import Hidden
+
+
+# A head attends for itself: one sum over devices, after `wo`.
+PROJECTION_CUTS = {
+    "wq": Cut(-1, "heads"),
+    "wk": Cut(-1, "kv_heads"),
+    "wv": Cut(-1, "kv_heads"),
+    "wo": Cut(-2, "heads"),
+    "weight": None,
+}
 
 
 class Projections(eqx.Module):
@@ -27,8 +39,14 @@ class Projections(eqx.Module):
     kv_heads: int = eqx.field(static=True)
     head_dim: int = eqx.field(static=True)
 
-    def __call__(self, x: Float[Array, "seq d_model"]):
-        """Queries `[seq, heads, head_dim]`, keys and values `[seq, kv_heads, ...]`."""
+    def __call__(
+        self, x: Hidden
+    ) -> tuple[
+        Float[Array, "seq heads head_dim"],
+        Float[Array, "seq kv_heads head_dim"],
+        Float[Array, "seq kv_heads head_dim"],
+    ]:
+        """Queries, keys and values, not yet rotated."""
         q = linear(x, self.wq).reshape(-1, self.heads, self.head_dim)
         k = linear(x, self.wk).reshape(-1, self.kv_heads, self.head_dim)
         v = linear(x, self.wv).reshape(-1, self.kv_heads, self.head_dim)
@@ -36,8 +54,8 @@ class Projections(eqx.Module):
             return q, k, v
         return self.q_norm(q), self.k_norm(k), v
 
-    def merge_heads(self, y: Float[Array, "seq heads head_dim"]):
-        """Back to the residual stream, `[seq, d_model]`."""
+    def merge_heads(self, y: Float[Array, "seq heads head_dim"]) -> Hidden:
+        """All heads together, projected back to the residual stream."""
         return linear(y.reshape(-1, self.heads * self.head_dim), self.wo)
 
 
@@ -70,8 +88,10 @@ def attention_weights(
     """
     heads, queries, head_dim = q.shape
     kv_heads, keys, _ = k.shape
+    # the query heads of a group lie side by side: their rows meet the same keys
     rows = (q * head_dim**-0.5).reshape(kv_heads, -1, head_dim)
-    scores = jnp.einsum("hqd,hkd->hqk", rows, k).reshape(heads, queries, keys)
+    scores = jnp.einsum("hqd,hkd->hqk", rows, k)  # [kv_heads, group * queries, keys]
+    scores = scores.reshape(heads, queries, keys)
     scores = jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
     return jax.nn.softmax(scores, axis=-1)
 
@@ -89,5 +109,43 @@ def attend(
     """
     kv_heads, keys, _ = k.shape
     weights = attention_weights(q, k, mask).astype(v.dtype)
-    weights = weights.reshape(kv_heads, -1, keys)
+    weights = weights.reshape(kv_heads, -1, keys)  # [kv_heads, group * queries, keys]
     return jnp.einsum("hqk,hkd->hqd", weights, v).reshape(q.shape)
+
+
+def check_rotary(config: ModelConfig):
+    """Refuse heads that rotary positions cannot turn.
+
+    **Raises** `ValueError` for an odd head width.
+    """
+    if config.head_dim % 2:
+        raise ValueError(
+            f"rotary positions need an even head width: got d_model / heads = "
+            f"{config.head_dim}; use fewer heads or another d_model."
+        )
+
+
+def count_weights(config: ModelConfig) -> int:
+    """Entries of the four projections, `2 d (d + kv)`."""
+    return 2 * config.d_model * (config.d_model + config.kv_heads * config.head_dim)
+
+
+def count_keys(tokens: int, window: int | None = None) -> int:
+    """Keys seen by the first `tokens` together; `window=None`: all keys before."""
+    seen = tokens if window is None else min(tokens, window)
+    return seen * (seen + 1) // 2 + (tokens - seen) * seen
+
+
+def own_keys(config: ModelConfig, tokens: int) -> int:
+    """Keys that `tokens`, whole chunks, see within their own chunks."""
+    return tokens // config.chunk * count_keys(config.chunk)
+
+
+def product_flops(config: ModelConfig, keys: int) -> int:
+    """Operations of scores and weighted values, all heads: `4 d` for each key seen."""
+    return 4 * keys * config.d_model
+
+
+def attention_flops(config: ModelConfig, tokens: int, keys: int) -> int:
+    """Operations of attention on `tokens` that see `keys` keys together."""
+    return 2 * tokens * count_weights(config) + product_flops(config, keys)

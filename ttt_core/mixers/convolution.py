@@ -3,7 +3,7 @@
     y[t] = silu(bias + sum_i kernel[i] * x[t - taps + 1 + i])        channel by channel
 
 A recurrence alone is slow to notice what stands directly before a token; a few taps
-show it. The last `taps - 1` inputs are state.
+are not. The last `taps - 1` inputs are state.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ttt_core.mixers.kind import Cut
+from ttt_core.shapes import DType
+
+
+FILTER_CUTS = {"kernel": Cut(-1), "bias": None}  # a channel is filtered by itself
+
 
 class ShortConvolution(eqx.Module):
     """One filter of `taps` weights for each channel, and SiLU."""
@@ -20,7 +26,7 @@ class ShortConvolution(eqx.Module):
     kernel: Float[Array, "*stack taps channels"]
     bias: Float[Array, "*stack channels"] | None
 
-    def init_recent(self, dtype) -> Float[Array, "past channels"]:
+    def init_recent(self, dtype: DType) -> Float[Array, "past channels"]:
         """What stood before the first token: nothing."""
         taps, channels = self.kernel.shape
         return jnp.zeros((taps - 1, channels), dtype)
@@ -54,8 +60,8 @@ def build_convolution(
 ) -> ShortConvolution:
     """A filter from the uniform distribution that PyTorch draws its own from.
 
-    It is not the configuration's Normal(0, init_std): four small weights a channel
-    would let nothing through.
+    Normal(0, init_std), which all other matrices start from, would let nothing through:
+    a channel has only four weights.
     """
     k_kernel, k_bias = jax.random.split(key)
     bound = taps**-0.5

@@ -2,9 +2,9 @@
 
     log decay = -exp(log_rate) * step,        step = softplus(x w_dt + dt_bias)
 
-`fading` is what a chunked form needs of it: how much of each token is left at each
-later one. Sums of logarithms are taken first, so that nothing is divided by a vanishing
-product.
+`fading` is what a chunked form needs of the decay: how much of each token is left at
+each later one. Sums of logarithms are taken first, so that nothing is divided by a
+vanishing product.
 """
 
 import math
@@ -14,15 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ttt_core.mixers.kind import Cut
+
 
 CHUNK = 64  # tokens that a chunked form takes at once: products as large as a head
+DECAY_CUTS = {"w_dt": Cut(-1, "heads"), "decay_log": None, "dt_bias": None}
 
 
-def draw_decay(heads: int, *, key: PRNGKeyArray):
-    """`(decay_log, dt_bias)`, `[heads]` each, from Mamba 2's published distributions.
+def draw_decay(
+    heads: int, *, key: PRNGKeyArray
+) -> tuple[Float[Array, " heads"], Float[Array, " heads"]]:
+    """`(decay_log, dt_bias)` from Mamba 2's published distributions.
 
-    Rates are uniform in 1 to 16; steps log-uniform in 0.001 to 0.1, so that heads start
-    with memories from a token to a thousand.
+    Rates are uniform in 1 to 16, steps log-uniform in 0.001 to 0.1, so that the heads'
+    memories begin between one token and a thousand.
     """
     k_rate, k_step = jax.random.split(key)
     rate = jax.random.uniform(k_rate, (heads,), minval=1.0, maxval=16.0)
@@ -36,9 +41,9 @@ def fading(total: Float[Array, "*n chunk"]) -> Float[Array, "*n chunk chunk"]:
 
     `total` is the sum of log decays up to each token, itself included.
     """
-    gap = total[..., :, None] - total[..., None, :]
+    gap = total[..., :, None] - total[..., None, :]  # [*n, later, earlier]
     causal = np.tril(np.ones((total.shape[-1],) * 2, bool))
-    # masked before the exponential, which would overflow for later tokens
+    # the mask comes before the exponential, which would overflow for later tokens
     return jnp.exp(jnp.where(causal, gap, -jnp.inf))
 
 

@@ -1,10 +1,10 @@
 """Full causal attention: each token sees every token before it.
 
-The state is a buffer of `capacity` keys and values, and how many are filled. Keys are
-stored rotated: absolute positions never change, so re-rotating a long cache for every
-token would be waste; and heads first, as products want them, or the whole cache would
-be transposed for every call. Positions are exact at any length
-(`layers.rotary_angles`).
+The state is a buffer of `capacity` keys and values, and how many of them are filled.
+Keys are stored rotated: absolute positions never change, so rotating a long cache again
+for every token would be waste. Keys and values are stored heads first, as products want
+them, or the whole cache would be transposed for every call. Positions are exact at any
+length (`layers.rotary_angles`).
 
 Writing past the capacity is the caller's error; `ttt_core.stream` grows the buffer on
 the host, which recompiles, and so doubles it.
@@ -17,7 +17,19 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
 from ttt_core.layers import rotate
-from ttt_core.mixers.attention import Projections, attend, build_projections
+from ttt_core.mixers.attention import (
+    PROJECTION_CUTS,
+    Projections,
+    attend,
+    attention_flops,
+    build_projections,
+    check_rotary,
+    count_keys,
+    count_weights,
+    own_keys,
+)
+from ttt_core.mixers.kind import Kind
+from ttt_core.shapes import DType, Hidden
 
 
 class FullState(eqx.Module):
@@ -34,15 +46,15 @@ class Full(eqx.Module):
     projections: Projections
     rope_theta: float = eqx.field(static=True)
 
-    def init_state(self, capacity: int, dtype) -> FullState:
+    def init_state(self, capacity: int, dtype: DType) -> FullState:
         """An empty buffer for `capacity` tokens."""
         shape = (self.projections.kv_heads, capacity, self.projections.head_dim)
         empty = jnp.zeros(shape, dtype)
         return FullState(empty, empty, jnp.zeros((), jnp.int32))
 
     def __call__(
-        self, x: Float[Array, "seq d_model"], state: FullState | None
-    ) -> tuple[Float[Array, "seq d_model"], FullState | None]:
+        self, x: Hidden, state: FullState | None
+    ) -> tuple[Hidden, FullState | None]:
         """Attend from each of `x` to all tokens up to itself.
 
         `state=None`: `x` is a whole sequence, and no state is handed on.
@@ -51,13 +63,13 @@ class Full(eqx.Module):
         before = jnp.zeros((), jnp.int32) if state is None else state.count
         position = before + jnp.arange(len(x), dtype=jnp.int32)
         q, k = (rotate(a, position, self.rope_theta) for a in (q, k))
-        k, v = _heads_first(k), _heads_first(v)
+        k, v = _heads_first(k), _heads_first(v)  # [kv_heads, seq, head_dim]
         if state is None:
             return self.projections.merge_heads(self_attention(q, k, v)), None
         put = lambda buffer, new: jax.lax.dynamic_update_slice_in_dim(
             buffer, new, before, axis=1
         )
-        keys, values = put(state.keys, k), put(state.values, v)
+        keys, values = put(state.keys, k), put(state.values, v)  # [.., capacity, ..]
         y = self.projections.merge_heads(causal_attention(q, keys, values, position))
         return y, FullState(keys, values, before + len(x))
 
@@ -77,8 +89,8 @@ def self_attention(
 ) -> Float[Array, "seq heads head_dim"]:
     """Causal attention of a whole sequence to itself.
 
-    Cut into at most `parts` parts, each of which meets no key behind its end: with 8 of
-    them 9/16 of the work of all queries against all keys.
+    The queries are cut into at most `parts` parts, and no part meets a key behind its
+    own end: 8 parts do 9/16 of the work of all queries against all keys.
     """
     seq = len(q)
     size = -(-seq // (parts * block)) * block
@@ -101,7 +113,8 @@ def causal_attention(
 ) -> Float[Array, "seq heads head_dim"]:
     """Attention over keys at or before each query's position, by blocks of queries.
 
-    Blocks are rematerialised, so that memory grows with `block * capacity`.
+    `jax.lax.map` goes from block to block, and the backward pass computes each block
+    again, so that memory grows with `block * capacity`.
     """
     index, q = jnp.arange(keys.shape[1], dtype=position.dtype), _heads_first(q)
     one = lambda q, at: attend(q, keys, values, index[None, :] <= at[:, None])
@@ -110,9 +123,12 @@ def causal_attention(
         return one(q, position).swapaxes(0, 1)
     after = -seq % block
     q = jnp.pad(q, ((0, 0), (0, after), (0, 0)))
-    q = q.reshape(heads, -1, block, head_dim).swapaxes(0, 1)
-    at = jnp.pad(position, (0, after), mode="edge").reshape(-1, block)
-    y = jax.lax.map(jax.checkpoint(lambda pair: one(*pair)), (q, at))
+    q = q.reshape(heads, -1, block, head_dim)
+    q = q.swapaxes(0, 1)  # [blocks, heads, block, head_dim]
+    at = jnp.pad(position, (0, after), mode="edge").reshape(
+        -1, block
+    )  # [blocks, block]
+    y = jax.lax.map(jax.checkpoint(lambda pair: one(*pair)), (q, at))  # as `q`
     return y.transpose(0, 2, 1, 3).reshape(-1, heads, head_dim)[:seq]
 
 
@@ -123,5 +139,31 @@ def grow(state: FullState, capacity: int) -> FullState:
     return FullState(jnp.pad(state.keys, pad), jnp.pad(state.values, pad), state.count)
 
 
-def _heads_first(a: Float[Array, "seq heads head_dim"]):
+def _heads_first(
+    a: Float[Array, "seq heads head_dim"],
+) -> Float[Array, "heads seq head_dim"]:
     return a.swapaxes(0, 1)
+
+
+def _flops(config: ModelConfig, tokens: int) -> int:
+    return attention_flops(config, tokens, count_keys(tokens))
+
+
+def _inner_flops(config: ModelConfig, tokens: int) -> int:
+    keys = count_keys(tokens) + own_keys(config, tokens)
+    return attention_flops(config, tokens, keys)
+
+
+FULL = Kind(
+    name="full",
+    title="full attention",
+    build=build_full,
+    check=check_rotary,
+    least={},
+    reach=lambda config: None,
+    weights=count_weights,
+    flops=_flops,
+    inner_flops=_inner_flops,
+    cuts=PROJECTION_CUTS,
+    grows=True,
+)

@@ -1,7 +1,7 @@
 """Gated DeltaNet (arXiv 2412.06464): a memory that corrects what it would have said.
 
-Each head keeps one matrix. A token fades it, asks it for the value of its own key, and
-writes the difference:
+Each head keeps one matrix. A token fades the matrix, asks it for the value of the
+token's own key, and writes the difference:
 
     M' = exp(decay_t) M_{t-1}
     M_t = M' + k_t (beta_t (v_t - k_t M'))^T               [key_dim, value_dim]
@@ -10,7 +10,7 @@ writes the difference:
 Queries, keys and values pass a short convolution; queries and keys are brought to
 length one. The output is normed head by head, gated by `silu(x wg)`, and projected.
 
-`recurrent` is that recurrence, which decodes. `chunked` is its WY form: within a chunk,
+`recurrent` is that recurrence, which decodes. `chunked` is the WY form: within a chunk,
 all corrections solve one triangular system, so that a chunk is a few matrix products
 and one matrix is handed from chunk to chunk. Tests compare the two.
 """
@@ -22,9 +22,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
 from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
-from ttt_core.mixers.convolution import ShortConvolution, build_convolution, convolve
-from ttt_core.mixers.decay import CHUNK, draw_decay, fading, into_chunks
+from ttt_core.mixers.attention import PROJECTION_CUTS
+from ttt_core.mixers.convolution import (
+    FILTER_CUTS,
+    ShortConvolution,
+    build_convolution,
+    convolve,
+)
+from ttt_core.mixers.decay import CHUNK, DECAY_CUTS, draw_decay, fading, into_chunks
+from ttt_core.mixers.kind import Cut, Kind, check_expand
 from ttt_core.mixers.triangular import solve_unit_lower
+from ttt_core.shapes import DType, Hidden
 
 
 class GatedDeltaState(eqx.Module):
@@ -53,7 +61,7 @@ class GatedDelta(eqx.Module):
     dt_bias: Float[Array, "*stack heads"]
     norm: RMSNorm
 
-    def init_state(self, capacity: int, dtype) -> GatedDeltaState:
+    def init_state(self, capacity: int, dtype: DType) -> GatedDeltaState:
         """Nothing remembered. `capacity` is ignored: the state never grows."""
         del capacity
         heads = len(self.dt_bias)
@@ -63,17 +71,17 @@ class GatedDelta(eqx.Module):
         return GatedDeltaState(memory, recent)
 
     def __call__(
-        self, x: Float[Array, "seq d_model"], state: GatedDeltaState | None
-    ) -> tuple[Float[Array, "seq d_model"], GatedDeltaState | None]:
+        self, x: Hidden, state: GatedDeltaState | None
+    ) -> tuple[Hidden, GatedDeltaState | None]:
         """Read `x` after all that `state` remembers; see `ttt_core.mixers`."""
         before = self.init_state(0, x.dtype) if state is None else state
         inputs = [linear(x, w) for w in (self.wq, self.wk, self.wv)]
         filtered, recent = convolve(self.convolutions, inputs, before.recent)
-        queries, keys, values = map(self._heads, filtered)
+        queries, keys, values = map(self._heads, filtered)  # [seq, heads, width]
         queries = to_unit_length(queries) * queries.shape[-1] ** -0.5
 
         steps = at_least_float32(linear(x, self.w_dt)) + self.dt_bias[None]
-        decay = -jnp.exp(self.decay_log)[None] * jax.nn.softplus(steps)
+        decay = -jnp.exp(self.decay_log)[None] * jax.nn.softplus(steps)  # [seq, heads]
         beta = jax.nn.sigmoid(at_least_float32(linear(x, self.w_beta)))
         form = recurrent if len(x) == 1 else chunked
         tokens = (queries, to_unit_length(keys), values, decay, beta)
@@ -84,13 +92,17 @@ class GatedDelta(eqx.Module):
         y = linear(y, self.wo)
         return y, None if state is None else GatedDeltaState(memory, recent)
 
-    def _heads(self, a):
+    def _heads(
+        self, a: Float[Array, "seq channels"]
+    ) -> Float[Array, "seq heads width"]:
         return at_least_float32(a).reshape(len(a), len(self.dt_bias), -1)
 
 
 def build_gated_delta(config: ModelConfig, *, key: PRNGKeyArray) -> GatedDelta:
-    """A Gated DeltaNet mixer: in each of `heads`, keys of `state_dim` and values of
-    `expand * head_dim`."""
+    """A Gated DeltaNet mixer of the configuration's sizes.
+
+    Each of `heads` has keys of `state_dim` and values of `expand * head_dim`.
+    """
     d, std, heads = config.d_model, config.init_std, config.heads
     keys, values = heads * config.state_dim, round(config.expand * d)
     k_decay, *k_rest = jax.random.split(key, 11)
@@ -132,28 +144,31 @@ def chunked(
     memory: Float[Array, "heads key_dim value_dim"],
     *,
     chunk: int = CHUNK,
-):
-    """`(y [seq, heads, value_dim], memory)`: the recurrence, `chunk` tokens at a time.
+) -> tuple[
+    Float[Array, "seq heads value_dim"], Float[Array, "heads key_dim value_dim"]
+]:
+    """`(y, memory)`: the recurrence, `chunk` tokens at a time.
 
     `decay` is the logarithm of what is left after each token. With `D[i, j]` what is
     left of `j` at `i`, the corrections `c` of a chunk that starts from `M` solve
 
         c_i + sum_{j < i} beta_i D[i, j] (k_i . k_j) c_j = beta_i (v_i - d_i k_i M)
 
-    which is linear in `M`: it is solved for both parts before `M` is known.
+    The system is linear in `M`, so that both parts are solved for all chunks at once; a
+    scan then hands `M` from chunk to chunk.
     """
     seq = len(queries)
     chunk = min(chunk, seq)
     cut = lambda a: into_chunks(a, chunk).swapaxes(1, 2)  # [n, heads, chunk, ...]
     queries, keys, values, decay, beta = map(cut, (queries, keys, values, decay, beta))
-    total = jnp.cumsum(decay, axis=-1)
-    passed, left = jnp.exp(total), fading(total)
+    total = jnp.cumsum(decay, axis=-1)  # [n, heads, chunk]
+    passed, left = jnp.exp(total), fading(total)  # `left`: [n, heads, chunk, chunk]
     weighted = keys * beta[..., None]
 
     overlap = jnp.einsum("nhik,nhjk->nhij", weighted, keys) * left
     asked = jnp.concatenate(
         [values * beta[..., None], weighted * passed[..., None]], -1
-    )
+    )  # [n, heads, chunk, value_dim + key_dim]
     solved = solve_unit_lower(overlap, asked)
     written, recalled = jnp.split(solved, [values.shape[-1]], axis=-1)
     scores = jnp.einsum("nhik,nhjk->nhij", queries, keys) * left
@@ -161,7 +176,7 @@ def chunked(
 
     def step(memory, chunk):
         written, recalled, scores, queries, keys, fade = chunk
-        corrections = written - recalled @ memory
+        corrections = written - recalled @ memory  # [heads, chunk, value_dim]
         y = queries @ memory + scores @ corrections
         memory = memory * fade[:, None, None] + keys.swapaxes(1, 2) @ corrections
         return memory, y
@@ -174,12 +189,21 @@ def chunked(
         keys * remaining[..., None],
         passed[..., -1],
     )
-    memory, y = jax.lax.scan(step, memory, chunks)
+    memory, y = jax.lax.scan(step, memory, chunks)  # y: [n, heads, chunk, value_dim]
     return y.swapaxes(1, 2).reshape(-1, *memory.shape[::2])[:seq], memory
 
 
-def recurrent(queries, keys, values, decay, beta, memory):
-    """`chunked` in its plain form: token by token."""
+def recurrent(
+    queries: Float[Array, "seq heads key_dim"],
+    keys: Float[Array, "seq heads key_dim"],
+    values: Float[Array, "seq heads value_dim"],
+    decay: Float[Array, "seq heads"],
+    beta: Float[Array, "seq heads"],
+    memory: Float[Array, "heads key_dim value_dim"],
+) -> tuple[
+    Float[Array, "seq heads value_dim"], Float[Array, "heads key_dim value_dim"]
+]:
+    """`chunked` in its plain form: a scan, token by token."""
 
     def step(memory, token):
         query, key, value, decay, beta = token
@@ -190,3 +214,47 @@ def recurrent(queries, keys, values, decay, beta, memory):
 
     memory, y = jax.lax.scan(step, memory, (queries, keys, values, decay, beta))
     return y, memory
+
+
+def _check(config: ModelConfig):
+    # as many heads as attention has, of another width
+    check_expand(config, config.head_dim, "the head width")
+
+
+def _weights(config: ModelConfig) -> int:
+    d, keys = config.d_model, config.heads * config.state_dim
+    return d * (3 * round(config.expand * d) + 2 * keys)
+
+
+def _projection_flops(config: ModelConfig) -> int:
+    """Of a token: `2 d (3 v + 2 n heads + 2 heads)`, `v = expand d, n = state_dim`."""
+    gates = 2 * config.d_model * config.heads
+    return 2 * (_weights(config) + gates)
+
+
+def _recurrence_flops(config: ModelConfig) -> int:
+    """Of a token, for which each head's matrix is asked, written and read: `6 n v`."""
+    return round(6 * config.expand * config.d_model * config.state_dim)
+
+
+GATED_DELTA = Kind(
+    name="gated_delta",
+    title="Gated DeltaNet",
+    build=build_gated_delta,
+    check=_check,
+    least={"state_dim": 1, "taps": 1},
+    reach=lambda config: None,
+    weights=_weights,
+    flops=lambda config, tokens: (
+        tokens * (_projection_flops(config) + _recurrence_flops(config))
+    ),
+    # both factors of each product of the recurrence belong to this chunk
+    inner_flops=lambda config, tokens: (
+        tokens * (_projection_flops(config) + 2 * _recurrence_flops(config))
+    ),
+    cuts=PROJECTION_CUTS
+    | FILTER_CUTS
+    | DECAY_CUTS
+    | {"wg": Cut(-1, "heads"), "w_beta": Cut(-1, "heads")},
+    is_recurrent=True,
+)

@@ -1,24 +1,14 @@
 """KV binding in large chunks (TTT-KVB; LaCT, arXiv 2505.23884): an MLP as a memory.
 
 Each head keeps a small gated MLP that learns, while it reads, to answer keys with their
-values. Its weights move once a chunk of `bind_chunk` tokens, along the gradients of
-
-    sum_t  rate_t <MLP(k_t), v_t>
-
-taken at the weights from before the chunk, a rate for each token and matrix. A query is
+values (`ttt_core.mixers.binding`), once a chunk of `bind_chunk` tokens. A query is
 answered by the weights from before its own chunk; nearer tokens are seen by a sliding
-window, which has the same queries, keys and values and whose answer is added. As
-published: gradients are gathered with momentum, and every unit keeps the norm of its
-incoming weights.
-
-Up to `bind_chunk - 1` tokens are open: their keys and values wait in the state until
-the chunk is full. So tokens, chunks and whole texts come to the same weights.
+window, which has the same queries, keys and values and whose answer is added.
 
 This is a mixer like the others: what it learns is its state, not the model's `fast`
 weights, and its inner loss knows nothing of the next token.
 """
 
-import functools
 import math
 
 import equinox as eqx
@@ -36,40 +26,27 @@ from ttt_core.layers import (
     normal,
     rotate,
 )
-from ttt_core.mixers.window import WindowState, empty_window, look_back
+from ttt_core.mixers.attention import (
+    PROJECTION_CUTS,
+    count_keys,
+    own_keys,
+    product_flops,
+)
+from ttt_core.mixers.binding import (
+    Bound,
+    Pairs,
+    blank_memory,
+    first_bound,
+    read_on,
+    read_whole,
+    to_length_one,
+)
+from ttt_core.mixers.kind import Cut, Kind, check_expand
+from ttt_core.mixers.window import WindowState, check_window, empty_window, look_back
+from ttt_core.shapes import DType, Hidden
 
 
 RATE_OF_A_CHUNK = 2.048  # LaCT starts with 0.001 a token in chunks of 2,048
-
-
-class Pairs(eqx.Module):
-    """What a token asks the MLP to learn: one row a token.
-
-    `rates`: of gate, down and up. `kept`: the share of the momentum that is kept.
-    """
-
-    keys: Float[Array, "*n tokens heads head_dim"]
-    values: Float[Array, "*n tokens heads head_dim"]
-    rates: Float[Array, "*n tokens heads three"]
-    kept: Float[Array, "*n tokens heads"]
-
-
-class Memory(eqx.Module):
-    """The MLP of every head as it is now, and the momentum of its weights."""
-
-    mlp: MLP
-    momentum: MLP
-
-
-class Bound(eqx.Module):
-    """The memory, the open tokens, and how many tokens in all.
-
-    The first `position % bind_chunk` rows of `pairs` are open tokens.
-    """
-
-    memory: Memory
-    pairs: Pairs
-    position: Int[Array, "*stack"]
 
 
 class BindingState(eqx.Module):
@@ -114,20 +91,16 @@ class KVBinding(eqx.Module):
     rope_theta: float = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
 
-    def init_state(self, capacity: int, dtype) -> BindingState:
+    def init_state(self, capacity: int, dtype: DType) -> BindingState:
         """The trained start, nothing bound. `capacity` is ignored."""
         del capacity
         heads, head_dim, _ = self.start.gate.shape
-        empty = lambda *width: at_least_float32(
-            jnp.zeros((self.bind_chunk, heads, *width), dtype)
-        )
-        pairs = Pairs(empty(head_dim), empty(head_dim), empty(3), empty())
-        near = empty_window(self.window, heads, head_dim, dtype)
-        return BindingState(Bound(self._first(), pairs, _zero()), near)
+        far = first_bound(self.start, self.bind_chunk, dtype)
+        return BindingState(far, empty_window(self.window, heads, head_dim, dtype))
 
     def __call__(
-        self, x: Float[Array, "seq d_model"], state: BindingState | None
-    ) -> tuple[Float[Array, "seq d_model"], BindingState | None]:
+        self, x: Hidden, state: BindingState | None
+    ) -> tuple[Hidden, BindingState | None]:
         """Read `x` after all that `state` remembers; see `ttt_core.mixers`."""
         far, near = (None, None) if state is None else (state.far, state.near)
         projected = self._project(x)
@@ -139,31 +112,39 @@ class KVBinding(eqx.Module):
             theta=self.rope_theta,
             kernel=self.kernel,
         )
-        position = _zero() if far is None else far.position
+        position = jnp.zeros((), jnp.int32) if far is None else far.position
         queries, pairs = self._ask(x, *projected, position)
         if far is None:
-            said = read_whole(
-                self._first(), queries, pairs, self.start, self.bind_chunk
-            )
+            memory = blank_memory(self.start)
+            said = read_whole(memory, queries, pairs, self.start, self.bind_chunk)
         else:
             said, far = read_on(far, queries, pairs, self.start)
+        # `seen` and `said`: [seq, heads, head_dim]
         said = self.norm(said) * jax.nn.silu(self.share(x))[..., None]
         y = linear((seen + said.astype(x.dtype)).reshape(len(x), -1), self.wo)
         return y, None if state is None else BindingState(far, near)
 
-    def _first(self) -> Memory:
-        return Memory(self.start, jax.tree.map(jnp.zeros_like, self.start))
-
-    def _project(self, x):
-        """Queries, keys and values for both, `[seq, width]`."""
+    def _project(
+        self, x: Hidden
+    ) -> tuple[
+        Float[Array, "seq width"], Float[Array, "seq width"], Float[Array, "seq width"]
+    ]:
+        """Queries, keys and values for both."""
         q, k, v = (at_least_float32(linear(x, w)) for w in (self.wq, self.wk, self.wv))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v
 
-    def _ask(self, x, q, k, v, position):
-        """The memory's queries `[seq, heads, head_dim]` and what it is to learn."""
-        scale, offset = self.scale[:, None], self.offset[:, None]
+    def _ask(
+        self,
+        x: Hidden,
+        q: Float[Array, "seq width"],
+        k: Float[Array, "seq width"],
+        v: Float[Array, "seq width"],
+        position: Int[Array, ""],
+    ) -> tuple[Float[Array, "seq heads head_dim"], Pairs]:
+        """The memory's queries and what the memory is to learn."""
+        scale, offset = self.scale[:, None], self.offset[:, None]  # [two, 1, width]
         q, k = q * scale[0] + offset[0], k * scale[1] + offset[1]
         heads = len(self.start.gate)
         cut = lambda a: jax.nn.silu(a).reshape(len(x), heads, -1)
@@ -175,8 +156,7 @@ class KVBinding(eqx.Module):
 
 
 def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
-    """A KV-binding mixer: in each of `heads`, an MLP of hidden width `expand *
-    head_dim`."""
+    """A KV-binding mixer: each of `heads` has an MLP of `expand * head_dim` units."""
     d, heads, std, width = (
         config.d_model,
         config.heads,
@@ -216,112 +196,76 @@ def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
     )
 
 
-def _zero():
-    return jnp.zeros((), jnp.int32)
+def _check(config: ModelConfig):
+    check_window(config)
+    check_expand(config, config.head_dim, "the head width")
+    if config.bind_every > config.window:
+        raise ValueError(
+            f"`bind_chunk` must not exceed `window`, or tokens leave the window before "
+            f"they are bound: got bind_chunk={config.bind_every}, "
+            f"window={config.window}; use bind_chunk <= {config.window}."
+        )
 
 
-def to_length_one(x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-    """`x / |x|` along the last axis, differentiable at zero."""
-    return x / (_length(x, -1) + 1e-5)
+def _weights(config: ModelConfig) -> int:
+    d, hidden = config.d_model, round(config.expand * config.head_dim)
+    mlps = 3 * d * hidden
+    per_head = 5 * d * config.heads  # rates, kept, share
+    return 4 * d**2 + mlps + per_head + 4 * d
 
 
-def _length(x, axis: int):
-    # of zeros, the slope of a square root is not finite: one part in 1e6 is added
-    return jnp.sqrt(jnp.sum(x**2, axis=axis, keepdims=True) + 1e-12)
+def _projection_flops(config: ModelConfig) -> int:
+    """Of a token: `2 d (4 d + 5 heads)`."""
+    return 2 * config.d_model * (4 * config.d_model + 5 * config.heads)
 
 
-def answer(
-    mlp: MLP, queries: Float[Array, "seq heads head_dim"]
-) -> Float[Array, "seq heads head_dim"]:
-    """What each head's MLP says to each query."""
-    return jax.vmap(MLP.__call__, (0, 1), 1)(mlp, queries)
+def _answer_flops(config: ModelConfig) -> int:
+    """Of a token: `6 d w`, `w` = the hidden width of a head's MLP."""
+    return round(6 * config.expand * config.d_model * config.head_dim)
 
 
-def bind(memory: Memory, pairs: Pairs, start: MLP) -> Memory:
-    """Learn one full chunk: the gradients by hand, momentum, and norms kept.
-
-    The gradient of `<MLP(k), v>` has the value itself for its cotangent, and each
-    matrix weighs tokens by a rate of its own.
-    """
-    first = lambda a: a.swapaxes(0, 1)  # [heads, tokens, ...]
-    keys, values, rates = first(pairs.keys), first(pairs.values), first(pairs.rates)
-    mlp, by = memory.mlp, rates[..., None, :]
-    gate, up = keys @ mlp.gate, keys @ mlp.up
-    opened, slope = jax.nn.silu(gate), jax.nn.sigmoid(gate)
-    slope = slope * (1 + gate * (1 - slope))
-    back = values @ mlp.down.swapaxes(1, 2)
-    outer = lambda rows, columns: jnp.einsum("hta,htb->hab", rows, columns)
-    grads = MLP(
-        gate=outer(keys * by[..., 0], back * up * slope),
-        up=outer(keys * by[..., 2], back * opened),
-        down=outer(opened * up * by[..., 1], values),
-    )
-    kept = jnp.mean(pairs.kept, axis=0)[:, None, None]
-    momentum = jax.tree.map(lambda g, m: g + kept * m, grads, memory.momentum)
-    return Memory(jax.tree.map(_move, mlp, momentum, start), momentum)
+def _bound(config: ModelConfig, tokens: int) -> int:
+    """How many of `tokens` are bound; the last chunk's update is never used."""
+    every = config.bind_every
+    return max((-(-tokens // every) - 1) * every, 0)
 
 
-def _move(weight, change, start):
-    """The new weights, each unit's incoming ones as long as they were at the start."""
-    moved = weight + change
-    return moved / (_length(moved, -2) + 1e-5) * _length(start, -2)
+def _flops(config: ModelConfig, tokens: int) -> int:
+    """An answer for each token, two more for each that is bound; and the window."""
+    memory = _answer_flops(config) * (tokens + 2 * _bound(config, tokens))
+    near = product_flops(config, count_keys(tokens, config.window))
+    return tokens * _projection_flops(config) + memory + near
 
 
-def read_whole(
-    memory: Memory, queries: Array, pairs: Pairs, start: MLP, chunk: int
-) -> Float[Array, "seq heads head_dim"]:
-    """Answers to a whole sequence that begins with `memory`."""
-    full = (len(queries) - 1) // chunk  # nobody reads with what the last one teaches
-    head, tail = queries[: full * chunk], queries[full * chunk :]
-    cut = lambda a: a[: full * chunk].reshape(full, chunk, *a.shape[1:])
-
-    def step(memory, chunk):
-        queries, pairs = chunk
-        return bind(memory, pairs, start), answer(memory.mlp, queries)
-
-    memory, y = jax.lax.scan(step, memory, jax.tree.map(cut, (head, pairs)))
-    y = y.reshape(-1, *queries.shape[1:])
-    return jnp.concatenate([y, answer(memory.mlp, tail)])
+def _inner_flops(config: ModelConfig, tokens: int) -> int:
+    """Answers once: until the chunk is bound, the memory's weights are data."""
+    chunks, bound = tokens // config.chunk, _bound(config, config.chunk)
+    after = config.chunk - config.bind_every if bound else 0
+    memory = _answer_flops(config) * (tokens + chunks * (4 * bound + after))
+    keys = count_keys(tokens, config.window) + own_keys(config, tokens)
+    return tokens * _projection_flops(config) + memory + product_flops(config, keys)
 
 
-def read_on(
-    state: Bound, queries: Array, pairs: Pairs, start: MLP
-) -> tuple[Float[Array, "seq heads head_dim"], Bound]:
-    """Answers to tokens that come after any number of others, and the state then."""
-    seq, chunk = len(queries), state.pairs.kept.shape[0]
-    step = functools.partial(_read_piece, start=start)
-    if seq <= chunk:
-        state, y = step(state, (queries, pairs))
-        return y, state
-    whole = seq // chunk * chunk
-    cut = lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:])
-    state, y = jax.lax.scan(step, state, jax.tree.map(cut, (queries, pairs)))
-    y = y.reshape(-1, *queries.shape[1:])
-    if whole < seq:
-        rest = jax.tree.map(lambda a: a[whole:], (queries, pairs))
-        state, last = step(state, rest)
-        y = jnp.concatenate([y, last])
-    return y, state
-
-
-def _read_piece(state: Bound, piece, *, start: MLP):
-    """At most a chunk: the open one fills at most once on the way."""
-    queries, pairs = piece
-    length, chunk = len(queries), state.pairs.kept.shape[0]
-    n_open = state.position % chunk
-    place = lambda old, new: jax.lax.dynamic_update_slice_in_dim(
-        jnp.concatenate([old, jnp.zeros_like(old)]), new, n_open, 0
-    )
-    known = jax.tree.map(place, state.pairs, pairs)
-    oldest = jax.tree.map(lambda a: a[:chunk], known)
-    is_full = n_open + length >= chunk
-    learn = lambda memory: bind(memory, oldest, start)
-    memory = jax.lax.cond(is_full, learn, lambda memory: memory, state.memory)
-
-    y = answer(state.memory.mlp, queries)
-    if length > 1:  # tokens behind the full chunk are answered by what it taught
-        is_behind = n_open + jnp.arange(length, dtype=n_open.dtype) >= chunk
-        later = answer(memory.mlp, queries)
-        y = jnp.where(is_behind[:, None, None], later, y)
-    newest = jax.tree.map(lambda a: jnp.where(is_full, a[chunk:], a[:chunk]), known)
-    return Bound(memory, newest, state.position + length), y
+KV_BINDING = Kind(
+    name="kv_binding",
+    title="TTT-KVB",
+    build=build_kv_binding,
+    check=_check,
+    least={"window": 1, "bind_chunk": 0},
+    reach=lambda config: None,
+    weights=_weights,
+    flops=_flops,
+    inner_flops=_inner_flops,
+    cuts=PROJECTION_CUTS
+    | {
+        "scale": Cut(-1, "heads"),
+        "offset": Cut(-1, "heads"),
+        "gate": Cut(-1),
+        "up": Cut(-1),
+        "down": Cut(-2),
+        "w_heads": Cut(-1, "heads"),
+        "bias": None,
+    },
+    is_recurrent=True,
+    remark="learns keys, not text",
+)

@@ -2,7 +2,7 @@
 
 One function serves training, streaming and decoding: the state holds the last `window`
 keys and values (normed, not yet rotated), the call brings `seq` new ones. Queries are
-cut into blocks, and each block meets only the band of keys it can reach, so that work
+cut into blocks, and each block meets only the band of keys in its reach, so that work
 grows with `seq * window` and not `seq^2`:
 
     keys     | state (window) | block 0 | block 1 | block 2 |
@@ -14,15 +14,29 @@ attention, so a window far into a stream is as exact as the first one.
 `windowed_attention_reference` is the plain masked form, and the tests' yardstick.
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
 from ttt_core.layers import rotate
-from ttt_core.mixers.attention import Projections, attend, build_projections
+from ttt_core.mixers.attention import (
+    PROJECTION_CUTS,
+    Projections,
+    attend,
+    attention_flops,
+    build_projections,
+    check_rotary,
+    count_keys,
+    count_weights,
+    own_keys,
+)
+from ttt_core.mixers.kind import Kind
+from ttt_core.shapes import DType, Hidden
 
 
 class WindowState(eqx.Module):
@@ -33,7 +47,7 @@ class WindowState(eqx.Module):
     count: Int[Array, "*stack"]
 
 
-def empty_window(window: int, heads: int, head_dim: int, dtype) -> WindowState:
+def empty_window(window: int, heads: int, head_dim: int, dtype: DType) -> WindowState:
     """The state before the first token."""
     empty = jnp.zeros((window, heads, head_dim), dtype)
     return WindowState(empty, empty, jnp.zeros((), jnp.int32))
@@ -47,15 +61,15 @@ class Window(eqx.Module):
     rope_theta: float = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
 
-    def init_state(self, capacity: int, dtype) -> WindowState:
+    def init_state(self, capacity: int, dtype: DType) -> WindowState:
         """An empty window. `capacity` is ignored: the state never grows."""
         del capacity
         sizes = (self.projections.kv_heads, self.projections.head_dim)
         return empty_window(self.window, *sizes, dtype)
 
     def __call__(
-        self, x: Float[Array, "seq d_model"], state: WindowState | None
-    ) -> tuple[Float[Array, "seq d_model"], WindowState | None]:
+        self, x: Hidden, state: WindowState | None
+    ) -> tuple[Hidden, WindowState | None]:
         """Attend from each of `x` to at most `window` keys up to itself."""
         y, state = look_back(
             *self.projections(x),
@@ -85,8 +99,8 @@ def look_back(
 ) -> tuple[Float[Array, "seq heads head_dim"], WindowState | None]:
     """What each query finds in the last `window` keys, and the window afterwards.
 
-    `state=None`: a whole sequence, and no state is handed on. This is where a fused
-    kernel may serve: it has no second derivative, and whole sequences pass only through
+    `state=None`: a whole sequence, and no state is handed on. There a fused kernel may
+    serve: such a kernel has no second derivative, and whole sequences pass only through
     blocks that are differentiated once.
     """
     if state is None and kernel != "xla":
@@ -117,22 +131,23 @@ def windowed_attention(
     seq, window = len(q), len(keys) - len(q)
     block = min(seq, query_block(window))
     blocks, back = -(-seq // block), -(-window // block) * block
+    after = blocks * block - seq
     q = rotate(q, jnp.arange(window, window + seq), theta)
     keys = rotate(keys, jnp.arange(window + seq), theta)
 
-    q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
-
-    after = blocks * block - seq
-    q = _pad_axis(q, 0, after).reshape(len(q), blocks, block, -1)
+    q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))  # heads first
+    q = _pad_axis(q, 0, after)
+    q = q.reshape(len(q), blocks, block, -1)  # [heads, blocks, block, head_dim]
+    # band = back + block keys; each of keys and values [kv_heads, blocks, band, ...]
     bands = [_bands(a, back - window, after, block, blocks) for a in (keys, values)]
 
     reach = np.arange(back, back + block)[:, None] - np.arange(back + block)
-    in_window = jnp.asarray((reach >= 0) & (reach < window))
+    in_window = jnp.asarray((reach >= 0) & (reach < window))  # [block, band]
     index = np.arange(blocks)[:, None] * block + np.arange(back + block)
-    is_real = jnp.asarray(index, count.dtype) >= back - count
-    mask = in_window[None] & is_real[:, None, :]
+    is_real = jnp.asarray(index, count.dtype) >= back - count  # [blocks, band]
+    mask = in_window[None] & is_real[:, None, :]  # [blocks, block, band]
 
-    y = _map_blocks(attend, q, *bands, mask)
+    y = _map_blocks(attend, q, *bands, mask)  # [heads, blocks, block, head_dim]
     return y.reshape(len(y), blocks * block, -1)[:, :seq].swapaxes(0, 1)
 
 
@@ -141,42 +156,74 @@ def query_block(window: int) -> int:
     return int(np.clip(window // 2, 16, 512))
 
 
-def _pad_axis(a, before: int, after: int):
+def _pad_axis(
+    a: Float[Array, "heads rows width"], before: int, after: int
+) -> Float[Array, "heads padded width"]:
     return jnp.pad(a, ((0, 0), (before, after), (0, 0)))
 
 
-def _bands(a, before: int, after: int, block: int, blocks: int):
-    """`[heads, total, ...]` -> `[heads, blocks, band, ...]`: the keys in reach."""
+def _bands(
+    a: Float[Array, "heads total width"],
+    before: int,
+    after: int,
+    block: int,
+    blocks: int,
+) -> Float[Array, "heads blocks band width"]:
+    """The keys in reach of each block of queries, one band a block."""
     a = _pad_axis(a, before, after)
-    a = a.reshape(len(a), -1, block, a.shape[-1])
+    a = a.reshape(
+        len(a), -1, block, a.shape[-1]
+    )  # [heads, back + blocks, block, width]
     shifts = [a[:, i : i + blocks] for i in range(a.shape[1] - blocks + 1)]
     return jnp.concatenate(shifts, axis=2)
 
 
-def _map_blocks(function, q, k, v, mask, limit: int = 2**27):
+def _map_blocks(
+    function: Callable,
+    q: Float[Array, "heads blocks block head_dim"],
+    k: Float[Array, "kv_heads blocks band head_dim"],
+    v: Float[Array, "kv_heads blocks band head_dim"],
+    mask: Bool[Array, "blocks block band"],
+    limit: int = 2**27,
+) -> Float[Array, "heads blocks block head_dim"]:
     """All blocks at once, or one after the other where their scores would not fit."""
     heads, blocks, block, _ = q.shape
     if blocks * block * heads * k.shape[2] <= limit:
         return jax.vmap(function, (1, 1, 1, 0), 1)(q, k, v, mask)
     one = jax.checkpoint(lambda block: function(*block))
-    pieces = [jnp.moveaxis(a, 1, 0) for a in (q, k, v)]
+    pieces = [jnp.moveaxis(a, 1, 0) for a in (q, k, v)]  # [blocks, heads, ...]
     return jnp.moveaxis(jax.lax.map(one, (*pieces, mask)), 0, 1)
 
 
-def windowed_attention_reference(q, keys, values, count, *, theta):
+def windowed_attention_reference(
+    q: Float[Array, "seq heads head_dim"],
+    keys: Float[Array, "total kv_heads head_dim"],
+    values: Float[Array, "total kv_heads head_dim"],
+    count: Int[Array, ""],
+    *,
+    theta: float,
+) -> Float[Array, "seq heads head_dim"]:
     """`windowed_attention` in its plain form: one mask over all queries and keys."""
     seq, window = len(q), len(keys) - len(q)
     position = jnp.arange(window + seq, dtype=count.dtype)
     q = rotate(q, position[window:], theta)
     keys = rotate(keys, position, theta)
-    back = position[window:, None] - position[None, :]
+    back = position[window:, None] - position[None, :]  # [seq, total]
     is_real = position[None, :] >= window - count
     mask = (back >= 0) & (back < window) & is_real
     q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
     return attend(q, keys, values, mask).swapaxes(0, 1)
 
 
-def fused_attention(q, k, v, *, window: int, theta: float, kernel: str):
+def fused_attention(
+    q: Float[Array, "seq heads head_dim"],
+    k: Float[Array, "seq kv_heads head_dim"],
+    v: Float[Array, "seq kv_heads head_dim"],
+    *,
+    window: int,
+    theta: float,
+    kernel: str,
+) -> Float[Array, "seq heads head_dim"]:
     """Sliding-window attention of a whole sequence by a fused kernel, once
     differentiable.
 
@@ -193,3 +240,40 @@ def fused_attention(q, k, v, *, window: int, theta: float, kernel: str):
         local_window_size=(window - 1, 0),
         implementation=kernel,
     )
+
+
+def check_window(config: ModelConfig):
+    """Refuse sizes that a sliding window cannot have.
+
+    **Raises** `ValueError` for an odd head width or a chunk longer than the window.
+    """
+    check_rotary(config)
+    if config.chunk > config.window:
+        raise ValueError(
+            f"`chunk` must not exceed `window`, or tokens leave the window before "
+            f"they are learned from: got chunk={config.chunk}, window={config.window}; "
+            f"use chunk <= {config.window}."
+        )
+
+
+def _flops(config: ModelConfig, tokens: int) -> int:
+    return attention_flops(config, tokens, count_keys(tokens, config.window))
+
+
+def _inner_flops(config: ModelConfig, tokens: int) -> int:
+    keys = count_keys(tokens, config.window) + own_keys(config, tokens)
+    return attention_flops(config, tokens, keys)
+
+
+WINDOW = Kind(
+    name="window",
+    title="sliding window",
+    build=build_window,
+    check=check_window,
+    least={"window": 1},
+    reach=lambda config: config.window - 1,
+    weights=count_weights,
+    flops=_flops,
+    inner_flops=_inner_flops,
+    cuts=PROJECTION_CUTS,
+)

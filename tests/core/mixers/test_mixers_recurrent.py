@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ttt_core.layers import MLP, RMSNorm
-from ttt_core.mixers import gated_delta, kv_binding, mamba2
+from ttt_core.mixers import binding, gated_delta, kv_binding, mamba2
 from ttt_core.mixers.convolution import ShortConvolution, build_convolution
 
 
@@ -204,10 +204,10 @@ def _expect(layer, arrays):
 def test_binding_by_hand_is_binding_by_automatic_differentiation():
     with jax.enable_x64(True):
         start, memory, pairs = _binding()
-        learned = jax.jit(kv_binding.bind)(memory, pairs, start)
+        learned = jax.jit(binding.bind)(memory, pairs, start)
 
         def agreement(mlp, which):
-            said = kv_binding.answer(mlp, pairs.keys)
+            said = binding.answer(mlp, pairs.keys)
             by_token = jnp.sum(said * pairs.values, axis=-1)
             return jnp.sum(pairs.rates[..., which] * by_token)
 
@@ -221,7 +221,7 @@ def test_binding_by_hand_is_binding_by_automatic_differentiation():
 
 def test_binding_keeps_the_norms_of_incoming_weights():
     start, memory, pairs = _binding(np.float32)
-    learned = jax.jit(kv_binding.bind)(memory, pairs, start)
+    learned = jax.jit(binding.bind)(memory, pairs, start)
     for name in ("gate", "up", "down"):
         first, now = getattr(start, name), getattr(learned.mlp, name)
         lengths = [jnp.linalg.norm(a, axis=1) for a in (first, now)]
@@ -232,12 +232,12 @@ def test_binding_keeps_the_norms_of_incoming_weights():
 def test_what_was_bound_is_answered():
     """Keys that were learned are answered with their values, others are not."""
     start, memory, pairs = _binding(np.float32)
-    keys = kv_binding.to_length_one(pairs.keys)
-    pairs = kv_binding.Pairs(keys, pairs.values, jnp.ones((5, 2, 3)), pairs.kept)
-    agreement = lambda mlp: jnp.mean(kv_binding.answer(mlp, keys) * pairs.values)
+    keys = binding.to_length_one(pairs.keys)
+    pairs = binding.Pairs(keys, pairs.values, jnp.ones((5, 2, 3)), pairs.kept)
+    agreement = lambda mlp: jnp.mean(binding.answer(mlp, keys) * pairs.values)
     before = float(agreement(memory.mlp))
     for _ in range(5):
-        memory = jax.jit(kv_binding.bind)(memory, pairs, start)
+        memory = jax.jit(binding.bind)(memory, pairs, start)
     assert float(agreement(memory.mlp)) > before + 0.1
 
 
@@ -248,8 +248,8 @@ def _binding(dtype=np.float64, tokens=5, heads=2, width=4, hidden=6):
     arrays = [a.astype(dtype) for a in draw(3, *shapes)]
     start, now, momentum = (MLP(*arrays[i : i + 3]) for i in (0, 3, 6))
     keys, values, rates, kept = arrays[9:]
-    pairs = kv_binding.Pairs(keys, values, jnp.abs(rates), jax.nn.sigmoid(kept))
-    return start, kv_binding.Memory(now, momentum), pairs
+    pairs = binding.Pairs(keys, values, jnp.abs(rates), jax.nn.sigmoid(kept))
+    return start, binding.Memory(now, momentum), pairs
 
 
 @pytest.mark.parametrize("taps", [1, 2, 4])

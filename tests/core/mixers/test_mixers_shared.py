@@ -1,4 +1,4 @@
-"""What every sequence mixer owes the rest: one suite, the same for all of them."""
+"""What every sequence mixer must do for the rest: one suite for all of them."""
 
 import equinox as eqx
 import jax
@@ -9,11 +9,11 @@ import pytest
 from minis import MINI, all_finite, meta, same_bits, text, with_bos
 
 import ttt_core as ttt
-from ttt_core.config import MIXERS, RECURRENT
-from ttt_core.mixers import BUILDERS, state_bytes
+from ttt_core.mixers import KINDS, state_bytes
 
 
-NAMED = [name for name in MIXERS if name != "none"]
+NAMED = [name for name, kind in KINDS.items() if kind.build]
+RECURRENT = [name for name, kind in KINDS.items() if kind.is_recurrent]
 SMALL = MINI.replace(state_dim=6, bind_chunk=5)
 
 
@@ -26,7 +26,7 @@ def one_of(quick):
 def build_mixer(name, seed=0, **changes):
     """A mixer with nothing left at a special value."""
     config = SMALL.replace(mixers=(name,), **changes)
-    shapes = eqx.filter_eval_shape(BUILDERS[name], config, key=jax.random.key(0))
+    shapes = eqx.filter_eval_shape(KINDS[name].build, config, key=jax.random.key(0))
     random = np.random.default_rng(seed)
 
     def fill(path, leaf):

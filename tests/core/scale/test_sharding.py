@@ -1,5 +1,7 @@
 """Where arrays are cut: a rule for every weight of every model, and none that lies."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -9,7 +11,8 @@ from jax.sharding import PartitionSpec as P
 from minis import MINI
 
 import ttt_core as ttt
-from ttt_core.config import MIXERS
+from ttt_core.mixers import KINDS, kinds_of
+from ttt_core.mixers.kind import Cut
 from ttt_core.scale import sharding
 
 
@@ -30,40 +33,50 @@ def test_every_matrix_of_every_preset_has_a_rule(name):
     _check_names(config.replace(inner=ttt.InnerConfig(rule="block-rates")))
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
+@pytest.mark.parametrize("mixer", KINDS)
 def test_every_matrix_of_every_mixer_has_a_rule(mixer):
     _check_names(MINI.replace(mixers=(mixer,), tied=False))
 
 
 def _check_names(config):
+    said = sharding.OWN_CUTS.keys() | set().union(*(k.cuts for k in kinds_of(config)))
     for path, leaf in jax.tree_util.tree_leaves_with_path(shapes(config)):
         name = path[-1].name
-        assert name in sharding.RULES or name in sharding.WHOLE, path
-        if name in sharding.WHOLE:
+        assert name in said, path
+        if sharding.find_cut(name, config) is None:
             assert leaf.ndim <= 2, f"{path} is a matrix and is never cut"
 
 
+def test_mixers_of_one_model_cut_arrays_of_one_name_alike(monkeypatch):
+    other = dataclasses.replace(KINDS["mamba2"], cuts={"wq": Cut(-2)})
+    monkeypatch.setitem(KINDS, "mamba2", other)
+    assert sharding.find_cut("wq", CONFIG) == Cut(-1, "heads")
+    assert sharding.find_cut("wq", CONFIG.replace(mixers=("mamba2",))) == Cut(-2)
+    with pytest.raises(ValueError, match="'wq' are cut in 2 ways"):
+        sharding.find_cut("wq", CONFIG.replace(mixers=("mamba2", "window")))
+
+
 @pytest.mark.parametrize(
-    ("name", "shape", "state", "spec"),
+    ("name", "shape", "cut", "spec"),
     [
-        ("embed", (24, 8), 4, P("state", None)),
+        ("embed", (24, 8), 4, P("model", None)),
         ("embed", (24, 8), 5, P()),
-        ("head", (8, 24), 2, P(None, "state")),
-        ("wq", (3, 8, 8), 4, P(None, None, "state")),
+        ("head", (8, 24), 2, P(None, "model")),
+        ("wq", (3, 8, 8), 4, P(None, None, "model")),
         ("wq", (3, 8, 8), 8, P()),  # 4 heads cannot be shared by 8
         ("wk", (3, 8, 4), 4, P()),  # 2 key heads cannot be shared by 4
-        ("wv", (3, 8, 4), 2, P(None, None, "state")),
-        ("wo", (8, 8), 2, P("state", None)),
-        ("gate", (1, 8, 12), 4, P(None, None, "state")),
-        ("down", (1, 12, 8), 4, P(None, "state", None)),
+        ("wv", (3, 8, 4), 2, P(None, None, "model")),
+        ("wo", (8, 8), 2, P("model", None)),
+        ("gate", (1, 8, 12), 4, P(None, None, "model")),
+        ("down", (1, 12, 8), 4, P(None, "model", None)),
         ("down", (1, 12, 8), 8, P()),
         ("weight", (3, 8), 2, P()),
         ("of_a_mixer_to_come", (8, 8), 2, P()),
         ("down", (1, 12, 8), 1, P()),
     ],
 )
-def test_arrays_are_cut_by_hidden_units_where_these_divide(name, shape, state, spec):
-    assert sharding.partition_spec(name, shape, CONFIG, state) == spec
+def test_arrays_are_cut_by_hidden_units_where_these_divide(name, shape, cut, spec):
+    assert sharding.partition_spec(name, shape, CONFIG, cut) == spec
 
 
 def test_moments_lie_as_their_weights_do():
@@ -77,14 +90,14 @@ def test_moments_lie_as_their_weights_do():
     assert jax.tree.leaves(adam.mu, is_leaf=is_spec) == expected
     assert jax.tree.leaves(adam.nu, is_leaf=is_spec) == expected
     assert adam.count == P()
-    assert {P(), P("state", None), P(None, None, "state")} <= set(expected)
+    assert {P(), P("model", None), P(None, None, "model")} <= set(expected)
 
 
 def test_fast_weights_lie_along_both_axes():
     fast, _ = ttt.split(shapes(CONFIG))
     specs = sharding.fast_specs(fast, CONFIG, 2)
-    assert specs.gate == specs.up == P("data", None, None, "state")
-    assert specs.down == P("data", None, "state", None)
+    assert specs.gate == specs.up == P("data", None, None, "model")
+    assert specs.down == P("data", None, "model", None)
     assert sharding.fast_specs(fast, CONFIG, 3).down == P("data")
     assert sharding.fast_specs((), CONFIG, 2) == ()
 

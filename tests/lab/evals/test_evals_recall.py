@@ -41,7 +41,7 @@ def asked(corpus, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(nano, asked):
-    assert recall.reach(nano.config) < NEAR
+    assert nano.config.reach < NEAR
     return recall.measure_recall(nano, asked)
 
 
@@ -61,7 +61,7 @@ def test_within_its_reach_the_frozen_twin_sees_the_fact(nano, asked):
     build = lambda: config.build(key=jax.random.key(0))
     structure = jax.tree.structure(eqx.filter_eval_shape(build))
     wide = jax.tree.unflatten(structure, jax.tree.leaves(nano))
-    assert NEAR < recall.reach(config) < FAR
+    assert NEAR < config.reach < FAR
     found = recall.measure_recall(wide, asked)
     assert found.learning is None
     assert (found.frozen.nats[:, 0] != 0).all()
@@ -95,19 +95,6 @@ def test_whole_answers_have_every_token_right():
     assert found.decoy.tolist() == [[0.5, 0.0]]
     assert found.whole.tolist() == [[1.0, 0.0]]
     assert found.first_absent.tolist() == [[0.25, 0.0]]
-
-
-@pytest.mark.parametrize(
-    "changes, reach",
-    [
-        ({"window": 32, "layers": 4}, 4 * 31),
-        ({"mixers": ("none",)}, 0),
-        ({"mixers": ("window", "full")}, None),
-    ],
-)
-def test_reach_is_what_the_windows_add_up_to(nano, changes, reach):
-    changes = {"chunk": 16} | changes
-    assert recall.reach(nano.config.replace(**changes)) == reach
 
 
 def test_numbers_come_with_intervals_and_by_relation(measured):

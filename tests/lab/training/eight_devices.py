@@ -127,10 +127,10 @@ def main(dtype: str):
     )
     knobs = {(8, 1): {}, (1, 8): {"accumulate": 4}, (2, 4): {"remat": 2}}
     found = {
-        f"{data}x{state}": compare(
-            sharding.make_mesh(data, state), make_phase(config, **more), expected
+        f"{data}x{cut}": compare(
+            sharding.make_mesh(data, cut), make_phase(config, **more), expected
         )
-        for (data, state), more in knobs.items()
+        for (data, cut), more in knobs.items()
     }
     if dtype != "float32":
         found["one device"] = distance(reference(make_phase(config)), expected)

@@ -94,7 +94,7 @@ def test_mixed_precision_is_as_exact_on_every_mesh_as_on_one_device():
 
 
 @pytest.mark.parametrize(
-    ("count", "batch", "state", "shape"),
+    ("count", "batch", "cut", "shape"),
     [
         (1, 7, 1, (1, 1)),
         (8, 8, 1, (8, 1)),
@@ -105,8 +105,8 @@ def test_mixed_precision_is_as_exact_on_every_mesh_as_on_one_device():
         (64, 128, 4, (16, 4)),
     ],
 )
-def test_a_mesh_takes_as_many_devices_as_share_the_batch(count, batch, state, shape):
-    assert devices.mesh_shape(count, batch, state) == shape
+def test_a_mesh_takes_as_many_devices_as_share_the_batch(count, batch, cut, shape):
+    assert devices.mesh_shape(count, batch, cut) == shape
 
 
 def test_meshes_that_do_not_fit_are_refused():
@@ -176,4 +176,4 @@ def test_batches_of_all_devices_together_may_be_odd(tmp_path):
     odd = dataclasses.replace(phase.stage, batch=3, accumulate=1)
     assert devices.make_mesh(odd.batch).size == 1  # the tests have two devices
     assert devices.make_mesh(phase.batch).size == 2
-    assert dict(devices.make_mesh(odd.batch, 2).shape) == {"data": 1, "state": 2}
+    assert dict(devices.make_mesh(odd.batch, 2).shape) == {"data": 1, "model": 2}

@@ -72,6 +72,18 @@ def test_a_run_goes_on_where_it_was_begun_or_says_so(experiment, tmp_path):
     assert "may differ" in said[0]
 
 
+@pytest.mark.parametrize("name", ["cut", "state"])  # "state": in older runs
+def test_a_run_goes_on_with_weights_cut_as_they_were(tmp_path, name):
+    resuming.claim_devices(tmp_path, cut=2)
+    path = tmp_path / "devices.json"
+    then = json.loads(path.read_text())
+    path.write_text(json.dumps(then | {name: then.pop("cut")}))
+    assert resuming.claim_devices(tmp_path, cut=2) is None
+    with pytest.raises(ValueError, match=r"\(weights cut in 2\) on .*--elastic"):
+        resuming.claim_devices(tmp_path)
+    assert "may differ" in resuming.claim_devices(tmp_path, elastic=True)
+
+
 def test_the_command_tells_what_it_trains_and_that_nothing_is_left(
     experiment, tmp_path, capsys
 ):

@@ -57,7 +57,7 @@ def test_memory_is_close_to_what_xla_asks_for(remat, lr):
 def test_the_paper_sizes_are_planned_without_being_allocated():
     phase = phase_of(ttt.preset("3b"), seq=4096, batch=128, remat=1)
     before = sum(array.nbytes for array in jax.live_arrays())
-    found = planned(phase, devices=64, state=1)
+    found = planned(phase, devices=64, cut=1)
     assert sum(array.nbytes for array in jax.live_arrays()) < before + 2**20
     assert found.parameters == pytest.approx(2.898e9, rel=1e-3)  # paper, table 3
     assert found.fast_parameters == pytest.approx(346.0e6, rel=1e-3)
@@ -67,9 +67,9 @@ def test_the_paper_sizes_are_planned_without_being_allocated():
     assert found.memory["kept fast weights"] == 2 * 4 * found.fast_bytes
 
 
-def test_state_cuts_weights_and_whatever_else_has_hidden_axes():
+def test_the_model_axis_cuts_weights_and_whatever_else_has_hidden_axes():
     phase = phase_of(ttt.preset("nano").replace(vocab=256, bos=0), batch=2)
-    whole, cut = planned(phase), planned(phase, devices=2, state=2)
+    whole, cut = planned(phase), planned(phase, devices=2, cut=2)
     assert cut.mesh == (1, 2)
     for part in ("parameters", "optimiser", "gradient", "kept fast weights"):
         assert 0.5 <= cut.memory[part] / whole.memory[part] < 0.53, part
@@ -78,7 +78,7 @@ def test_state_cuts_weights_and_whatever_else_has_hidden_axes():
 
 def test_weights_are_cut_no_more_than_a_device_needs():
     phase = phase_of(ttt.preset("nano").replace(vocab=256, bos=0), batch=1)
-    one, two = (planned(phase, devices=2, state=n) for n in (1, 2))
+    one, two = (planned(phase, devices=2, cut=n) for n in (1, 2))
     assert two.total < one.total
     assert planned(phase, devices=2).mesh == (1, 1)
     assert planned(phase, devices=2, limit=one.total).mesh == (1, 1)
@@ -97,7 +97,7 @@ def test_fewer_sequences_at_once_take_less():
 
 @pytest.mark.parametrize(
     ("knobs", "message"),
-    [({"devices": 0}, "--devices must be >= 1"), ({"state": 3}, "`state` must divide")],
+    [({"devices": 0}, "--devices must be >= 1"), ({"cut": 3}, "`cut` must divide")],
 )
 def test_plans_that_make_no_sense_are_refused(knobs, message):
     with pytest.raises(ValueError, match=message):
@@ -139,7 +139,7 @@ def test_the_command_prints_a_plan(monkeypatch, capsys):
     ("arguments", "sentence"),
     [
         (["tiny-e2f"], "did you mean 'tiny-e2e'"),
-        (["tiny-e2e", "--size", "nano", "--state", "3"], "`state` must divide"),
+        (["tiny-e2e", "--size", "nano", "--cut", "3"], "`cut` must divide"),
         (["tiny-e2e", "--size", "nano", "--devices", "0"], "--devices must be >= 1"),
     ],
 )

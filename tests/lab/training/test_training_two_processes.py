@@ -35,7 +35,7 @@ def done(phase, model):
     if is_leader():
         checkpoints.save(run / phase.checkpoint_name, model, {{}})
 train(small_experiment(texts), run=run, report=report, stage_done=done,
-      checkpoint_every=0, elastic=True, state={state})
+      checkpoint_every=0, elastic=True, cut={pieces})
 print("done", flush=True)
 """
 
@@ -51,9 +51,9 @@ def start(tmp_path):
     }
     running = []
 
-    def start(run, count, *, pause=0.0, state=1):
-        script = tmp_path / f"child{state}.py"
-        script.write_text(CHILD.format(here=str(HERE), state=state))
+    def start(run, count, *, pause=0.0, pieces=1):
+        script = tmp_path / f"child{pieces}.py"
+        script.write_text(CHILD.format(here=str(HERE), pieces=pieces))
         command = [sys.executable, str(script), str(run), str(texts), str(pause)]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -116,8 +116,8 @@ def test_two_processes_train_die_and_resume(start, tmp_path):
 def test_two_processes_may_share_every_weight_and_lose_their_leader(start, tmp_path):
     alone, cut = tmp_path / "alone", tmp_path / "cut"
     assert [p.wait() for p in start(alone, 1)] == [0]
-    kill_one(start(cut, 2, pause=3600, state=2), 0, cut)
-    assert [p.wait() for p in start(cut, 2, state=2)] == [0, 0], _logs(tmp_path)
+    kill_one(start(cut, 2, pause=3600, pieces=2), 0, cut)
+    assert [p.wait() for p in start(cut, 2, pieces=2)] == [0, 0], _logs(tmp_path)
     np.testing.assert_allclose(losses(cut), losses(alone), rtol=1e-5)
 
 
