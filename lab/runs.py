@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from lab import files
+
 
 # Settings that only say how often something is measured: a run may change them.
 OBSERVING = ("checks", "gain_every")
@@ -84,19 +86,12 @@ class Metrics:
         """Keep the lines of the steps before `resume_at`; later ones are made again."""
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] < resume_at]
-        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+        files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: dict):
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def write_whole(path: Path, text: str):
-    """Write a file such that, killed at any moment, it is the old one or the new."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -133,7 +128,6 @@ def claim(run: Path, experiment, done: int):
 
     **Raises** `ValueError` where it holds a run with other settings.
     """
-    run.mkdir(parents=True, exist_ok=True)
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
         different = differences(json.loads(path.read_text("utf-8")), experiment, done)
@@ -142,9 +136,9 @@ def claim(run: Path, experiment, done: int):
                 f"{run} holds a run with other settings ({', '.join(different)}); "
                 "give this one another name with --run NAME, or remove the folder."
             )
-    write_whole(path, json.dumps(wanted, indent=1) + "\n")
+    files.write(path, json.dumps(wanted, indent=1) + "\n")
     about = json.dumps(environment(), indent=1)
-    write_whole(run / "environment.json", about + "\n")
+    files.write(run / "environment.json", about + "\n")
 
 
 def differences(found: dict, experiment, done: int | None = None) -> list[str]:

@@ -8,13 +8,12 @@ value tried is the least or greatest, more are tried, so that naive gets its bes
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from lab import checkpoints, runs
+from lab import checkpoints, files, runs
 from lab.commands import tables
 from lab.evals import tuning
 from lab.evals.tuning import Trial
@@ -100,12 +99,10 @@ def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
     if card["held_out"]:
         described["held_out"] = card["held_out"] | _held_out(source, card, best)
     folder = runs.folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
     weights = source.with_suffix(".safetensors")
-    shutil.copyfile(weights, folder / weights.name)
+    files.write(folder / weights.name, weights.read_bytes())
     path = folder / f"{name}.json"
-    runs.write_whole(path, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
-    return path
+    return files.write(path, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
 
 
 class _Search:

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lab import runs
+from lab import files, runs
 from lab.recipes.experiment import Experiment
 from lab.recipes.settings import override
 
@@ -53,7 +53,7 @@ def run_sweep(
         if name in done and not runs.differences(done[name]["experiment"], short):
             continue
         done[name] = {"settings": list(point), **_measure(short, folder, options)}
-        runs.write_whole(results, json.dumps(done, indent=1) + "\n")
+        files.write(results, json.dumps(done, indent=1) + "\n")
     _print(experiment, [_read(results)[",".join(point)] for point in points])
     return results
 

@@ -16,8 +16,9 @@ from rich.progress import (
 )
 
 from lab import checkpoints, runs
+from lab.names import choose
 from lab.recipes import RECIPES
-from lab.recipes.experiment import Experiment, Phase, choose
+from lab.recipes.experiment import Experiment, Phase
 from lab.recipes.settings import override
 
 

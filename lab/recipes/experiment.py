@@ -6,10 +6,10 @@ and a cosine of its own. Steps are counted through all stages.
 """
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 
 import numpy as np
+
+from lab.names import choose
 
 
 METHODS = ("meta", "plain")
@@ -238,14 +238,3 @@ class Phase:
         return self.experiment.checks > 0 and (
             done % every == 0 or done == self.stage.steps
         )
-
-
-def choose(kind: str, name: str, known: Iterable[str]) -> str:
-    """`name` if it is known, else a `ValueError` naming the closest that is."""
-    known = list(known)
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    listed = ", ".join(known) or "none"
-    raise ValueError(f"There is no {kind} {name!r}; {meant}Known: {listed}.")

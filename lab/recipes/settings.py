@@ -8,7 +8,8 @@ lr=4e-3          every stage
 
 import dataclasses
 
-from lab.recipes.experiment import Experiment, choose
+from lab.names import choose
+from lab.recipes.experiment import Experiment
 
 
 _FIXED = {"name", "model", "stages", "inner"}

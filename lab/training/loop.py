@@ -15,7 +15,8 @@ import optax
 
 from lab import runs
 from lab.data import sources, tokenizers
-from lab.recipes.experiment import Experiment, Phase, Stage, choose
+from lab.names import choose
+from lab.recipes.experiment import Experiment, Phase, Stage
 from lab.training.devices import (
     begin,
     compile_step,

@@ -12,7 +12,7 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-from lab import runs
+from lab import files, runs
 
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +52,7 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
     if write and (not kept or changed or kept[-1]["commit"] != entry["commit"]):
         kept.append(entry)
     if write:
-        run.mkdir(parents=True, exist_ok=True)
-        runs.write_whole(run / "sources.json", json.dumps(kept, indent=1) + "\n")
+        files.write(run / "sources.json", json.dumps(kept, indent=1) + "\n")
     if not changed:
         return None
     return (

@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import orbax.checkpoint as ocp
 
-from lab import runs
+from lab import files, runs
 
 
 NEWEST = 2
@@ -155,7 +155,7 @@ def claim_devices(run: Path, *, elastic: bool = False, state: int = 1) -> str | 
     } | ({"state": state} if state > 1 else {})
     path = run / "devices.json"
     if not path.exists():
-        runs.write_whole(path, json.dumps(here) + "\n")
+        files.write(path, json.dumps(here) + "\n")
         return None
     then = json.loads(path.read_text("utf-8"))
     if then == here:

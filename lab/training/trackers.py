@@ -17,7 +17,6 @@ understand. Each is imported when it is asked for: `pip install -e '.[track]'`.
 """
 
 import contextlib
-import difflib
 import importlib
 import io
 import json
@@ -27,7 +26,8 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from lab import runs
+from lab import files, runs
+from lab.names import choose
 
 
 PROJECT = "ttt-lab"
@@ -58,14 +58,9 @@ def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
     """
     if kind is None:
         return _Nothing()
-    if kind not in _KINDS:
-        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"There is no tracker {kind!r}; did you mean {near!r}? "
-            f"Known: {', '.join(_KINDS)}."
-        )
+    opener = _KINDS[choose("tracker", kind, _KINDS)]
     run.mkdir(parents=True, exist_ok=True)
-    tracker = _KINDS[kind](run, settings)
+    tracker = opener(run, settings)
     for line in runs.read_metrics(run / "metrics.jsonl"):
         tracker.log(line["step"], line)
     return tracker
@@ -183,7 +178,7 @@ def _identity(run: Path) -> str:
     """A name that stays with this run folder and that no other folder has."""
     path = run / "tracker-id"
     if not path.exists():
-        path.write_text(secrets.token_hex(4), "utf-8")
+        files.write(path, secrets.token_hex(4))
     return path.read_text("utf-8")
 
 
