@@ -23,15 +23,17 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that is not known: the closest one, and all there are.
+    """The sentence for a name that is not known: a close one, or else all there are.
 
     >>> unknown("size", "tny", ("nano", "tiny"))
-    "There is no size 'tny'; did you mean 'tiny'? Known: nano, tiny."
+    "There is no size 'tny'; did you mean 'tiny'?"
+    >>> unknown("size", "huge", ("nano", "tiny"))
+    "There is no size 'huge'. Known: nano, tiny."
     """
     known = list(known)
-    near = closest(name, known)
-    meant = f"; did you mean {near[0]!r}?" if near else "."
-    return f"There is no {kind} {name!r}{meant} Known: {', '.join(known) or 'none'}."
+    if near := closest(name, known):
+        return f"There is no {kind} {name!r}; did you mean {near[0]!r}?"
+    return f"There is no {kind} {name!r}. Known: {', '.join(known) or 'none'}."
 
 
 def closest(name: str, known: Iterable[str], most: int = 1) -> list[str]:

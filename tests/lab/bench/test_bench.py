@@ -8,8 +8,9 @@ from scipy import stats
 import ttt_core as ttt
 from lab.bench import reading
 from lab.bench.remat import measure_remat
-from lab.bench.training import measure_peak, measure_training
+from lab.bench.training import measure_training
 from lab.evals.gain import measure_gain, paired_interval
+from lab.training.machine import measure_peak
 
 
 @pytest.fixture(scope="module")
