@@ -10,6 +10,7 @@ import importlib
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 from lab.names import choose
@@ -55,7 +56,10 @@ def main():
         return
     verb, arguments = f"{group} {words[0]}".strip(), words[1:]
     try:
-        call(verb, arguments)
+        function = find(verb)
+        import tyro  # after `find`: it takes longer than a sentence on a typing error
+
+        tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments)
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"ttt-lab: {error}", file=sys.stderr)
         sys.exit(1)
@@ -64,16 +68,13 @@ def main():
         sys.exit(130)
 
 
-def call(verb: str, arguments: list[str]):
-    """Run the function of a verb on the rest of the command line.
+def find(verb: str) -> Callable:
+    """The function of a verb; its module is imported.
 
     **Raises** `ValueError` for a verb that does not exist, naming the closest.
     """
     module, name = VERBS[choose("verb", verb, VERBS)].split(":")
-    import tyro
-
-    function = getattr(importlib.import_module(f"lab.{module}"), name)
-    tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments)
+    return getattr(importlib.import_module(f"lab.{module}"), name)
 
 
 def listing(group: str = "") -> str:

@@ -1,9 +1,10 @@
 """TTT-naive: plainly trained weights that learn while reading, at a tuned inner rate.
 
-Nothing is trained. The card that comes out points at the other model's weights and
-differs from it only in the inner loop. Rate and clip are chosen on passages of the
-*train* split, on which no result is reported, and the card says which. Where the best
-value tried is the least or greatest, more are tried, so that naive gets its best.
+Nothing is trained. The new card points at the weights of another model and differs from
+that model's card in the inner loop only. Rate and clip are chosen on passages of the
+*train* split, on which no result is reported, and the card names them. Where the best
+value is the least or the greatest one tried, more are tried, so that naive is as good
+as it can be.
 """
 
 import json
@@ -63,8 +64,8 @@ def find_weights(name: str) -> Path:
 
 
 def open_text(card: dict) -> tuple[list[Passage], dict]:
-    """Passages of what a model was trained on, as long as its longest sequences, and
-    what a card says of them."""
+    """Passages of a model's training text, as long as its longest sequences, and the
+    lines on them for a card."""
     from lab.data import sources
     from lab.training import held_out
 
@@ -106,7 +107,7 @@ def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
 
 
 class _Search:
-    """Trials on the same passages; what was read once is not read again."""
+    """Trials on the same passages; a reading is kept and not made again."""
 
     def __init__(self, source: Path, passages: list[Passage]):
         self.model, self.passages = str(source), passages

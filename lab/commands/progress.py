@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
-    TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 
 LINES = 40  # about so many plain lines, where the output is not a terminal
@@ -25,20 +24,20 @@ class Bar:
     """
 
     def __init__(self, total: float, console: Console | None = None):
+        rest = Column(ratio=1, no_wrap=True)  # of the width: words are cut, no time is
         columns = (
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[words]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.fields[words]}", table_column=rest),
             TimeRemainingColumn(),
+            TextColumn("left"),
         )
         self.total, self.console = total, console or Console()
         self._progress = Progress(
             *columns,
             console=self.console,
             speed_estimate_period=120,
+            expand=True,
             disable=not self.console.is_terminal,
         )
         self._task, self._next_line = None, 0.0

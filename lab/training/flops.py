@@ -34,7 +34,7 @@ for its input and one for its weights; altogether 3 x forward.
 
 The outer backward pass then has two products for each of the forward *and* of the inner
 backward pass: 3 x (forward + inner). Blocks below the first fast one have no inner
-backward pass, and neither has the last chunk, whose step nobody reads with.
+backward pass, and neither has the last chunk, whose update is never used.
 """
 
 import dataclasses

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import equinox as eqx
+import grain
 import jax
 import optax
 
 import ttt_core as ttt
 from lab import runs
 from lab.data import sources, tokenizers
-from lab.data.tokenizers import AbstractTokenizer
 from lab.names import choose
 from lab.recipes.experiment import Experiment, Phase, Stage
 from lab.training.conduct import Conduct
@@ -100,15 +100,15 @@ def _run_stage(
     read_held_out = open_watch(phase.experiment)
     meter = Meter(phase, make_schedule(phase.stage), total_peak())
     divergence, saved = Divergence(phase, record.lines), time.monotonic()
-    for step in range(at.step, phase.end):
+    for step in phase.steps_from(at.step):
         clock, text, frozen = Stopwatch(), dict(next(data)), None
-        tokens, rate = text.pop("tokens"), phase.stage.inner_rate(step - phase.start)
-        if phase.is_compared_at(step):  # before the step, which takes the model
+        tokens, rate = text.pop("tokens"), step.inner_rate
+        if step.is_compared:  # before the step, to which the model's arrays are given
             with clock.stopped():
                 frozen = read_frozen(model, tokens, text.get("mask"))
         model, opt_state, measured = take_step(model, opt_state, tokens, rate, **text)
-        line = meter.line(step, rate, measured, frozen, clock)
-        if phase.is_checked_at(step):
+        line = meter.line(step, measured, frozen, clock)
+        if step.is_checked:
             line |= read_held_out(model)
         record.write(line)
         if wrong := divergence.see(line):
@@ -117,9 +117,9 @@ def _run_stage(
             raise FloatingPointError(said)
         is_late = agree(time.monotonic() - saved > conduct.checkpoint_every)
         is_due = divergence.since is None and (is_late or "held_out" in line)
-        if is_due or step + 1 == phase.end:
+        if is_due or step.is_last:
             position, held_out = data.get_state(), line.get("held_out")
-            checkpoints.save(step + 1, model, opt_state, position, held_out)
+            checkpoints.save(step.index + 1, model, opt_state, position, held_out)
             saved = time.monotonic()
     return Resumed(model, opt_state, phase.end, None)
 
@@ -157,25 +157,29 @@ def make_schedule(stage: Stage) -> optax.Schedule:
 
 
 def check_texts(phases: tuple[Phase, ...]):
-    """Check that the texts of all stages are there, before the first step is taken.
+    """Check, before the first step, that all texts are there and fit the model.
 
-    **Raises** `ValueError` or `FileNotFoundError`, a sentence, where one is not.
+    **Raises** `ValueError` or `FileNotFoundError`, a sentence, where one does not.
     """
+    experiment = phases[0].experiment
+    tokenizer, vocab = tokenizers.load(experiment.tokenizer), experiment.model.vocab
+    if tokenizer.vocab != vocab:
+        raise ValueError(
+            f"tokenizer {tokenizer.name!r} has {tokenizer.vocab} entries and the model "
+            f"{vocab}; set model.vocab={tokenizer.vocab}."
+        )
     for phase in phases:
-        tokenizer = _tokenizer(phase)
         sources.count_windows(phase.stage.corpus, tokenizer, "train", phase.seq)
 
 
-def open_data(phase: Phase, process: tuple[int, int] = (0, 1)):
+def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetIterator:
     """The batches of a stage, a Grain iterator as `lab.data.sources.open_batches`.
 
     `process`: which of how many shares of each batch, as `devices.rows` says.
-
-    **Raises** `ValueError` where tokenizer and model have different vocabularies.
     """
     return sources.open_batches(
         phase.stage.corpus,
-        _tokenizer(phase),
+        phase.experiment.tokenizer,
         "train",
         seq=phase.seq,
         batch=phase.batch,
@@ -183,17 +187,6 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)):
         process_index=process[0],
         process_count=process[1],
     )
-
-
-def _tokenizer(phase: Phase) -> AbstractTokenizer:
-    vocab = phase.experiment.model.vocab
-    tokenizer = tokenizers.load(phase.experiment.tokenizer)
-    if tokenizer.vocab != vocab:
-        raise ValueError(
-            f"tokenizer {tokenizer.name!r} has {tokenizer.vocab} entries and the model "
-            f"{vocab}; set model.vocab={tokenizer.vocab}."
-        )
-    return tokenizer
 
 
 def _claim_place(run: Path, done: int, conduct: Conduct, say):
@@ -206,7 +199,9 @@ def _claim_place(run: Path, done: int, conduct: Conduct, say):
         say(warning)
 
 
-def beginning(experiment: Experiment, done: int, state: int = 1):
+def beginning(
+    experiment: Experiment, done: int, state: int = 1
+) -> tuple[ttt.Transformer, optax.OptState]:
     """A fresh model and optimiser state, shaped as the stage of step `done` has them.
 
     `state`: into how many pieces weights are cut.

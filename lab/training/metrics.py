@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab import runs
-from lab.recipes.experiment import Experiment, Phase
+from lab.recipes.experiment import Experiment, Phase, Step
 from lab.training.flops import train_flops_per_token
 from lab.training.hosts import is_leader
 from lab.training.trackers import open_tracker
@@ -94,8 +94,7 @@ class Meter:
 
     def line(
         self,
-        step: int,
-        rate: float,
+        step: Step,
         measured: dict,
         frozen: float | None,
         clock: Stopwatch,
@@ -112,17 +111,17 @@ class Meter:
             if math.isnan(numbers.get(name, 0.0)):
                 del numbers[name]
         line = {
-            "step": step,
+            "step": step.index,
             "stage": stage.name,
-            "tokens": self.phase.tokens_at(step),
+            "tokens": self.phase.tokens_at(step.index),
             **numbers,
         }
         if frozen is not None:
             line |= {"frozen": frozen, "gain": frozen - numbers["loss"]}
         speed = stage.tokens_per_step / seconds
         line |= {
-            "lr": float(self.schedule(step - self.phase.start)),
-            "inner_rate": rate,
+            "lr": float(self.schedule(step.index - self.phase.start)),
+            "inner_rate": step.inner_rate,
             "seconds": seconds,
             "tokens_per_s": speed,
         }

@@ -1,10 +1,10 @@
 """Trackers: the lines of `metrics.jsonl` shown by a program that people know.
 
-`metrics.jsonl` in the run folder is the truth and a tracker its mirror. So a tracker
-begins empty and is first given every line the file already holds: after a kill and a
-resume it shows each step once, whatever had reached it before, and tracking may be
-switched on in the middle of a run. Cut the file to the step you resume at
-(`runs.Metrics` does) before the tracker is opened.
+`metrics.jsonl` in the run folder is the record, and a tracker is its mirror. So a
+tracker begins empty and is first given every line that the file holds: after a kill and
+a resume it shows each step once, whatever had reached it before, and tracking may be
+switched on in the middle of a run. The file must have been cut to the step where the
+run resumes (`runs.Metrics` does this) before the tracker is opened.
 
 | kind          | writes to                      | look at it with                     |
 |---------------|--------------------------------|-------------------------------------|
@@ -12,8 +12,9 @@ switched on in the middle of a run. Cut the file to the step you resume at
 | `trackio`     | Trackio's folder on your disk  | `trackio show --project ttt-lab`    |
 | `wandb`       | `RUN/wandb`, offline           | `wandb sync RUN/wandb/offline-run*` |
 
-None of them needs an account. `WANDB_MODE=online` and `TRACKIO_SPACE_ID` are theirs to
-understand. Each is imported when it is asked for: `pip install -e '.[track]'`.
+None of them needs an account. Their own variables, such as `WANDB_MODE=online` and
+`TRACKIO_SPACE_ID`, work as they do elsewhere. A package is imported when its tracker is
+asked for: `pip install -e '.[track]'`.
 """
 
 import contextlib
@@ -46,7 +47,7 @@ class Tracker(Protocol):
 
 
 def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
-    """The tracker called `kind`, filled with what `run / "metrics.jsonl"` holds.
+    """The tracker called `kind`, filled with the lines of `run / "metrics.jsonl"`.
 
     Args:
         kind: `tensorboard`, `trackio`, `wandb`, or None for one that does nothing.
@@ -77,13 +78,13 @@ class _Nothing:
 
 
 class _TensorBoard:
-    """Event files; a running TensorBoard forgets what an older file had said."""
+    """Event files; the new one tells a running TensorBoard to drop the older one's."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         package = _load("tensorboardX")
         folder = run / "tensorboard"
         shutil.rmtree(folder, ignore_errors=True)
-        # Names end in the second they were made: two in one second must not be one.
+        # A file is named after the second it was made in, and two must differ.
         suffix = f".{os.getpid()}.{secrets.token_hex(2)}"
         self._writer = package.SummaryWriter(
             str(folder), purge_step=0, flush_secs=10, filename_suffix=suffix
@@ -128,7 +129,7 @@ class _Trackio:
 
     @staticmethod
     def _quietly(call, **options):
-        """Its greetings would cut the progress line in two."""
+        """Call it without its greetings, which would cut the progress line in two."""
         with contextlib.redirect_stdout(io.StringIO()):
             return call(**options)
 

@@ -10,7 +10,7 @@ from lab.commands.progress import LINES, Bar
 def shown(*, terminal: bool, steps: int, news=()) -> str:
     """What a loop of so many steps prints."""
     out = io.StringIO()
-    console = Console(file=out, force_terminal=terminal, width=100)
+    console = Console(file=out, force_terminal=terminal, width=100, no_color=True)
     with Bar(steps, console) as bar:
         assert bar.is_untouched
         for step in range(1, steps + 1):
@@ -37,7 +37,16 @@ def test_news_are_printed_at_once():
 
 def test_a_terminal_gets_one_line_with_the_time_left():
     said = shown(terminal=True, steps=50)
-    assert "reading" in said and "100%" in said and "left" in said and "at 50" in said
+    assert "reading" in said and "at 50" in said and "0:00:00 left" in said
+
+
+def test_a_narrow_terminal_cuts_the_words_and_not_the_time():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=60, no_color=True)
+    with Bar(2, console) as bar:
+        bar.show(1, "reading", "word " * 30)
+        bar.show(2, "reading", "word " * 30)
+    assert "0:00:00 left" in out.getvalue() and "word …" in out.getvalue()
 
 
 def test_what_has_not_begun_shows_nothing():

@@ -214,6 +214,12 @@ def test_a_text_that_is_not_there_is_missed_before_the_first_step(
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
+def test_a_tokenizer_that_is_not_the_models_is_refused(experiment, tmp_path):
+    other = dataclasses.replace(experiment, tokenizer="bpe-4k")
+    with pytest.raises(ValueError, match="4096 entries .* 257; set model.vocab=4096"):
+        train.train(other, tmp_path / "run")
+
+
 def test_a_metrics_file_that_was_cut_off_is_continued(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 0}\n{"step": 1}\n{"step": 2}\n{"st')
