@@ -9,7 +9,6 @@ Cards open without JAX; weights need it.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -18,6 +17,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+
+from lab import files
+from lab.names import unknown
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
@@ -55,7 +57,6 @@ def save(path: str | os.PathLike, model, card: dict) -> Path:
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = to_bytes(_named_arrays(model), metadata={"format": "ttt-e2e-lab"})
     described = {
         "name": path.name,
@@ -65,9 +66,9 @@ def save(path: str | os.PathLike, model, card: dict) -> Path:
         **card,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    _write(path.with_name(path.name + ".safetensors"), data)
+    files.write(path.with_name(path.name + ".safetensors"), data)
     text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
-    return _write(path.with_name(path.name + ".json"), text.encode())
+    return files.write(path.with_name(path.name + ".json"), text)
 
 
 def _remark(config) -> dict:
@@ -116,7 +117,7 @@ def save_stream(path: str | os.PathLike, state, model) -> Path:
     from safetensors.numpy import save as to_bytes
 
     marks = {"format": "ttt-e2e-lab stream 1", "model": model_hash(model)}
-    return _write(Path(path), to_bytes(_named_arrays(state), metadata=marks))
+    return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
 
 
 def load_stream(path: str | os.PathLike, model):
@@ -245,17 +246,5 @@ def _card_path(name: str | os.PathLike) -> Path:
         if path.exists():
             return path
     known = sorted(path.stem for path in PUBLISHED.glob("*.json"))
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)
-    hint = f"did you mean {near[0]!r}? Published: {', '.join(known)}" if known else ""
-    raise FileNotFoundError(
-        f"There is no model {str(name)!r}; "
-        f"{hint or 'none is published yet: train one with `ttt-lab train tiny-e2e`'}."
-    )
-
-
-def _write(path: Path, data: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(data)
-    draft.replace(path)
-    return path
+    untrained = "" if known else " Train one with `ttt-lab train tiny-e2e`."
+    raise FileNotFoundError(unknown("model", str(name), known) + untrained)

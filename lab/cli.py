@@ -1,51 +1,69 @@
-"""The command `ttt-lab`.
+"""The command `ttt-lab`: its verbs, one line each.
 
-Everything heavy is imported where it is used, so that `--help` answers at once.
+A verb is a function: its signature is its command line and its docstring its help. The
+module is imported when the verb is called, and the lists of verbs are read off the
+source without importing anything, so that `ttt-lab --help` answers at once.
 """
 
+import ast
+import importlib
+import shutil
 import sys
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
+from lab.names import choose
 
 
+VERBS = {  # what a person types: the module in `lab`, and the function in it
+    "train": "commands.train:train",
+    "plan": "commands.plan:plan",
+    "recipes": "commands.recipes:recipes",
+    "stream": "commands.stream:stream",
+    "explore": "commands.explore:explore",
+    "data list": "commands.data:list_",
+    "data show": "commands.data:show",
+    "data prepare": "commands.data:prepare",
+    "data train-tokenizer": "commands.data:train_tokenizer",
+    "eval compare": "commands.compare:compare",
+    "eval context": "commands.context:context",
+    "eval decompose": "commands.decompose:decompose",
+    "eval tune-inner": "commands.tune_inner:tune_inner",
+    "eval recall": "commands.recall:recall",
+    "eval attention": "commands.attention:attention",
+    "eval agreement": "commands.agreement:agreement",
+    "eval toy": "commands.toy:toy",
+    "bench read": "commands.bench:read",
+    "bench train": "commands.bench:train",
+    "bench remat": "commands.bench:remat",
+}
 GROUPS = {
-    "data": "texts and tokenizers: list, show, prepare",
-    "eval": "numbers and curves of a trained model",
-    "bench": "speed and memory on this machine",
+    "": "Watch, train and measure models that learn while they read.",
+    "data": "Texts and tokenizers.",
+    "eval": "Numbers and curves of trained models.",
+    "bench": "Speed and memory on this machine.",
 }
 
 
-# Options are dataclasses whose flags stand without a prefix; positionals show names.
-MARKERS = (
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.FlagCreatePairsOff,
-    tyro.conf.PositionalMetavarFromFieldName,
-)
-
-
 def main():
-    """Run one command; errors of the user's making are printed as a sentence."""
-    arguments = sys.argv[1:]
-    group = arguments[0] if arguments else ""
-    if group in GROUPS:
-        commands, arguments = _group(group), arguments[1:]
-        prog, description = f"ttt-lab {group}", GROUPS[group]
-    else:
-        more = "\n".join(f"  ttt-lab {name:6} {text}" for name, text in GROUPS.items())
-        commands, prog = _top(), "ttt-lab"
-        description = (
-            f"Watch, train and measure models that learn while they read.\n{more}"
-        )
+    """Run one verb; errors of the user's making are printed as a sentence."""
+    words = sys.argv[1:]
+    group = words.pop(0) if words and words[0] in GROUPS else ""
+    if not words or words[0] in ("-h", "--help"):
+        print(listing(group))
+        return
+    verb, arguments = f"{group} {words[0]}".strip(), words[1:]
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog=prog,
-            description=description,
-            args=arguments or ["--help"],
-            config=MARKERS,
+        function = find(verb)
+        import tyro  # after `find`: it takes longer than a sentence on a typing error
+
+        markers = (  # options are dataclasses whose flags stand without a prefix
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.FlagCreatePairsOff,
+            tyro.conf.PositionalMetavarFromFieldName,
         )
+        tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"ttt-lab: {error}", file=sys.stderr)
         sys.exit(1)
@@ -54,166 +72,46 @@ def main():
         sys.exit(130)
 
 
-def train(
-    recipe: tyro.conf.Positional[str],
-    /,
-    size: str = "tiny",
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
-    plain: bool = False,
-    until: str | None = None,
-    run: str | None = None,
-    publish: bool = False,
-    sweep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=A,B,C")] = (),
-    tokens: float = 5e5,
-    elastic: bool = False,
-    checkpoint_every: float = 120.0,
-    track: Literal["tensorboard", "trackio", "wandb"] | None = None,
-    cut: int = 1,
-    hosts: str | None = None,
-    host_index: int | None = None,
-):
-    """Train a recipe; run again to resume where it stopped.
+def find(verb: str) -> Callable:
+    """The function of a verb; its module is imported.
 
-    Args:
-        recipe: a name from `ttt-lab recipes`.
-        size: one of the recipe's sizes.
-        set: overrides, as `lr=2e-3` (every stage) `extend.lr=1e-3` `model.window=256`.
-        plain: train the twin that is not meta-trained (inner rate 0).
-        until: stop after this stage; the same command without it goes on.
-        run: name of the run folder in .runs/ (default: the experiment's name).
-        publish: put the finished model into lab/published/models.
-        sweep: compare settings by short runs of the first stage, as `lr=2e-3,4e-3`.
-        tokens: length of each of a sweep's runs.
-        elastic: resume even on other devices than the run was begun on.
-        checkpoint_every: seconds between checkpoints; changes no number.
-        track: mirror the metrics to a program that shows curves; needs no account.
-        cut: cut weights and fast weights into so many pieces over the devices.
-        hosts: "auto" (Slurm, TPU pods, Open MPI), or ADDRESS:PORT,ADDRESS,...: run the
-            same command on each.
-        host_index: which of the addresses this host is, from 0.
+    **Raises** `ValueError` for a verb that does not exist, naming the closest.
     """
-    from lab.training.hosts import join_hosts
+    module, name = VERBS[choose("verb", verb, VERBS)].split(":")
+    return getattr(importlib.import_module(f"lab.{module}"), name)
 
-    join_hosts(hosts, host_index)
-    from lab.commands.train import Options, make_experiment, run_recipe
 
-    options = Options(
-        size, set, plain, run, until, publish, elastic, checkpoint_every, track, cut
+def listing(group: str = "") -> str:
+    """The verbs of a group, or of all groups, with what each of them does."""
+    parts = [f"usage: {' '.join(['ttt-lab', group]).strip()} VERB ..."]
+    for name, about in GROUPS.items():
+        if group in ("", name):
+            verbs = [verb for verb in VERBS if _group_of(verb) == name]
+            parts += [about, "\n".join(map(_line, verbs))]
+    return "\n\n".join([*parts, "ttt-lab VERB --help says what a verb takes."])
+
+
+def says(verb: str) -> str:
+    """The first line of a verb's docstring, read off its source."""
+    module, name = VERBS[verb].split(":")
+    path = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+    functions = ast.parse(path.read_text("utf-8")).body
+    (found,) = (node for node in functions if getattr(node, "name", "") == name)
+    return (ast.get_docstring(found) or "").partition("\n")[0]
+
+
+def _group_of(verb: str) -> str:
+    return verb.rpartition(" ")[0]
+
+
+def _line(verb: str) -> str:
+    indent = 4 + max(map(len, VERBS))
+    return textwrap.fill(
+        says(verb),
+        width=min(100, shutil.get_terminal_size().columns),
+        initial_indent=f"  {verb}".ljust(indent),
+        subsequent_indent=" " * indent,
     )
-    if not sweep:
-        run_recipe(recipe, options)
-        return
-    from lab.commands.sweep import run_sweep
-
-    run_sweep(make_experiment(recipe, options), sweep, int(tokens), options)
-
-
-def recipes():
-    """List the recipes with their question, cost and expected number."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from lab.recipes import RECIPES
-
-    table = Table.grid(padding=(0, 2, 1, 0))
-    for name, recipe in RECIPES.items():
-        told = (
-            recipe.QUESTION,
-            f"[dim]cost[/dim] {recipe.COST}",
-            f"[dim]expected[/dim] {recipe.EXPECTED}",
-            f"[dim]sizes[/dim] {', '.join(recipe.SIZES)}",
-        )
-        table.add_row(f"[bold]{name}[/bold]", "\n".join(told))
-    Console().print(table)
-
-
-def explore(port: int = 8501, browser: bool = True):
-    """Open the explorer on 127.0.0.1.
-
-    Args:
-        port: the port that it listens on.
-        browser: open a browser window too, where there is a screen.
-    """
-    import os
-    import subprocess
-    import webbrowser
-
-    app = Path(__file__).resolve().parents[1] / "app"
-    address = ["--server.address=127.0.0.1", f"--server.port={port}"]
-    command = [sys.executable, "-m", "streamlit", "run", str(app / "main.py"), *address]
-    server = subprocess.Popen(command, cwd=app)
-    has_screen = sys.platform in ("darwin", "win32") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-    if browser and has_screen and _answers(port, server):
-        webbrowser.open(f"http://127.0.0.1:{port}")
-    sys.exit(server.wait())
-
-
-def _answers(port: int, server, seconds: float = 30.0) -> bool:
-    """Whether the server takes connections within some seconds."""
-    import socket
-    import time
-
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and server.poll() is None:
-        with socket.socket() as door:
-            if door.connect_ex(("127.0.0.1", port)) == 0:
-                return True
-        time.sleep(0.2)
-    return False
-
-
-def _group(name: str) -> dict:
-    if name == "data":
-        from lab.commands import data as commands
-
-        return {
-            "list": commands.list_,
-            "show": commands.show,
-            "prepare": commands.prepare,
-            "train-tokenizer": commands.train_tokenizer,
-        }
-    if name == "eval":
-        from lab.commands.agreement import agreement
-        from lab.commands.attention import attention
-        from lab.commands.compare import compare
-        from lab.commands.context import context
-        from lab.commands.decompose import decompose
-        from lab.commands.recall import recall
-        from lab.commands.toy import toy
-        from lab.commands.tune_inner import tune_inner
-
-        return {
-            "compare": compare,
-            "context": context,
-            "decompose": decompose,
-            "tune-inner": tune_inner,
-            "recall": recall,
-            "attention": attention,
-            "agreement": agreement,
-            "toy": toy,
-        }
-    from lab.commands import bench as commands
-
-    return {
-        "read": commands.read,
-        "train": commands.train,
-        "remat": commands.remat,
-    }
-
-
-def _top() -> dict:
-    from lab.commands.plan import plan
-    from lab.commands.stream import stream
-
-    return {
-        "train": train,
-        "plan": plan,
-        "recipes": recipes,
-        "stream": stream,
-        "explore": explore,
-    }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from lab import runs
+from lab import files, runs
 
 
 PUBLISHED = Path(__file__).parent / "published" / "results"
@@ -43,11 +43,9 @@ def keep(result, name: str = "", *, publish: bool = False) -> Path:
     `publish` where every clone finds it.
     """
     folder = PUBLISHED if publish else runs.folder("evals")
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(filter(None, [result.KIND, name]))}.json"
     about = {"kind": result.KIND, **to_json(result)}
-    runs.write_whole(path, as_text(about | {"provenance": runs.environment()}))
-    return path
+    return files.write(path, as_text(about | {"provenance": runs.environment()}))
 
 
 def open_result(source: str | Path | dict, kind: type[Result]) -> Result:

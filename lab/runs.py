@@ -1,16 +1,16 @@
-"""Run folders: everything a training leaves behind, in plain files.
+"""Run folders: everything that a training leaves behind, in plain files.
 
     .runs/NAME/experiment.json    what was asked for
     .runs/NAME/environment.json   versions, command, commit, machine of the last start
-    .runs/NAME/devices.json       the devices it was begun on
+    .runs/NAME/devices.json       the devices that it was begun on
     .runs/NAME/sources.json       from which step on which commit and versions ran
     .runs/NAME/metrics.jsonl      one line a step
-    .runs/NAME/checkpoints/       Orbax: model, optimiser, data position, seed
+    .runs/NAME/checkpoints/       Orbax: model, optimiser, position of the data
     .runs/NAME/NAME-STAGE.*       the model at the end of a stage, with its card
     .runs/NAME/NAME.*             the finished model, with its card
 
-The folder is ignored by git; `TTT_LAB_RUNS` moves it. Every file appears whole or not
-at all, but for the last line of the metrics.
+Git ignores the folder; `TTT_LAB_RUNS` moves it. Every file appears whole or not at all
+(`lab.files`), except for the last line of the metrics.
 """
 
 import dataclasses
@@ -23,8 +23,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from lab import files
+from lab.checkpoints import config_to_dict
+from lab.recipes.experiment import Experiment
 
-# Settings that only say how often something is measured: a run may change them.
+
+# These settings only say how often something is measured: a run may change them.
 OBSERVING = ("checks", "gain_every")
 
 
@@ -84,19 +88,12 @@ class Metrics:
         """Keep the lines of the steps before `resume_at`; later ones are made again."""
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] < resume_at]
-        write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
+        files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, line: dict):
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def write_whole(path: Path, text: str):
-    """Write a file such that, killed at any moment, it is the old one or the new."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, "utf-8")
-    os.replace(draft, path)
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -112,10 +109,8 @@ def read_metrics(path: Path) -> list[dict]:
     return lines
 
 
-def describe(experiment) -> dict:
+def describe(experiment: Experiment) -> dict:
     """An experiment as JSON data."""
-    from lab.checkpoints import config_to_dict
-
     fields = {
         field.name: getattr(experiment, field.name)
         for field in dataclasses.fields(experiment)
@@ -125,15 +120,14 @@ def describe(experiment) -> dict:
     return json.loads(json.dumps(fields))
 
 
-def claim(run: Path, experiment, done: int):
+def claim(run: Path, experiment: Experiment, done: int):
     """Make the run folder, or check that it belongs to this very experiment.
 
-    `done`: steps that its newest checkpoint holds; a stage that has not begun by then
-    may still be changed.
+    `done`: the steps that are in its newest checkpoint. A stage that begins later may
+    still be changed.
 
-    **Raises** `ValueError` where it holds a run with other settings.
+    **Raises** `ValueError` where the folder holds a run with other settings.
     """
-    run.mkdir(parents=True, exist_ok=True)
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
         different = differences(json.loads(path.read_text("utf-8")), experiment, done)
@@ -142,15 +136,17 @@ def claim(run: Path, experiment, done: int):
                 f"{run} holds a run with other settings ({', '.join(different)}); "
                 "give this one another name with --run NAME, or remove the folder."
             )
-    write_whole(path, json.dumps(wanted, indent=1) + "\n")
+    files.write(path, json.dumps(wanted, indent=1) + "\n")
     about = json.dumps(environment(), indent=1)
-    write_whole(run / "environment.json", about + "\n")
+    files.write(run / "environment.json", about + "\n")
 
 
-def differences(found: dict, experiment, done: int | None = None) -> list[str]:
+def differences(
+    found: dict, experiment: Experiment, done: int | None = None
+) -> list[str]:
     """Names of the settings in which a described experiment differs from this one.
 
-    Only settings that decide numbers count, and of the first `done` steps (None = all).
+    Only settings that decide the numbers of the first `done` steps count, None = all.
     """
     wanted = describe(experiment)
     names = [name for name in wanted if name not in ("stages", *OBSERVING)]

@@ -17,7 +17,6 @@ Written by `reading.py`, drawn by `lab.plots`, listed by `lab.published`.
 import dataclasses
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab import files
 from lab.measure.intervals import batch_means
 
 
@@ -289,14 +289,9 @@ def to_bytes(trace: Trace) -> bytes:
 def save(path: str | Path, trace: Trace) -> Path:
     """Write `trace` to `path` (folders are made) and return the path.
 
-    A reader never sees half a file: it is written beside and moved into place.
+    A reader never sees half a file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(to_bytes(trace))
-    beside.replace(path)
-    return path
+    return files.write(path, to_bytes(trace))
 
 
 def load(path: str | Path) -> Trace:

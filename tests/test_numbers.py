@@ -7,6 +7,7 @@ import pytest
 
 from lab import results
 from lab.bench.reading import ReadingBench
+from lab.cli import GROUPS, VERBS
 from lab.commands.tables import signed
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -126,3 +127,21 @@ def test_the_toy_gains_what_was_measured():
     assert shares == [71, 90, 39]
     for share in shares:
         assert f"{share} %" in PUBLISHED
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "lab").rglob("*.md"),
+    *(ROOT / "notebooks").glob("*.ipynb"),
+    *(ROOT / "datasets").rglob("*.md"),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_is_named_exists(page):
+    groups = "|".join(group for group in GROUPS if group)
+    named = re.findall(
+        rf"ttt-lab ((?:{groups}) [a-z][a-z-]+|[a-z][a-z-]+)", page.read_text("utf-8")
+    )
+    unknown = {verb for verb in named if verb not in VERBS and verb not in GROUPS}
+    assert not unknown

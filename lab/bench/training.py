@@ -8,10 +8,11 @@ recomputed.
 """
 
 import dataclasses
-import time
 from typing import ClassVar
 
 import numpy as np
+
+from lab.training.machine import seconds_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,18 +91,6 @@ def rows(costs: list[Cost], peak: float) -> tuple[Row, ...]:
     )
 
 
-def measure_peak(size: int = 1024, repeats: int = 20) -> float:
-    """Operations per second of the best of `repeats` float32 matrix products."""
-    import jax
-    import jax.numpy as jnp
-
-    product = jax.jit(lambda a: a @ a)
-    a = jnp.ones((size, size), jnp.float32)
-    product(a).block_until_ready()
-    best = min(_seconds(lambda: product(a)) for _ in range(repeats))
-    return 2 * size**3 / best
-
-
 def measure_training(
     systems: dict, *, seqs=(2048,), tokens: int = 16_384, repeats: int = 5, report=None
 ) -> list[Cost]:
@@ -125,7 +114,7 @@ def measure_training(
         times = {name: [] for name in steps}
         for _ in range(repeats):
             for name, step in steps.items():
-                times[name].append(_seconds(step))
+                times[name].append(seconds_of(step))
         costs += [step.cost(name, min(times[name])) for name, step in steps.items()]
     return costs
 
@@ -148,7 +137,7 @@ class _Step:
         self.opt_state = optimizer.init(eqx.filter(self.model, eqx.is_inexact_array))
         draw = np.random.default_rng(0)
         self.tokens = draw.integers(0, config.vocab, (batch, seq + 1), np.int32)
-        self.compile_seconds = _seconds(self)
+        self.compile_seconds = seconds_of(self)
         self.temporary_bytes = self._temporary_bytes()
 
     def __call__(self):
@@ -187,11 +176,3 @@ def _experiment(config, seq: int, batch: int):
     )
     method = "meta" if config.learns else "plain"
     return Experiment("bench", config, "", (stage,), method=method)
-
-
-def _seconds(function) -> float:
-    import jax
-
-    began = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - began

@@ -101,7 +101,8 @@ def train(
 
     use_all_cores(max(1, tokens // max(seqs)))
     import ttt_core as ttt
-    from lab.bench.training import TrainingBench, measure_peak, measure_training, rows
+    from lab.bench.training import TrainingBench, measure_training, rows
+    from lab.training.machine import measure_peak
 
     names = {"meta": "tiny-e2e", "plain": "tiny-swa", "full": "tiny-full"}
     systems = {name: ttt.preset(preset) for name, preset in names.items()}

@@ -11,6 +11,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from lab import files
 from lab.data import catalogue, corpora, folders, tokenizers
 
 
@@ -72,6 +73,6 @@ def train_tokenizer(
     texts = corpora.texts(corpus, "train")
     with console.status(f"learning {vocab:,} entries from {len(texts)} documents"):
         definition = tokenizers.train_bpe((text.read() for text in texts), vocab)
-    out.write_text(definition, encoding="utf-8")
+    files.write(out, definition)
     made = tokenizers.from_file(out)
     console.print(f"{out}: {made.vocab:,} entries, {made.fingerprint}", soft_wrap=True)

@@ -1,26 +1,26 @@
 """TTT-naive: plainly trained weights that learn while reading, at a tuned inner rate.
 
-Nothing is trained. The card that comes out points at the other model's weights and
-differs from it only in the inner loop. Rate and clip are chosen on passages of the
-*train* split, on which no result is reported, and the card says which. Where the best
-value tried is the least or greatest, more are tried, so that naive gets its best.
+Nothing is trained. The new card points at the weights of another model and differs from
+that model's card in the inner loop only. Rate and clip are chosen on passages of the
+*train* split, on which no result is reported, and the card names them. Where the best
+value is the least or the greatest one tried, more are tried, so that naive is as good
+as it can be.
 """
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from lab import checkpoints, runs
-from lab.commands import tables
-from lab.evals import tuning
-from lab.evals.tune_inner import Trial
+from lab import checkpoints, files, results, runs
+from lab.commands.tune_inner import show
+from lab.evals import tune_inner
+from lab.evals.tune_inner import Trial, Tuning
 from lab.measure.nats import read_all
-from lab.measure.readers import Reader, trained_length
-from lab.measure.texts import Passage
+from lab.measure.readers import Reader, find_weights, trained_length, with_inner
+from lab.measure.texts import Passage, TextRead
 
 
 PASSAGES = 8
@@ -41,31 +41,19 @@ def tune(
     """
     source = find_weights(weights)
     card = checkpoints.card(source)
-    passages, about = open_text(card)
-    search = _Search(source, passages)
+    passages, text = open_text(card)
+    search = _Search(source, card["sha256"], passages, text)
     best = search.along("lr", rates, float(card["config"]["inner"]["clip"]))
     best = search.along("clip", clips, best.lr)
     best = search.along("lr", rates, best.clip)
-    found = about | search.result(best)
-    tables.tuning(found, f"{name}: {weights} learning while it reads {about['text']}")
-    return write_card(name, source, best, found)
+    show(search.result(), f"{name}: {weights} learning while it reads {text}")
+    told = results.to_json(search.result()) | {"chosen": _numbers(best)}
+    return write_card(name, source, best, told)
 
 
-def find_weights(name: str) -> Path:
-    """The card of `name`: of its finished run here, else the published one."""
-    here = runs.folder(name) / f"{name}.json"
-    path = here if here.exists() else checkpoints.PUBLISHED / f"{name}.json"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{name} has neither been trained here nor is it published: "
-            f"`ttt-lab train {name}` first."
-        )
-    return path
-
-
-def open_text(card: dict) -> tuple[list[Passage], dict]:
-    """Passages of what a model was trained on, as long as its longest sequences, and
-    what a card says of them."""
+def open_text(card: dict) -> tuple[list[Passage], TextRead]:
+    """Passages of a model's training text, as long as its longest sequences, and the
+    lines on them for a card."""
     from lab.data import sources
     from lab.training import held_out
 
@@ -75,15 +63,21 @@ def open_text(card: dict) -> tuple[list[Passage], dict]:
     found = sources.open_passages(
         corpus, tokenizer, "train", count=min(PASSAGES, total), length=length
     )
-    text = f"{held_out.text_of(corpus)}/train"
-    tuning.check_text(*text.rsplit("/", 1))
-    passages = [
-        Passage(f"{name} from {offset}", offset, row[1:])
-        for name, offset, row in zip(
-            found.names, found.offsets, found.tokens, strict=True
-        )
-    ]
-    return passages, {"text": text, "passages": len(passages), "tokens_each": length}
+    text = held_out.text_of(corpus)
+    tune_inner.check_text(text, "train")
+    rows = zip(found.names, found.offsets, found.tokens, strict=True)
+    passages = [Passage(name, offset, row[1:]) for name, offset, row in rows]
+    about = TextRead(
+        corpus=text,
+        split="train",
+        tokenizer=tokenizer,
+        text_hash=sources.data_hash(corpus, tokenizer, "train"),
+        unit="documents",
+        units=tuple(dict.fromkeys(found.names)),
+        length=length,
+        passages=len(passages),
+    )
+    return passages, about
 
 
 def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
@@ -100,19 +94,20 @@ def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
     if card["held_out"]:
         described["held_out"] = card["held_out"] | _held_out(source, card, best)
     folder = runs.folder(name)
-    folder.mkdir(parents=True, exist_ok=True)
     weights = source.with_suffix(".safetensors")
-    shutil.copyfile(weights, folder / weights.name)
+    files.write(folder / weights.name, weights.read_bytes())
     path = folder / f"{name}.json"
-    runs.write_whole(path, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
-    return path
+    return files.write(path, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
 
 
 class _Search:
-    """Trials on the same passages; what was read once is not read again."""
+    """Trials on the same passages; a reading is kept and not made again."""
 
-    def __init__(self, source: Path, passages: list[Passage]):
-        self.model, self.passages = str(source), passages
+    def __init__(
+        self, source: Path, sha256: str, passages: list[Passage], text: TextRead
+    ):
+        self.model, self.sha256 = str(source), sha256
+        self.passages, self.text = passages, text
         self.readers: dict[str, Reader] = {}
 
     def along(self, axis: str, values: tuple[float, ...], other: float) -> Trial:
@@ -120,7 +115,7 @@ class _Search:
         tried until the best is not the least or greatest."""
         for _ in range(MOST_WIDENED + 1):
             grid = (values, (other,)) if axis == "lr" else ((other,), values)
-            readers = tuning.readers(self.model, *grid)
+            readers = tune_inner.readers(self.model, *grid)
             self.readers |= readers
             best = min(self._tuning(readers).trials, key=_order)
             value = getattr(best, axis)
@@ -129,17 +124,16 @@ class _Search:
             values += (value / WIDEN if value == min(values) else value * WIDEN,)
         return best
 
-    def result(self, best: Trial) -> dict:
-        """All trials as JSON data; `best` in it is None where none beats not learning,
-        `chosen` is always there."""
-        found = tuning.as_json(self._tuning(self.readers))
-        return found | {"chosen": _numbers(best)}
+    def result(self) -> Tuning:
+        """All trials; `best` is None where none beats not learning."""
+        return self._tuning(self.readers)
 
-    def _tuning(self, readers: dict[str, Reader]) -> tuning.Tuning:
+    def _tuning(self, readers: dict[str, Reader]) -> Tuning:
         with Console().status(f"reading at {len(readers) - 1} rates and clips"):
             workers = runs.usable_cores()
             found = read_all(readers, self.passages, workers=workers, strict=False)
-        return tuning.tune(found, readers)
+        name = Path(self.model).stem
+        return tune_inner.tune(found, readers, self.text, name, self.sha256)
 
 
 def _order(trial: Trial) -> float:
@@ -160,6 +154,6 @@ def _held_out(source: Path, card: dict, best: Trial) -> dict:
     found = held_out.passages(
         corpus, card["tokenizer"], told["passages"], told["tokens_each"]
     )
-    learner = held_out.with_inner(model, lr=best.lr, clip=best.clip)
+    learner = with_inner(model, lr=best.lr, clip=best.clip)
     loss = float(np.mean(held_out.losses(learner, found.tokens)))
     return {"loss_learning": round(loss, 4)}

@@ -1,42 +1,43 @@
 """`ttt-lab plan`: what a recipe would take on so many devices, before it is started."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional, arg
+
+from lab.commands.train import Choice
+from lab.recipes.experiment import Experiment
+
+
+if TYPE_CHECKING:
+    from lab.training.plan import StagePlan
 
 
 GIB = 2**30
 
 
 def plan(
-    recipe: tyro.conf.Positional[str],
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
     /,
-    size: str = "tiny",
+    choice: Annotated[Choice, arg(name="")] = Choice(),
     devices: int = 1,
     cut: int | None = None,
     memory: float = 80.0,
-    set: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE")] = (),
-    plain: bool = False,
 ):
     """Parameters, work, memory and mesh of a recipe; nothing is allocated.
 
     Args:
         recipe: a name from `ttt-lab recipes`.
-        size: one of the recipe's sizes.
+        choice: what of it would be trained.
         devices: how many there would be.
         cut: into how many pieces weights are cut (default: as few as fit).
         memory: GiB of one device.
-        set: overrides, as for `ttt-lab train`.
-        plain: plan the twin that is not meta-trained.
     """
-    from lab.commands.train import Options, make_experiment
     from lab.training.loop import make_optimizer
     from lab.training.plan import plan_run
 
-    options = Options(size=size, settings=set, plain=plain)
-    experiment = make_experiment(recipe, options)
+    experiment = choice.experiment(recipe)
     stages = [
         (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
@@ -50,7 +51,7 @@ def plan(
             console.print(advice(stage, memory), style="yellow")
 
 
-def table(experiment, plans, devices: int) -> Table:
+def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Table:
     """One column a stage, one row a number."""
     first = plans[0]
     title = f"{experiment.name} ({experiment.method}) on {devices} device(s)"
@@ -77,7 +78,7 @@ def table(experiment, plans, devices: int) -> Table:
     return shown
 
 
-def advice(stage, memory: float) -> str:
+def advice(stage: "StagePlan", memory: float) -> str:
     """What to try where a device is too small."""
     said = (
         f"{stage.name}: {stage.total / GIB:.1f} GiB do not fit into {memory:g} GiB. "

@@ -3,20 +3,21 @@
     ttt-lab train tiny-e2e --sweep lr=2e-3,4e-3,8e-3 --tokens 5e5
 
 Every run has its own full warm-up and cosine over `tokens`. Several settings make a
-grid. Runs stand in `.runs/NAME-sweep/`, and so do their results: what is done is not
-done again.
+grid. The runs and their results are kept in `.runs/NAME-sweep/`; what is there is not
+trained again.
 """
 
 import dataclasses
 import itertools
 import json
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from lab import runs
+from lab import files, runs
 from lab.recipes.experiment import Experiment
 from lab.recipes.settings import override
 
@@ -37,13 +38,23 @@ def grid(sweeps: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def run_sweep(
-    experiment: Experiment, sweeps: tuple[str, ...], tokens: int, options
+    experiment: Experiment,
+    sweeps: tuple[str, ...],
+    tokens: int,
+    folder: Path,
+    train: Callable[[Experiment, Path], Path],
 ) -> Path:
-    """Train every point of the grid; print the table. Returns the results' path.
+    """Train every point of the grid and print the table. Returns the results' path.
+
+    Args:
+        experiment: what is varied; its first stage is trained.
+        sweeps: `NAME=A,B,C`, each an axis of the grid.
+        tokens: length of each run.
+        folder: where the runs and the results are kept.
+        train: trains an experiment in a folder and returns the card of the model.
 
     **Raises** `ValueError` for a setting that does not exist, before anything runs.
     """
-    folder = runs.folder(f"{options.run or experiment.name}-sweep")
     points = {point: _short(experiment, point, tokens) for point in grid(sweeps)}
     _check_held_out(points.values())
     results = folder / "results.json"
@@ -52,8 +63,8 @@ def run_sweep(
         name = ",".join(point)
         if name in done and not runs.differences(done[name]["experiment"], short):
             continue
-        done[name] = {"settings": list(point), **_measure(short, folder, options)}
-        runs.write_whole(results, json.dumps(done, indent=1) + "\n")
+        done[name] = {"settings": list(point), **_measure(short, folder, train)}
+        files.write(results, json.dumps(done, indent=1) + "\n")
     _print(experiment, [_read(results)[",".join(point)] for point in points])
     return results
 
@@ -66,7 +77,7 @@ def _short(experiment: Experiment, point: tuple[str, ...], tokens: int) -> Exper
     return dataclasses.replace(changed, name=name, stages=(stage,))
 
 
-def _check_held_out(shorts):
+def _check_held_out(shorts: Iterable[Experiment]):
     from lab.training import held_out
 
     for corpus, tokenizer in {(e.stages[0].corpus, e.tokenizer) for e in shorts}:
@@ -77,11 +88,11 @@ def _check_held_out(shorts):
             )
 
 
-def _measure(short: Experiment, folder: Path, options) -> dict:
-    from lab.commands.train import train_with_progress
-
+def _measure(
+    short: Experiment, folder: Path, train: Callable[[Experiment, Path], Path]
+) -> dict:
     began = time.monotonic()
-    card = train_with_progress(short, folder / short.name, options)
+    card = train(short, folder / short.name)
     return {
         "held_out": json.loads(card.read_text("utf-8"))["held_out"],
         "tokens": short.tokens,

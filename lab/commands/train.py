@@ -1,263 +1,190 @@
-"""What happens around a training: options, progress line, snapshots and their cards."""
+"""`ttt-lab train`: a recipe trained to its end, or its settings compared (`--sweep`).
+
+    ttt-lab train tiny-e2e --size nano
+    ttt-lab train tiny-e2e --sweep lr=2e-3,4e-3,8e-3 --tokens 5e5
+
+What a training is lies in `lab.training`; here are its options and what a person at the
+terminal sees of it.
+"""
 
 import dataclasses
-import shutil
+import functools
+import statistics
 from pathlib import Path
+from typing import Annotated
 
-import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from tyro.conf import Positional, arg
 
-from lab import checkpoints, runs
-from lab.recipes import RECIPES
-from lab.recipes.experiment import Experiment, Phase, choose
-from lab.recipes.settings import override
+from lab import runs
+from lab.commands.progress import Bar
+from lab.recipes.experiment import Experiment, Phase
+from lab.recipes.settings import find, make_experiment
+from lab.training.conduct import Conduct
+from lab.training.hosts import Hosts, is_leader
+
+
+SMOOTHED = 20  # steps, at most, whose mean loss is shown
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """How a recipe is run: none of these decides a number but `size`, `settings` and
-    `plain`.
+class Choice:
+    """What of a recipe is trained.
 
-    `settings`: as `NAME=VALUE`. `plain`: the twin that is not meta-trained. `run`: name
-    of the run folder. `until`: the last stage to train. `publish`: copy the model to
-    lab/published. `elastic`: go on even on other devices. `checkpoint_every`: seconds.
-    `track`: a mirror of the metrics, see `lab.training.trackers`. `cut`: into how
-    many pieces weights are cut over the devices.
+    Args:
+        size: one of the recipe's sizes.
+        set: overrides, as `lr=2e-3` (every stage) `extend.lr=1e-3` `model.window=256`.
+        plain: the twin that is not meta-trained (inner rate 0).
     """
 
     size: str = "tiny"
-    settings: tuple[str, ...] = ()
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")] = ()
     plain: bool = False
-    run: str | None = None
-    until: str | None = None
-    publish: bool = False
-    elastic: bool = False
-    checkpoint_every: float = 120.0
-    track: str | None = None
-    cut: int = 1
+
+    def experiment(self, recipe: str) -> Experiment:
+        """The experiment of a recipe, chosen so.
+
+        **Raises** `ValueError` naming the closest recipe, size or setting that exists.
+        """
+        return make_experiment(recipe, self.size, self.set, self.plain)
 
 
-def run_recipe(name: str, options: Options) -> Path:
-    """Train a recipe to its end and write model and card. Returns the card's path.
+def train(
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
+    /,
+    choice: Annotated[Choice, arg(name="")] = Choice(),
+    conduct: Annotated[Conduct, arg(name="")] = Conduct(),
+    where: Annotated[Hosts, arg(name="")] = Hosts(),
+    run: str | None = None,
+    publish: bool = False,
+    sweep: Annotated[tuple[str, ...], arg(metavar="NAME=A,B,C")] = (),
+    tokens: float = 5e5,
+) -> Path:
+    """Train a recipe; run again to resume where it stopped.
 
-    **Raises** `ValueError` naming the closest recipe, size or option that exists.
+    Args:
+        recipe: a name from `ttt-lab recipes`.
+        choice: what of it is trained.
+        conduct: how.
+        where: on which machines.
+        run: name of the run folder in .runs/ (default: the experiment's name).
+        publish: put the finished model into lab/published/models.
+        sweep: compare settings by short runs of the first stage, as `lr=2e-3,4e-3`.
+        tokens: length of each of a sweep's runs.
+
+    Returns the path of the card, or of a sweep's results.
     """
-    recipe, size = find(name, options.size)
-    if hasattr(recipe, "points_at"):
-        return _point(recipe, size, options)
-    experiment = make_experiment(name, options)
-    folder = runs.folder(options.run or experiment.name)
-    card = train_with_progress(experiment, folder, options)
-    from lab.training.hosts import is_leader
+    where.join()
+    if sweep:
+        return _sweep(choice.experiment(recipe), run, conduct, sweep, int(tokens))
+    asked = find(recipe, choice.size)
+    if hasattr(asked, "points_at"):
+        card = _tune(asked, choice, conduct)
+    else:
+        experiment = choice.experiment(recipe)
+        folder = runs.folder(run or experiment.name)
+        card = train_experiment(experiment, folder, conduct)
+    if publish and is_leader():
+        from lab.training.cards import publish_model
 
-    return publish_model(card) if options.publish and is_leader() else card
-
-
-def find(name: str, size: str):
-    """The recipe module and the size, both checked."""
-    recipe = RECIPES[choose("recipe", name, RECIPES)]
-    return recipe, choose("size", size, recipe.SIZES)
-
-
-def make_experiment(name: str, options: Options) -> Experiment:
-    """The recipe's experiment with the options applied."""
-    recipe, size = find(name, options.size)
-    if not hasattr(recipe, "experiment"):
-        raise ValueError(
-            f"{name} trains nothing: it reads with the weights of "
-            f"{recipe.points_at(size)}; train those."
-        )
-    experiment = override(recipe.experiment(size), options.settings)
-    return experiment.plain() if options.plain else experiment
-
-
-def train_with_progress(experiment: Experiment, folder: Path, options: Options) -> Path:
-    """Train up to `options.until`; returns the card of the last stage's model."""
-    use_devices(experiment)
-    from lab.training.hosts import is_leader
-    from lab.training.loop import train
-
-    console = Console(quiet=not is_leader())
-    console.print(
-        f"run folder: {folder}  (stop with Ctrl-C, run again to resume)",
-        soft_wrap=True,
-    )
-    written = []
-
-    def stage_done(phase: Phase, model):
-        if not is_leader():
-            return
-        written.append(write_snapshot(phase, model, folder, console))
-
-    with _Bar(experiment, console) as bar:
-        train(
-            experiment,
-            run=folder,
-            report=bar.report,
-            say=lambda text: console.print(f"[yellow]{text}[/yellow]"),
-            stage_done=stage_done,
-            until=options.until,
-            checkpoint_every=options.checkpoint_every,
-            elastic=options.elastic,
-            track=options.track,
-            cut=options.cut,
-        )
-    return written[-1] if written else _card_of(experiment, folder, options.until)
-
-
-def use_devices(experiment: Experiment):
-    """One device a core, as far as the batches allow; before JAX has been used."""
-    from lab.training.devices import use_all_cores
-
-    use_all_cores(max(stage.batch for stage in experiment.stages))
-
-
-def write_snapshot(phase: Phase, model, folder: Path, console=None) -> Path:
-    """Model and card at the end of a stage, unless they are there. Returns the card."""
-    path = folder / phase.checkpoint_name
-    card = path.with_name(path.name + ".json")
-    if not card.exists():
-        about = describe_model(phase, model, folder)
-        card = checkpoints.save(path, model, about)
-        if console:
-            console.print(
-                f"[bold]{card}[/bold]  held out: {about['held_out']}", soft_wrap=True
-            )
+        return publish_model(card)
     return card
 
 
-def describe_model(phase: Phase, model, folder: Path) -> dict:
-    """The card of a trained model: where it came from and what it is worth."""
-    from lab.data import sources
-    from lab.training import held_out
-    from lab.training import provenance as source
+def train_experiment(
+    experiment: Experiment, folder: Path, conduct: Conduct = Conduct()
+) -> Path:
+    """Train, told at the terminal. Returns the card of the last stage's model."""
+    from lab.training import cards, loop
+    from lab.training.devices import use_all_cores
 
-    experiment = phase.experiment
-    lines = runs.read_metrics(folder / "metrics.jsonl")
-    lines = [line for line in lines if line["step"] < phase.end]
-    settings = runs.describe(experiment)
-    settings.pop("model")
-    hashes = {
-        stage.corpus: sources.data_hash(stage.corpus, experiment.tokenizer, "train")
-        for stage in experiment.stages[: phase.index + 1]
-    }
-    return {
-        "tokenizer": experiment.tokenizer,
-        "recipe": experiment.name,
-        **runs.environment(),
-        "commits": source.commits(folder, phase.end),
-        "seed": experiment.seed,
-        "experiment": settings,
-        "stage": phase.stage.name,
-        "data_hash": hashes[phase.stage.corpus],
-        "data_hashes": hashes,
-        "tokens_seen": phase.tokens_at(phase.end - 1),
-        "training_loss": float(np.mean([line["loss"] for line in lines[-20:]])),
-        "training_hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
-        "held_out": held_out.summary(phase, model),
-    }
+    # One device a core, as far as the batches allow; before JAX is used.
+    use_all_cores(max(stage.batch for stage in experiment.stages))
+    with _Screen(experiment, folder) as screen:
+        loop.train(
+            experiment,
+            folder,
+            conduct,
+            report=screen.report,
+            say=screen.say,
+            stage_done=screen.stage_done,
+        )
+    return cards.card_of(experiment, folder, conduct.until)
 
 
-def publish_model(card: Path) -> Path:
-    """Copy a finished model and its card to where a clone finds them.
+def _sweep(
+    experiment: Experiment,
+    run: str | None,
+    conduct: Conduct,
+    sweeps: tuple[str, ...],
+    tokens: int,
+) -> Path:
+    from lab.commands.sweep import run_sweep
 
-    A card that points at another model's weights is copied alone.
-
-    **Raises** `FileNotFoundError` where it points at weights that are not published.
-    """
-    target = checkpoints.PUBLISHED
-    target.mkdir(parents=True, exist_ok=True)
-    points_at = checkpoints.card(card).get("weights")
-    if points_at:
-        if not (target / f"{points_at}.safetensors").exists():
-            raise FileNotFoundError(
-                f"{card.stem} reads with the weights of {points_at}, which is not "
-                f"published yet: `ttt-lab train {points_at} --publish` first."
-            )
-    else:
-        weights = card.with_suffix(".safetensors")
-        shutil.copyfile(weights, target / weights.name)
-    return Path(shutil.copyfile(card, target / card.name))
+    folder = runs.folder(f"{run or experiment.name}-sweep")
+    train = functools.partial(train_experiment, conduct=conduct)
+    return run_sweep(experiment, sweeps, tokens, folder, train)
 
 
-def _point(recipe, size: str, options: Options) -> Path:
+def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
     from lab.commands.naive import tune
 
-    if options.plain or options.until or options.settings:
+    weights = recipe.points_at(choice.size)
+    if choice.plain or choice.set or conduct.until:
         raise ValueError(
-            f"{recipe.points_at(size)}'s weights are used as they are: nothing to set, "
-            "no stages, no plain twin; leave out --set, --until and --plain."
+            f"{weights}'s weights are used as they are: nothing to set, no stages, no "
+            "plain twin; leave out --set, --until and --plain."
         )
-    card = tune(recipe.name(size), recipe.points_at(size), recipe.RATES, recipe.CLIPS)
-    return publish_model(card) if options.publish else card
+    return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
 
 
-def _card_of(experiment: Experiment, folder: Path, until: str | None) -> Path:
-    names = {phase.stage.name: phase.checkpoint_name for phase in experiment.phases}
-    return folder / f"{names[until] if until else experiment.name}.json"
+class _Screen:
+    """What a person at the terminal sees of a training; the first process shows it."""
 
+    def __init__(self, experiment: Experiment, folder: Path):
+        self.experiment, self.folder = experiment, folder
+        self.console = Console(quiet=not is_leader())
+        self.bar = Bar(experiment.tokens, self.console)
+        self.losses, self.gain = [], ""
 
-class _Bar:
-    """The progress line; plain lines where there is no terminal."""
-
-    def __init__(self, experiment: Experiment, console: Console):
-        columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self.experiment, self.console, self.losses = experiment, console, []
-        self.gain = ""  # over the frozen twin, when it was last measured
-        self.progress = Progress(*columns, console=console, speed_estimate_period=120)
-        self.task = self.progress.add_task(
-            experiment.name, total=experiment.tokens, said=""
-        )
-
-    def __enter__(self):
-        self.progress.start()
+    def __enter__(self) -> "_Screen":
+        how = "stop with Ctrl-C, run again to resume"
+        self.console.print(f"run folder: {self.folder}  ({how})", soft_wrap=True)
         return self
 
     def __exit__(self, problem, *_):
-        if not self.losses:
-            self.progress.update(self.task, visible=False)
-        self.progress.stop()
-        if not self.losses and problem is None:
+        self.bar.__exit__()
+        if self.bar.is_untouched and problem is None:
             self.console.print("nothing left to train")
+
+    def say(self, text: str):
+        """Print what a person should know."""
+        self.console.print(f"[yellow]{text}[/yellow]")
 
     def report(self, line: dict):
         """Show one metrics line."""
         self.losses.append(line["loss"])
-        if "gain" in line:
+        if "gain" in line:  # over the frozen twin, which is read now and then
             self.gain = f"  gain {line['gain']:+.3f}"
-        self.progress.update(
-            self.task,
-            description=f"{self.experiment.name} {line['stage']}",
-            completed=line["tokens"],
-            said=self._said(line, last=20),
+        steps, held_out = self.experiment.steps, line.get("held_out")
+        recent = self.losses[-max(1, min(SMOOTHED, steps // 40)) :]
+        self.bar.show(
+            line["tokens"],
+            f"{self.experiment.name} {line['stage']}",
+            f"step {line['step'] + 1}/{steps}  loss {statistics.fmean(recent):.3f}"
+            f"{self.gain}  {line['tokens_per_s']:,.0f} tokens/s"
+            + ("" if held_out is None else f"  held out {held_out:.4f}"),
+            news=held_out is not None,
         )
-        every = max(1, self.experiment.steps // 40)
-        is_due = (line["step"] + 1) % every == 0 or "held_out" in line
-        if is_due and not self.console.is_terminal:
-            held_out = line.get("held_out")
-            after = "" if held_out is None else f"  held out {held_out:.4f}"
-            self.console.print(
-                f"{line['stage']} step {line['step'] + 1}/{self.experiment.steps}  "
-                f"{self._said(line, last=every)}{after}"
-            )
 
-    def _said(self, line: dict, last: int) -> str:
-        loss = np.mean(self.losses[-last:])
-        speed = line["tokens_per_s"]
-        return f"loss {loss:.3f}{self.gain}  {speed:,.0f} tokens/s"
+    def stage_done(self, phase: Phase, model):
+        """Keep the model and its card, unless they are there."""
+        from lab import checkpoints
+        from lab.training import cards
+
+        path = cards.card_of(self.experiment, self.folder, phase.stage.name)
+        if not is_leader() or path.exists():
+            return
+        about = checkpoints.card(cards.write_snapshot(phase, model, self.folder))
+        said = f"[bold]{path}[/bold]  held out: {about['held_out']}"
+        self.console.print(said, soft_wrap=True)

@@ -9,10 +9,10 @@ how it comes to be here. `listing`, `show` and `prepare` return plain data and t
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from lab.data import addresses, documents, eltec, folders, moby_dick
+from lab.names import unknown
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,9 @@ def prepare(
     """
     name = name.partition("/")[0]  # a document is prepared with its corpus
     if name not in ENTRIES:
-        close = get_close_matches(name, ENTRIES, n=1, cutoff=0.4)
-        meant = f" Did you mean {close[0]}?" if close else ""
         raise ValueError(
-            f"The catalogue has no {name!r}: it has {', '.join(ENTRIES)}.{meant} A "
-            "text file of yours needs no preparing: give its path where a document is "
-            "asked for."
+            f"{unknown('corpus', name, ENTRIES)} A text file of yours needs no "
+            "preparing: give its path where a document is asked for."
         )
     if name == "eltec-eng":
         return f"eltec-eng is prepared in {eltec.prepare(source, report)}."

@@ -8,10 +8,10 @@ Read next: `corpora.py` (documents to train on), `catalogue.py` (what there is).
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from lab.data import addresses, eltec, moby_dick
+from lab.names import closest
 
 
 _CORPORA = {
@@ -144,9 +144,9 @@ def _name(novel: dict) -> str:
 
 
 def _nowhere(key: str) -> str:
-    close = get_close_matches(key, names(), n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    near = closest(key, [*names(), *_CORPORA], most=3)
+    meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
     return (
         f"There is no document {key!r}: it is neither a name that `ttt-lab data list` "
-        f"shows nor a text file.{meant}"
+        f"shows nor a text file{meant}"
     )

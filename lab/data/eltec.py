@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lab import files
 from lab.data import folders
 
 
@@ -83,7 +84,7 @@ def prepare(
         return place()
     bring = _bring_from(source)
     known = novels()
-    with folders.appearing(place()) as draft:
+    with files.appearing(place()) as draft:
         for count, novel in enumerate(known, start=1):
             report(f"{count} of {len(known)}: {novel['title']} ({novel['author']})")
             path = draft / novel["split"] / novel["file"]

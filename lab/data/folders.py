@@ -1,16 +1,12 @@
 """Where prepared data lives: a folder of the user, never the repository.
 
 `TTT_LAB_DATA` names it; otherwise it is `ttt-lab/data` in the user's cache folder.
-Whatever is prepared appears there whole or not at all: it is written beside its
-place under a passing name, then renamed.
+Whatever is prepared appears there whole or not at all (`lab.files`).
 """
 
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -33,28 +29,6 @@ def card(name: str) -> str:
 def card_json(name: str, file: str):
     """A JSON file that lies beside the card of corpus `name`."""
     return json.loads(_card_file(name, file).read_text(encoding="utf-8"))
-
-
-@contextmanager
-def appearing(place: Path) -> Iterator[Path]:
-    """A passing path to write a file or folder to; renamed to `place` at the end.
-
-    After an exception nothing is left behind. Where somebody else made `place`
-    meanwhile, theirs stays: prepared data is the same whoever makes it.
-    """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{place.name}-", dir=place.parent
-    ) as passing:
-        draft = Path(passing, place.name)
-        yield draft
-        if place.is_dir():
-            return
-        try:
-            draft.replace(place)
-        except OSError:
-            if not place.exists():
-                raise
 
 
 def forget(place: Path) -> None:

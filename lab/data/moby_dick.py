@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from lab import files
 from lab.data import folders
 
 
@@ -114,6 +115,4 @@ def _keep(book: bytes, source: str) -> Path:
             f"expected {SHA256}; {_BY_FILE}. Any other text can be read as it is, by "
             "its path."
         )
-    with folders.appearing(place()) as draft:
-        draft.write_bytes(book)
-    return place()
+    return files.write(place(), book)

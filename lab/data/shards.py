@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab import files
 from lab.data import corpora, folders, tokenizers
 from lab.data.tokenizers import AbstractTokenizer
 
@@ -120,7 +121,7 @@ def prepare_tokens(
     if (place / "index.json").is_file():
         return place
     texts = corpora.texts(corpus, split)
-    with folders.appearing(place) as draft:
+    with files.appearing(place) as draft:
         draft.mkdir()
         about = {
             "format": _FORMAT,

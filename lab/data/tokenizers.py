@@ -16,11 +16,12 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+
+from lab.names import unknown
 
 
 NAMES = ("bytes", "bpe-4k", "llama-3")
@@ -187,9 +188,7 @@ def load(name: str) -> AbstractTokenizer:
         return LlamaTokenizer()
     if name == "bpe-4k":
         return from_file(Path(__file__).with_name("bpe-4k.json"))
-    close = get_close_matches(name, NAMES, n=1, cutoff=0.4)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"There is no tokenizer {name!r}: use {', '.join(NAMES)}.{meant}")
+    raise ValueError(unknown("tokenizer", name, NAMES))
 
 
 def from_file(path: Path) -> BpeTokenizer:

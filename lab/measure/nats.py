@@ -13,6 +13,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import io
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab import checkpoints, runs
+from lab import checkpoints, files, runs
 from lab.measure.pieces import widened
 from lab.measure.readers import Reader, load
 from lab.measure.texts import Passage
@@ -107,10 +108,9 @@ class _Job:
 
     def keep(self, nll: np.ndarray):
         """Write it, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.stem}-{os.getpid()}.npy")
-        np.save(draft, nll.astype(np.float32))
-        draft.replace(self.path)
+        content = io.BytesIO()
+        np.save(content, nll.astype(np.float32))
+        files.write(self.path, content.getvalue())
 
 
 def _job(reader: Reader, marked: str, passage: Passage) -> _Job:

@@ -1,15 +1,21 @@
 """What a recipe asks for: a model, texts, and how to train the one on the other.
 
-A run goes through *stages*, as the paper's do: pre-train at a short context, then
-extend at a long one. Weights are carried over, the optimiser begins anew with a warm-up
-and a cosine of its own. Steps are counted through all stages.
+A run goes through *stages*, as in the paper: pre-train at a short context, then extend
+at a long one. Weights are carried over; the optimiser begins anew, with a warm-up and a
+cosine of its own. Steps are counted through all stages.
 """
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from lab.names import choose
+
+
+if TYPE_CHECKING:
+    from ttt_core import ModelConfig
 
 
 METHODS = ("meta", "plain")
@@ -85,18 +91,18 @@ class Stage:
 class Experiment:
     """Everything that decides a training run, and nothing about where it happens.
 
-    `model`: a `ModelConfig`. `method`: "meta" trains through the inner steps; "plain"
+    `model`: its configuration. `method`: "meta" trains through the inner steps; "plain"
     trains the same Transformer without any (inner rate 0). `decay`: AdamW's, on
     everything. `clip`: global norm of the outer gradient. `seed` decides the first
     weights and the order of the data. `checks`: how many times a stage measures
     held-out loss. `gain_every`: steps between two readings of the batch by the frozen
-    twin, 0 = never; neither has an influence on the training.
+    twin, 0 = never. The last two have no influence on the training.
 
     **Raises** `ValueError` with the offending value.
     """
 
     name: str
-    model: object
+    model: "ModelConfig"
     tokenizer: str
     stages: tuple[Stage, ...]
     method: str = "meta"
@@ -171,7 +177,7 @@ class Phase:
         return self.experiment.stages[self.index]
 
     @property
-    def model(self):
+    def model(self) -> "ModelConfig":
         """The model's configuration during this stage."""
         config = self.experiment.model
         if self.theta is not None:
@@ -210,7 +216,7 @@ class Phase:
 
     @property
     def seed(self) -> int:
-        """Decides the order of the data: the experiment's, another in each stage."""
+        """What decides the order of the data; another number in each stage."""
         if self.index == 0:
             return self.experiment.seed
         words = np.random.SeedSequence((self.experiment.seed, self.index))
@@ -218,7 +224,7 @@ class Phase:
 
     @property
     def checkpoint_name(self) -> str:
-        """What the model is called when this stage is done."""
+        """The name of the model when this stage is done."""
         name = self.experiment.name
         return name if self.is_last else f"{name}-{self.stage.name}"
 
@@ -226,26 +232,39 @@ class Phase:
         """Tokens seen after a step of the run."""
         return self.tokens_before + (step + 1 - self.start) * self.stage.tokens_per_step
 
-    def is_compared_at(self, step: int) -> bool:
-        """Whether the frozen twin reads the batch of a step of the run too."""
+    def steps_from(self, first: int) -> Iterator["Step"]:
+        """The steps of this stage from the run's step `first` on."""
+        for index in range(first, self.end):
+            since = index - self.start
+            yield Step(
+                index,
+                self.stage.inner_rate(since),
+                is_compared=self._is_compared(since),
+                is_checked=self._is_checked(since + 1),
+                is_last=index + 1 == self.end,
+            )
+
+    def _is_compared(self, since: int) -> bool:
         every = self.experiment.gain_every
-        return self.model.learns and every > 0 and (step - self.start) % every == 0
+        return self.model.learns and every > 0 and since % every == 0
 
-    def is_checked_at(self, step: int) -> bool:
-        """Whether held-out loss is measured after a step of the run."""
+    def _is_checked(self, done: int) -> bool:
         every = max(1, self.stage.steps // max(1, self.experiment.checks))
-        done = step + 1 - self.start
-        return self.experiment.checks > 0 and (
-            done % every == 0 or done == self.stage.steps
-        )
+        is_due = done % every == 0 or done == self.stage.steps
+        return self.experiment.checks > 0 and is_due
 
 
-def choose(kind: str, name: str, known: Iterable[str]) -> str:
-    """`name` if it is known, else a `ValueError` naming the closest that is."""
-    known = list(known)
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    listed = ", ".join(known) or "none"
-    raise ValueError(f"There is no {kind} {name!r}; {meant}Known: {listed}.")
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One outer step, and what is measured beside it.
+
+    `index`: counted through all stages. `inner_rate`: the factor on the inner rate.
+    `is_compared`: whether the frozen twin reads the batch too. `is_checked`: whether
+    held-out loss is measured afterwards. `is_last`: whether the stage ends with it.
+    """
+
+    index: int
+    inner_rate: float
+    is_compared: bool
+    is_checked: bool
+    is_last: bool

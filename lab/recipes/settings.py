@@ -1,17 +1,48 @@
-"""`--set NAME=VALUE`: how a command line changes an experiment.
+"""How a command line names an experiment: recipe, size, and `--set NAME=VALUE`.
 
-seed=1           the experiment
-model.window=256 the model; model.lr, model.clip and model.rule are the inner loop's
-extend.lr=1e-3   one stage
-lr=4e-3          every stage
+seed=1              the experiment
+model.window=256    the model; model.lr, model.clip and model.rule are the inner
+                    loop's
+extend.lr=1e-3      one stage
+lr=4e-3             every stage
 """
 
 import dataclasses
 
-from lab.recipes.experiment import Experiment, choose
+from lab.names import choose
+from lab.recipes import RECIPES
+from lab.recipes.experiment import Experiment
 
 
 _FIXED = {"name", "model", "stages", "inner"}
+
+
+def find(name: str, size: str):
+    """The recipe called `name`, which has this size.
+
+    **Raises** `ValueError` naming the closest recipe or size that exists.
+    """
+    recipe = RECIPES[choose("recipe", name, RECIPES)]
+    choose("size", size, recipe.SIZES)
+    return recipe
+
+
+def make_experiment(
+    name: str, size: str = "tiny", settings: tuple[str, ...] = (), plain: bool = False
+) -> Experiment:
+    """The experiment of a recipe, with settings applied; `plain` for its twin.
+
+    **Raises** `ValueError` for a name that does not exist, or a recipe that trains
+    nothing.
+    """
+    recipe = find(name, size)
+    if not hasattr(recipe, "experiment"):
+        raise ValueError(
+            f"{name} trains nothing: it reads with the weights of "
+            f"{recipe.points_at(size)}; train those."
+        )
+    experiment = override(recipe.experiment(size), settings)
+    return experiment.plain() if plain else experiment
 
 
 def override(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:

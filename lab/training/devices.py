@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 import ttt_core as ttt
 from lab import runs
+from lab.recipes.experiment import Phase
 from ttt_core.scale import sharding
 from ttt_core.scale.sharding import (
     DATA,
@@ -28,6 +29,7 @@ from ttt_core.scale.sharding import (
     release,
     shardings,
 )
+from ttt_core.shapes import PyTree
 
 
 def use_all_cores(batch: int):
@@ -93,9 +95,13 @@ def rows(mesh: Mesh) -> tuple[int, int]:
     return shares.index(mine), len(shares)
 
 
-def begin(phase, optimizer, mesh: Mesh, seed: int):
-    """A fresh model and its optimiser's state, made where the mesh wants them: no
-    device ever holds more than its pieces."""
+def begin(
+    phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int
+) -> tuple[ttt.Transformer, optax.OptState]:
+    """A fresh model and its optimiser's state, made in the pieces that the mesh cuts.
+
+    No device ever holds more than its pieces.
+    """
 
     def make():
         model = phase.model.build(key=jax.random.key(seed))
@@ -105,7 +111,7 @@ def begin(phase, optimizer, mesh: Mesh, seed: int):
     return jax.jit(make, out_shardings=lies)()
 
 
-def place(tree, config, mesh: Mesh):
+def place(tree: PyTree, config: ttt.ModelConfig, mesh: Mesh) -> PyTree:
     """The arrays of a model or an optimiser's state where the rules put them.
 
     Every process brings the same whole arrays, or arrays that lie there already.
@@ -115,8 +121,8 @@ def place(tree, config, mesh: Mesh):
     return eqx.combine(arrays, static)
 
 
-def gather(tree):
-    """The whole arrays on a device of this process; all processes must call it."""
+def gather(tree: PyTree) -> PyTree:
+    """The whole arrays of a tree, on one device; every process must call this."""
     arrays, static = eqx.partition(tree, eqx.is_array)
     here = jax.local_devices()[0]
     if jax.process_count() > 1:
@@ -212,7 +218,7 @@ def compile_twin(phase, mesh: Mesh | None = None):
     return placed
 
 
-def parts_per_device(phase, data: int) -> int:
+def parts_per_device(phase: Phase, data: int) -> int:
     """How many parts, one after the other, each of `data` shares of a batch is read in.
 
     The fewest that keep no more sequences in work at once, over all devices together,

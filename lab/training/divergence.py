@@ -1,13 +1,13 @@
-"""Has a training diverged? A number that is none, or a loss that jumped and stayed.
+"""Has a training diverged? NaN or infinity in a metric, or a jump that does not pass.
 
 A loss has *jumped* where it lies above the median of the last normal steps by more than
-1 nat and more than 6 times what neighbouring steps usually differ by (the median; a
-loss that is falling fast spreads widely around its own median, and differs little from
-step to step). Single jumps pass by themselves; ten in a row do not. During the warm-up
-of the outer rate nothing is called a jump.
+1 nat and by more than 6 times the usual difference of neighbouring steps. (The usual
+difference is a median. The spread around the median of the losses would not do: it is
+wide where a loss falls fast.) A single jump passes by itself; ten in a row do not. No
+loss counts as a jump during the warm-up of the outer rate.
 
-The decision follows from the metrics lines alone, so that a resumed run, which shows
-the lines it finds again, decides as one that was never stopped.
+The decision follows from the metrics lines alone. A resumed run begins with the lines
+that it finds, and so decides as one that was never stopped.
 """
 
 import collections
@@ -30,7 +30,7 @@ class Divergence:
     """Watches the metrics lines of one stage, in order."""
 
     def __init__(self, phase: Phase, lines: list[dict] = ()):
-        """Begin after the `lines` that a resumed run found."""
+        """Begin after the `lines` that a resumed run found, of this stage or others."""
         self._phase = phase
         self._normal = collections.deque(maxlen=WINDOW)
         self._jumped: list[dict] = []
@@ -40,12 +40,11 @@ class Divergence:
 
     @property
     def since(self) -> int | None:
-        """The first of the jumped steps at this time, None where all is normal."""
+        """The first step of the jump that lasts now, None where all is normal."""
         return self._jumped[0]["step"] if self._jumped else None
 
     def see(self, line: dict) -> str | None:
-        """What is wrong after this line, as the beginning of a sentence; None if
-        nothing is."""
+        """What is wrong after this line, as the beginning of a sentence, or None."""
         for name in FINITE:
             if not math.isfinite(line.get(name, 0.0)):
                 self._jumped = self._jumped or [line]
@@ -75,7 +74,7 @@ class Divergence:
 
 
 def advice(phase: Phase) -> str:
-    """What to try when this stage has diverged: a sentence."""
+    """What to try when this stage has diverged, a sentence."""
     stage, model = phase.stage, phase.model
     tries = [
         f"half the outer rate (--set {stage.name}.lr={stage.lr / 2:g})",
@@ -85,5 +84,5 @@ def advice(phase: Phase) -> str:
         tries.append(f"half the inner rate (--set model.lr={model.inner.lr / 2:g})")
     return (
         f"As another run (--run NAME), try {tries[0]}, {' or '.join(tries[1:])}; the "
-        "same command would do the same again."
+        "same command would diverge again."
     )

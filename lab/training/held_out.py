@@ -1,8 +1,9 @@
 """Held-out loss while and after training: passages of the `val` split, with twins.
 
-While training, a few passages are measured now and then (`Watch`), always the same
-ones, at steps that the experiment decides. When a stage is done, more of them are read
-(`summary`), which is what a card says. Of a recall mixture the text alone is read.
+During a training a few passages are read now and then (`Watch`), always the same ones,
+at steps that the experiment decides. When a stage is done, more passages are read
+(`summary`): their losses are on the card. A recall mixture is measured on its text
+alone, without the planted facts.
 """
 
 import dataclasses
@@ -29,9 +30,9 @@ class Watch:
 
     tokens: np.ndarray | None
 
-    def __call__(self, model) -> dict[str, float]:
-        """`held_out`: mean nats per token, and `held_out_frozen` of a model that
-        learns, by its frozen twin. Empty without passages."""
+    def __call__(self, model: ttt.Transformer) -> dict[str, float]:
+        """Mean nats per token, `held_out`; of a model that learns also those of its
+        frozen twin, `held_out_frozen`. Empty without passages."""
         if self.tokens is None:
             return {}
         model = gather(model)
@@ -51,8 +52,8 @@ def open_watch(experiment: Experiment) -> Watch:
     return Watch(None if found is None else found.tokens)
 
 
-def summary(phase: Phase, model) -> dict | None:
-    """Mean loss of passages the model has not seen, with learning and without.
+def summary(phase: Phase, model: ttt.Transformer) -> dict | None:
+    """Mean loss on passages that the model has not seen, with learning and without.
 
     None where nothing of the text is held out.
     """
@@ -72,8 +73,10 @@ def summary(phase: Phase, model) -> dict | None:
 
 
 def passages(corpus: str, tokenizer: str, count: int, length: int) -> Passages | None:
-    """At most `count` held-out passages, half as long (and so on) where none is as long
-    as `length`; None where there are none at all."""
+    """At most `count` held-out passages of `length` tokens.
+
+    Where no text is that long they are half as long, and so on; None without any.
+    """
     while length >= SHORTEST:
         try:
             total = sources.count_windows(corpus, tokenizer, "val", length)
@@ -93,10 +96,11 @@ def text_of(corpus: str) -> str:
     return recall.parse(corpus.removeprefix("recall:"))[0] if mixed else corpus
 
 
-def losses(model, tokens: np.ndarray) -> np.ndarray:
-    """Mean nats per token of each passage `[count, length + 1]`, first token given.
+def losses(model: ttt.Transformer, tokens: np.ndarray) -> np.ndarray:
+    """Mean nats per token of each passage, `[count]`; its first token is given.
 
-    A `bos` inside a passage begins another document and does not count as a target.
+    `tokens [count, length + 1]`. A `bos` inside a passage begins another document and
+    does not count as a target.
     """
     mask = tokens[:, 1:] != model.config.bos
     return np.asarray(_losses(model, tokens, mask), np.float64)
@@ -106,8 +110,3 @@ def losses(model, tokens: np.ndarray) -> np.ndarray:
 def _losses(model, tokens, mask):
     one = lambda row: ttt.meta_loss(model, *row)[0]
     return jax.lax.map(one, (tokens, mask))
-
-
-def with_inner(model, **changes):
-    """The same weights with another inner `lr`, `clip` or `rule`."""
-    return dataclasses.replace(model, config=model.config.replace(**changes))

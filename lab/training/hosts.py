@@ -1,21 +1,40 @@
-"""Several processes, one training: how they find each other and who writes.
+"""Several processes, one training: how they find each other, and which one writes.
 
-Every host runs the same command. `--hosts auto` asks the cluster who takes part (Slurm,
-Cloud TPU pods, Open MPI); plain machines are named, the first one leading:
+Every host runs the same command. With `--hosts auto` the cluster says who takes part
+(Slurm, Cloud TPU pods, Open MPI). Plain machines are named, the leader first:
 
     ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 0   # the first
     ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 1   # the other
 
-`TTT_LAB_HOSTS` and `TTT_LAB_HOST_INDEX` say the same. Run folders must lie on a file
-system that all of them share. Where a process dies, the others notice within
-`HEARTBEAT_S` seconds and end; the same commands go on from the last checkpoint.
+The environment variables `TTT_LAB_HOSTS` and `TTT_LAB_HOST_INDEX` do the same. Run
+folders must lie on a file system that all hosts share. Where a process dies, the others
+end within `HEARTBEAT_S` seconds, and the same commands go on from the last checkpoint.
 """
 
+import dataclasses
 import os
 
 
 HEARTBEAT_S = 10
 PORT = 9876
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """Which machines train together; by default this one alone.
+
+    Args:
+        hosts: "auto" (Slurm, TPU pods, Open MPI), or ADDRESS:PORT,ADDRESS,...: run the
+            same command on each.
+        host_index: which of the addresses this host is, from 0.
+    """
+
+    hosts: str | None = None
+    host_index: int | None = None
+
+    def join(self):
+        """Join the others; see `join_hosts`."""
+        join_hosts(self.hosts, self.host_index)
 
 
 def join_hosts(hosts: str | None = None, index: int | None = None):
@@ -47,7 +66,10 @@ def join_hosts(hosts: str | None = None, index: int | None = None):
 
 
 def plain_addresses(hosts: str, index: int | None = None) -> dict:
-    """What `jax.distributed.initialize` needs to know of hosts named one by one."""
+    """The arguments of `jax.distributed.initialize` for hosts named one by one.
+
+    **Raises** `ValueError` where this is not enough to find the others.
+    """
     addresses = [address.strip() for address in hosts.split(",")]
     if not all(addresses):
         raise ValueError(

@@ -10,21 +10,23 @@
 Nothing here has an influence on a training.
 """
 
+import contextlib
 import math
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lab import runs
-from lab.quick import is_quick
-from lab.recipes.experiment import Experiment, Phase
+from lab.recipes.experiment import Experiment, Phase, Step
+from lab.training.flops import train_flops_per_token
 from lab.training.hosts import is_leader
 from lab.training.trackers import open_tracker
 
 
 class Record:
-    """Where lines go: `metrics.jsonl`, a tracker, and whoever listens.
+    """Where the lines of a run go: `metrics.jsonl`, a tracker, and a callback.
 
-    Only the first of several processes writes and listens.
+    The first of several processes does all of this, and the others nothing.
     """
 
     def __init__(
@@ -32,11 +34,10 @@ class Record:
         run: Path,
         experiment: Experiment,
         first: int,
-        *,
-        report=None,
+        report: Callable[[dict], None] | None = None,
         track: str | None = None,
     ):
-        """Cut the file to the steps before `first`; the tracker is shown those."""
+        """Cut the file to the steps before `first`, and show these to the tracker."""
         path, self.is_kept = run / "metrics.jsonl", is_leader()
         self.report = report
         self.lines = [line for line in runs.read_metrics(path) if line["step"] < first]
@@ -44,7 +45,7 @@ class Record:
             self.file = runs.Metrics(path, first)
             self.tracker = open_tracker(track, run, runs.describe(experiment))
 
-    def __enter__(self):
+    def __enter__(self) -> "Record":
         return self
 
     def __exit__(self, *_):
@@ -52,7 +53,7 @@ class Record:
             self.tracker.close()
 
     def write(self, line: dict):
-        """Tell one line."""
+        """Append one line to the file and pass it on."""
         if not self.is_kept:
             return
         self.file.write(line)
@@ -61,38 +62,66 @@ class Record:
             self.report(line)
 
 
+class Stopwatch:
+    """Seconds since it was made, without those for which it was stopped."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Whatever is done inside takes no time."""
+        began = time.monotonic()
+        yield
+        self.began += time.monotonic() - began
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.began
+
+
 class Meter:
     """Makes the line of each step of a stage."""
 
-    def __init__(self, phase: Phase, schedule, peak: float | None):
+    def __init__(
+        self, phase: Phase, schedule: Callable[[int], float], peak: float | None
+    ):
         """`schedule`: the outer rate at each step of the stage. `peak`: the machine's
         operations per second, None = unknown."""
         self.phase, self.schedule = phase, schedule
         self.flops_share = _flops_per_token(phase) / peak if peak else 0.0
 
     def line(
-        self, step: int, rate: float, measured: dict, frozen: float | None, watch
+        self,
+        step: Step,
+        measured: dict,
+        frozen: float | None,
+        clock: Stopwatch,
     ) -> dict:
-        """`frozen`: loss of the frozen twin, or None where it was not measured.
-        `watch`: the step's `Stopwatch`, still running."""
+        """The metrics line of a step, once its arrays are there.
+
+        `frozen`: loss of the frozen twin, or None where it was not measured. `clock`:
+        started with the step and still running.
+        """
         stage = self.phase.stage
         numbers = {name: float(value) for name, value in measured.items()}
-        seconds = watch.seconds  # now that all devices are done
+        seconds = clock.seconds  # now that all devices are done
         for name in ("answers", "answers_far"):  # a batch may have none
             if math.isnan(numbers.get(name, 0.0)):
                 del numbers[name]
         line = {
-            "step": step,
+            "step": step.index,
             "stage": stage.name,
-            "tokens": self.phase.tokens_at(step),
+            "tokens": self.phase.tokens_at(step.index),
             **numbers,
         }
         if frozen is not None:
             line |= {"frozen": frozen, "gain": frozen - numbers["loss"]}
         speed = stage.tokens_per_step / seconds
         line |= {
-            "lr": float(self.schedule(step - self.phase.start)),
-            "inner_rate": rate,
+            "lr": float(self.schedule(step.index - self.phase.start)),
+            "inner_rate": step.inner_rate,
             "seconds": seconds,
             "tokens_per_s": speed,
         }
@@ -101,42 +130,8 @@ class Meter:
         return line
 
 
-def machine_peak() -> float | None:
-    """Operations per second of all devices here, measured; None where time is short."""
-    import jax
-
-    from lab.bench.training import measure_peak
-
-    if is_quick():
-        return None
-    # The devices of a CPU share its cores, and one product takes them all.
-    several = 1 if jax.default_backend() == "cpu" else jax.local_device_count()
-    return measure_peak() * several * jax.process_count()
-
-
-class Stopwatch:
-    """Seconds since it was made, without those that are taken off."""
-
-    def __init__(self):
-        self.began = time.monotonic()
-
-    def without(self, function, *arguments):
-        """`function(*arguments)`, whose time does not count."""
-        began = time.monotonic()
-        found = function(*arguments)
-        self.began += time.monotonic() - began
-        return found
-
-    @property
-    def seconds(self) -> float:
-        """Seconds so far."""
-        return time.monotonic() - self.began
-
-
 def _flops_per_token(phase: Phase) -> float:
-    from lab.training.flops import train_flops_per_token
-
     try:
         return train_flops_per_token(phase.model, phase.seq, phase.experiment.method)
-    except ValueError:  # a mixer that nobody has counted
+    except ValueError:  # a mixer whose operations are not counted
         return 0.0

@@ -1,9 +1,9 @@
 """What a training would take, before anything is allocated: size, work, memory, mesh.
 
-Weights and the optimiser's state are counted from their shapes. What the backward pass
-keeps is not guessed either: `jax.vjp` is traced on shapes alone, and its residuals are
-added up. Only what lives for a moment is an estimate: one chunk or one block computed
-again, and the logits of a chunk with their derivatives.
+Weights and the optimiser's state are counted from their shapes. So are the arrays that
+the backward pass keeps: `jax.vjp` is traced on shapes alone, and its residuals are
+added up. Only arrays that live for a moment are estimated: one chunk or one block
+computed again, and the logits of a chunk with their derivatives.
 
     parameters          as `ttt_core.scale.sharding` cuts them over the axis `model`
     optimiser           two moments of each

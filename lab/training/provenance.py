@@ -2,8 +2,11 @@
 
 A run that goes on under other code, or other versions of the packages that compute, is
 a good run still, but not to the same bits: that is announced, and `sources.json` keeps
-from which step on which source ran. Comments and docstrings change no number and do not
-count.
+from which step on which source ran.
+
+The source is what the deciding modules say, not where they lie. Comments, docstrings
+and imports among our own packages change no number and do not count, so that a module
+may be moved between two halves of a run.
 """
 
 import ast
@@ -12,10 +15,12 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-from lab import runs
+from lab import files, runs
 
 
 ROOT = Path(__file__).parents[2]
+OURS = ("ttt_core", "lab")
+# What decides the numbers of a training: held-out losses, for one, are only watched.
 FOLDERS = ("ttt_core", "lab/data")
 FILES = (
     "lab/training/loop.py",
@@ -29,13 +34,11 @@ UNKNOWN = {"step": 0, "commit": "unknown", "source": "unknown", "packages": {}}
 
 
 def version() -> str:
-    """A hash of the code that decides a training's numbers."""
+    """A hash of the code that decides a training's numbers, wherever it lies."""
     paths = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
-    digest = hashlib.sha256()
-    for path in sorted(paths + [ROOT / name for name in FILES]):
-        digest.update(path.relative_to(ROOT).as_posix().encode())
-        digest.update(ast.dump(_without_words(path.read_text("utf-8"))).encode())
-    return digest.hexdigest()[:12]
+    paths += [ROOT / name for name in FILES]
+    modules = sorted(_digest(path.read_text("utf-8")) for path in paths)
+    return hashlib.sha256("".join(modules).encode()).hexdigest()[:12]
 
 
 def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
@@ -52,8 +55,7 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
     if write and (not kept or changed or kept[-1]["commit"] != entry["commit"]):
         kept.append(entry)
     if write:
-        run.mkdir(parents=True, exist_ok=True)
-        runs.write_whole(run / "sources.json", json.dumps(kept, indent=1) + "\n")
+        files.write(run / "sources.json", json.dumps(kept, indent=1) + "\n")
     if not changed:
         return None
     return (
@@ -84,11 +86,21 @@ def _changed(then: dict, now: dict) -> list[str]:
     return found
 
 
-def _without_words(text: str) -> ast.Module:
-    """A module's syntax tree without docstrings (and so without comments)."""
+def _digest(text: str) -> str:
+    """The hash of what a module does: without docstrings, comments, our own imports."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:]
-    return tree
+        for field, parts in ast.iter_fields(node):
+            if isinstance(parts, list):
+                setattr(node, field, [p for p in parts if not _imports_ours(p)])
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _imports_ours(part: object) -> bool:
+    if isinstance(part, ast.ImportFrom):
+        return (part.module or "").split(".")[0] in OURS
+    names = part.names if isinstance(part, ast.Import) else []
+    return any(alias.name.split(".")[0] in OURS for alias in names)

@@ -1,8 +1,8 @@
 """What a killed run needs to go on to the same numbers: its checkpoints, its devices.
 
 A checkpoint holds the model, the optimiser's state, the position of the data and the
-step; Orbax writes it under another name and renames it, so it is there whole or not at
-all. Kept are the newest two and the best by held-out loss.
+step. Orbax writes it under another name and renames it, so that it is there whole or
+not at all. The newest two are kept, and the best by held-out loss.
 """
 
 import json
@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import optax
 import orbax.checkpoint as ocp
 
-from lab import runs
+import ttt_core as ttt
+from lab import files, runs
 
 
 NEWEST = 2
@@ -26,10 +28,13 @@ logging.getLogger("absl").addFilter(
 
 
 class Resumed(NamedTuple):
-    """Where a run goes on: before step `step`, which the optimiser's state fits."""
+    """Where a run goes on: with step `step`, which the optimiser's state fits.
 
-    model: object
-    opt_state: object
+    `data`: the position of the data, None before the first batch of a stage.
+    """
+
+    model: ttt.Transformer
+    opt_state: optax.OptState
     step: int
     data: dict | None
 
@@ -38,7 +43,7 @@ class Checkpoints:
     """The checkpoints of a run folder."""
 
     def __init__(self, run: Path):
-        """Open them, and clear away what a killed process left behind."""
+        """Open those of the folder `run`, without what a killed process left behind."""
         keep = ocp.checkpoint_managers
         best = keep.BestN(
             get_metric_fn=_held_out,
@@ -57,7 +62,7 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(run / "checkpoints", options=options)
 
-    def __enter__(self):
+    def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_):
@@ -73,8 +78,15 @@ class Checkpoints:
         """Steps done in the one with the lowest held-out loss."""
         return self._manager.best_step()
 
-    def save(self, done: int, model, opt_state, data: dict, held_out: float | None):
-        """Keep everything after `done` steps."""
+    def save(
+        self,
+        done: int,
+        model: ttt.Transformer,
+        opt_state: optax.OptState,
+        data: dict,
+        held_out: float | None,
+    ):
+        """Keep everything after `done` steps; `held_out` decides which one is best."""
         self._manager.save(
             done,
             args=ocp.args.Composite(
@@ -85,20 +97,26 @@ class Checkpoints:
         )
         self._manager.wait_until_finished()
 
-    def forget_from(self, step: int) -> int:
+    def forget_from(self, step: int) -> str:
         """Remove those of the steps from `step` on, as long as an older one is left.
 
-        Returns the newest one's step then, 0 where there is none.
+        Returns what is left, as half a sentence.
         """
         steps = sorted(self._manager.all_steps())
         if any(found < step for found in steps):
             for found in steps:
                 if found >= step:
                     self._manager.delete(found)
-        return self.newest
+        if not self.newest:
+            return "no checkpoint was kept yet"
+        is_other = self.best not in (None, self.newest)
+        best = f", the best that of step {self.best}" if is_other else ""
+        left = f"the last good checkpoint is that of step {self.newest}{best}"
+        return f"{left} ({self._manager.directory})"
 
-    def restore(self, model, opt_state) -> Resumed:
-        """What the newest one holds, or a start from the given model."""
+    def restore(self, model: ttt.Transformer, opt_state: optax.OptState) -> Resumed:
+        """What the newest one holds, in the shapes of the given model and state, or
+        these themselves where there is none."""
         done = self.newest
         if not done:
             return Resumed(model, opt_state, 0, None)
@@ -132,7 +150,7 @@ def _named(tree) -> dict:
 
 
 def _shapes(leaves) -> dict:
-    # Its place of its own lets any number of devices take up what any other left.
+    # Each array keeps its own sharding: a run can resume on another number of devices.
     return {
         str(i): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
         for i, leaf in enumerate(leaves)
@@ -140,11 +158,11 @@ def _shapes(leaves) -> dict:
 
 
 def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | None:
-    """Record the devices of a new run; on others than a begun run's, or with weights
-    cut into another number of pieces, refuse.
+    """Record the devices of a new run, and compare them with those of a begun one.
 
-    Sums of another order round otherwise: on another number of devices a run goes on,
-    but not to the same bits. `elastic=True` accepts that. Returns a warning, if any.
+    Sums in another order round differently: on another number of devices, or with
+    weights cut into another number of pieces (`cut`), a run goes on, but not to the
+    same bits. `elastic=True` accepts that. Returns a warning, if any.
 
     **Raises** `ValueError` where the number or kind of devices differs.
     """
@@ -155,7 +173,7 @@ def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | No
     } | ({"cut": cut} if cut > 1 else {})
     path = run / "devices.json"
     if not path.exists():
-        runs.write_whole(path, json.dumps(here) + "\n")
+        files.write(path, json.dumps(here) + "\n")
         return None
     then = json.loads(path.read_text("utf-8"))
     if "state" in then:  # what older runs called it

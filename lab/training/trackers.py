@@ -1,10 +1,10 @@
 """Trackers: the lines of `metrics.jsonl` shown by a program that people know.
 
-`metrics.jsonl` in the run folder is the truth and a tracker its mirror. So a tracker
-begins empty and is first given every line the file already holds: after a kill and a
-resume it shows each step once, whatever had reached it before, and tracking may be
-switched on in the middle of a run. Cut the file to the step you resume at
-(`runs.Metrics` does) before the tracker is opened.
+`metrics.jsonl` in the run folder is the record, and a tracker is its mirror. So a
+tracker begins empty and is first given every line that the file holds: after a kill and
+a resume it shows each step once, whatever had reached it before, and tracking may be
+switched on in the middle of a run. The file must have been cut to the step where the
+run resumes (`runs.Metrics` does this) before the tracker is opened.
 
 | kind          | writes to                      | look at it with                     |
 |---------------|--------------------------------|-------------------------------------|
@@ -12,12 +12,12 @@ switched on in the middle of a run. Cut the file to the step you resume at
 | `trackio`     | Trackio's folder on your disk  | `trackio show --project ttt-lab`    |
 | `wandb`       | `RUN/wandb`, offline           | `wandb sync RUN/wandb/offline-run*` |
 
-None of them needs an account. `WANDB_MODE=online` and `TRACKIO_SPACE_ID` are theirs to
-understand. Each is imported when it is asked for: `pip install -e '.[track]'`.
+None of them needs an account. Their own variables, such as `WANDB_MODE=online` and
+`TRACKIO_SPACE_ID`, work as they do elsewhere. A package is imported when its tracker is
+asked for: `pip install -e '.[track]'`.
 """
 
 import contextlib
-import difflib
 import importlib
 import io
 import json
@@ -27,7 +27,8 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from lab import runs
+from lab import files, runs
+from lab.names import choose
 
 
 PROJECT = "ttt-lab"
@@ -46,7 +47,7 @@ class Tracker(Protocol):
 
 
 def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
-    """The tracker called `kind`, filled with what `run / "metrics.jsonl"` holds.
+    """The tracker called `kind`, filled with the lines of `run / "metrics.jsonl"`.
 
     Args:
         kind: `tensorboard`, `trackio`, `wandb`, or None for one that does nothing.
@@ -58,14 +59,9 @@ def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
     """
     if kind is None:
         return _Nothing()
-    if kind not in _KINDS:
-        near = difflib.get_close_matches(kind, _KINDS, n=1, cutoff=0.0)[0]
-        raise ValueError(
-            f"There is no tracker {kind!r}; did you mean {near!r}? "
-            f"Known: {', '.join(_KINDS)}."
-        )
+    opener = _KINDS[choose("tracker", kind, _KINDS)]
     run.mkdir(parents=True, exist_ok=True)
-    tracker = _KINDS[kind](run, settings)
+    tracker = opener(run, settings)
     for line in runs.read_metrics(run / "metrics.jsonl"):
         tracker.log(line["step"], line)
     return tracker
@@ -82,13 +78,13 @@ class _Nothing:
 
 
 class _TensorBoard:
-    """Event files; a running TensorBoard forgets what an older file had said."""
+    """Event files; the new one tells a running TensorBoard to drop the older one's."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         package = _load("tensorboardX")
         folder = run / "tensorboard"
         shutil.rmtree(folder, ignore_errors=True)
-        # Names end in the second they were made: two in one second must not be one.
+        # A file is named after the second it was made in, and two must differ.
         suffix = f".{os.getpid()}.{secrets.token_hex(2)}"
         self._writer = package.SummaryWriter(
             str(folder), purge_step=0, flush_secs=10, filename_suffix=suffix
@@ -133,7 +129,7 @@ class _Trackio:
 
     @staticmethod
     def _quietly(call, **options):
-        """Its greetings would cut the progress line in two."""
+        """Call it without its greetings, which would cut the progress line in two."""
         with contextlib.redirect_stdout(io.StringIO()):
             return call(**options)
 
@@ -183,7 +179,7 @@ def _identity(run: Path) -> str:
     """A name that stays with this run folder and that no other folder has."""
     path = run / "tracker-id"
     if not path.exists():
-        path.write_text(secrets.token_hex(4), "utf-8")
+        files.write(path, secrets.token_hex(4))
     return path.read_text("utf-8")
 
 

@@ -1,37 +1,75 @@
 """The command: quick to answer, and every mistake gets a sentence."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
 from command_line import run
 
+from lab import cli
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["train", "--help"], ["data", "--help"], ["eval", "gain", "--help"]],
-)
-def test_help_needs_no_jax(arguments):
+
+# What a list of verbs must not wait for.
+HEAVY = "{'jax', 'numpy', 'plotly', 'rich', 'tyro'}"
+
+
+def in_a_process(arguments: list[str], heavy: str) -> str:
+    """What `ttt-lab ARGUMENTS` prints, none of `heavy` imported."""
     script = (
         "import sys\nfrom lab import cli\n"
         f"sys.argv = ['ttt-lab', *{arguments}]\n"
         "try:\n    cli.main()\nexcept SystemExit as leave:\n    assert not leave.code\n"
-        "assert 'jax' not in sys.modules, 'jax was imported'\n"
+        f"found = {heavy} & set(sys.modules)\nassert not found, found\n"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "usage: ttt-lab" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "--help"], ["plan", "--help"], ["eval", "compare", "--help"]],
+)
+def test_help_needs_no_jax(arguments):
+    assert "usage: ttt-lab" in in_a_process(arguments, "{'jax'}")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["data"]])
+def test_the_verbs_are_listed_without_importing_them(arguments):
+    said = in_a_process(arguments, HEAVY)
+    assert said.startswith("usage: ttt-lab")
+    group = "data" if arguments == ["data"] else ""
+    listed = [verb for verb in cli.VERBS if f"\n  {verb} " in said]
+    assert listed == [verb for verb in cli.VERBS if verb.startswith(group)]
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_a_verb_is_listed_with_the_first_line_of_its_docstring(verb):
+    module, name = cli.VERBS[verb].split(":")
+    function = getattr(importlib.import_module(f"lab.{module}"), name)
+    assert cli.says(verb) == inspect.getdoc(function).splitlines()[0]
+    assert cli.says(verb) in " ".join(cli.listing().split())
+
+
+def test_every_group_has_verbs_and_every_verb_a_group():
+    assert {verb.rpartition(" ")[0] for verb in cli.VERBS} == set(cli.GROUPS)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["strem"], "did you mean 'stream'"),
+        (["eval", "atention", "tiny-full"], "did you mean 'eval attention'"),
+        (["compare"], "did you mean 'eval compare'"),
+        (["xyz"], "There is no verb 'xyz'. Known: train, plan"),
         (["train", "tiny-e2f"], "did you mean 'tiny-e2e'"),
         (["train", "tiny-e2e", "--size", "tny"], "did you mean 'tiny'"),
         (["train", "tiny-e2e", "--set", "lrate=1"], "There is no setting 'lrate'"),
-        (["eval", "gain", "--model", "none-such"], "There is no model 'none-such'"),
-        (["data", "show", "sotuu"], "sotu"),
+        (["eval", "compare", "none-such"], "There is no model 'none-such'"),
+        (["data", "show", "sotuu"], "did you mean 'sotu'"),
     ],
 )
 def test_a_mistake_gets_a_sentence(arguments, sentence, monkeypatch, capsys):

@@ -7,7 +7,8 @@ import pytest
 import ttt_core as ttt
 from lab.bench import reading
 from lab.bench.remat import measure_remat
-from lab.bench.training import measure_peak, measure_training
+from lab.bench.training import measure_training
+from lab.training.machine import measure_peak
 
 
 @pytest.fixture(scope="module")

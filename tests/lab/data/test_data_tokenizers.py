@@ -109,7 +109,7 @@ def test_fingerprints_tell_tokenizers_apart(tmp_path):
 
 
 def test_unknown_name_suggests_a_known_one():
-    with pytest.raises(ValueError, match="Did you mean 'bpe-4k'"):
+    with pytest.raises(ValueError, match="did you mean 'bpe-4k'"):
         tokenizers.load("bpe4k")
 
 

@@ -1,6 +1,7 @@
 """Recipes: each builds at each size, and a run leaves models with cards."""
 
 import dataclasses
+import functools
 import json
 import math
 
@@ -12,13 +13,16 @@ from small_experiment import small_experiment, write_texts
 import ttt_core as ttt
 from lab import checkpoints, runs
 from lab.commands import naive
-from lab.commands import train as training_session
-from lab.commands.sweep import grid, run_sweep
-from lab.commands.train import Options, make_experiment, run_recipe
+from lab.commands import train as training
+from lab.commands.sweep import grid
+from lab.commands.train import Choice, train
 from lab.measure.nats import Readings
 from lab.measure.texts import Passage
 from lab.recipes import RECIPES, sizes
+from lab.recipes.settings import make_experiment
 from lab.training import held_out
+from lab.training.cards import publish_model
+from lab.training.conduct import Conduct
 
 
 TRAINED = [name for name, recipe in RECIPES.items() if hasattr(recipe, "experiment")]
@@ -118,11 +122,11 @@ def test_the_papers_sizes_carry_the_papers_recipe():
 
 
 def test_a_recipe_runs_to_models_with_cards(recipe, tmp_path):
-    options = Options("nano", ("lr=2e-2", "model.lr=0.5"), publish=True)
-    first = run_recipe(recipe, Options("nano", options.settings, until="pretrain"))
+    choice = Choice("nano", ("lr=2e-2", "model.lr=0.5"))
+    first = train(recipe, choice, Conduct(until="pretrain"))
     assert first.name == "small-pretrain.json"
     assert json.loads(first.read_text())["tokens_seen"] == 512
-    path = run_recipe(recipe, options)
+    path = train(recipe, choice, publish=True)
     card = json.loads(path.read_text())
     assert path == tmp_path / "published" / "small.json"
     assert card["tokens_seen"] == 896 and card["stage"] == "extend"
@@ -134,14 +138,14 @@ def test_a_recipe_runs_to_models_with_cards(recipe, tmp_path):
     assert {"loss_learning", "loss_frozen"} <= set(card["held_out"])
     loaded = checkpoints.load("small").config
     assert (loaded.inner.lr, loaded.rope_theta) == (0.5, 20_000.0)
-    again = run_recipe(recipe, options)  # finished: nothing is trained again
+    again = train(recipe, choice, publish=True)  # finished: nothing is trained again
     assert again.read_text() == path.read_text()
 
 
 def test_a_plain_twin_is_trained_by_one_switch_and_naive_reads_with_it(
     recipe, tmp_path, monkeypatch
 ):
-    path = run_recipe(recipe, Options("nano", plain=True))
+    path = train(recipe, Choice("nano", plain=True))
     assert path.name == "small-plain.json"
     assert checkpoints.load(path).config.inner.lr == 0
     monkeypatch.setattr(naive, "MOST_WIDENED", 0)
@@ -156,9 +160,9 @@ def test_a_plain_twin_is_trained_by_one_switch_and_naive_reads_with_it(
     assert found["held_out"]["loss_frozen"] == plain["loss_frozen"]
     assert found["held_out"]["loss_learning"] != plain["loss_learning"]
     with pytest.raises(FileNotFoundError, match="small-plain, which is not published"):
-        training_session.publish_model(card)
-    training_session.publish_model(path)
-    training_session.publish_model(card)
+        publish_model(card)
+    publish_model(path)
+    publish_model(card)
     assert checkpoints.load("small-naive").config.inner == inner
     with pytest.raises(FileNotFoundError, match="neither been trained here nor"):
         naive.tune("other", "unheard-of", (0.1,), (1.0,))
@@ -194,14 +198,18 @@ def test_a_search_goes_on_beyond_the_edges_of_its_grid(best, tmp_path, monkeypat
     assert min(tried) < found.lr < max(tried)
 
 
+def not_again(*_, **__):
+    raise AssertionError("what is done was done again")
+
+
 def test_a_sweep_compares_rates_and_does_nothing_twice(recipe, capsys, monkeypatch):
-    experiment = make_experiment(recipe, Options("nano"))
-    results = run_sweep(experiment, ("lr=1e-2,1e-4",), 512, Options("nano"))
+    sweep = functools.partial(train, recipe, Choice("nano"), tokens=512)
+    results = sweep(sweep=("lr=1e-2,1e-4",))
     rows = json.loads(results.read_text())
     assert set(rows) == {"lr=1e-2", "lr=1e-4"}
     assert "best" in capsys.readouterr().out
-    monkeypatch.setattr(training_session, "train_with_progress", None)
-    run_sweep(experiment, ("lr=1e-2,1e-4",), 512, Options("nano"))
+    monkeypatch.setattr(training, "train_experiment", not_again)
+    sweep(sweep=("lr=1e-2,1e-4",))
     assert json.loads(results.read_text()) == rows
     assert "best" in capsys.readouterr().out
     assert results.parent == runs.folder("small-sweep")
@@ -218,6 +226,8 @@ def test_a_grid_has_every_combination():
 
 def test_naive_has_nothing_to_set(tmp_path):
     with pytest.raises(ValueError, match="nothing to set"):
-        run_recipe("tiny-naive", Options(plain=True))
+        train("tiny-naive", Choice(plain=True))
+    with pytest.raises(ValueError, match="nothing to set"):
+        train("tiny-naive", conduct=Conduct(until="pretrain"))
     with pytest.raises(ValueError, match="train those"):
-        make_experiment("tiny-naive", Options())
+        make_experiment("tiny-naive")

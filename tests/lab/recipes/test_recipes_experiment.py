@@ -90,10 +90,19 @@ def test_the_plain_twin_differs_in_the_inner_rate_alone(experiment):
 
 def test_held_out_loss_is_measured_at_steps_that_the_experiment_decides(experiment):
     first, second = experiment.phases
-    assert [s for s in range(4) if first.is_checked_at(s)] == [1, 3]
-    assert second.is_checked_at(6)
+    assert [step.is_checked for step in first.steps_from(0)] == [False, True] * 2
+    assert [step.index for step in second.steps_from(5)] == [5, 6]
+    assert [step.is_checked for step in second.steps_from(5)] == [True, True]
+    assert [step.is_last for step in second.steps_from(5)] == [False, True]
     never = dataclasses.replace(experiment, checks=0)
-    assert not any(never.phases[0].is_checked_at(s) for s in range(4))
+    assert not any(step.is_checked for step in never.phases[0].steps_from(0))
+
+
+def test_the_frozen_twin_reads_at_steps_that_the_experiment_decides(experiment):
+    second = experiment.phases[1]
+    assert [step.is_compared for step in second.steps_from(4)] == [True, False, True]
+    for silent in (dataclasses.replace(experiment, gain_every=0), experiment.plain()):
+        assert not any(step.is_compared for step in silent.phases[1].steps_from(4))
 
 
 def test_stages_have_names_of_their_own(experiment):

@@ -10,6 +10,7 @@ from small_experiment import small_experiment, write_texts
 from lab import runs
 from lab.training import divergence, held_out, resuming
 from lab.training import loop as train
+from lab.training.conduct import Conduct
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_run_whose_loss_jumps_stops_and_keeps_what_was_good(
     run, open_data = tmp_path / "run", train.open_data
     monkeypatch.setattr(train, "open_data", lambda *a: _Noise(open_data(*a), 35))
     with pytest.raises(FloatingPointError) as stopped:
-        train.train(experiment, run=run, checkpoint_every=0)
+        train.train(experiment, run, Conduct(checkpoint_every=0))
     said = str(stopped.value)
     assert "the loss jumped" in said and "up to step 44: training diverged" in said
     assert "good checkpoint is that of step 34, the best that of step 30" in said
@@ -119,9 +120,9 @@ def test_a_run_whose_weights_blow_up_stops_and_keeps_good_ones(experiment, tmp_p
     with pytest.raises(
         FloatingPointError, match="the update norm is (nan|inf) at step"
     ):
-        train.train(wild, run=tmp_path / "run", checkpoint_every=0)
+        train.train(wild, tmp_path / "run", Conduct(checkpoint_every=0))
     with resuming.Checkpoints(tmp_path / "run") as found:
         if found.newest:
-            at = found.restore(*train._beginning(wild, found.newest))
+            at = found.restore(*train.beginning(wild, found.newest))
             leaves = jax.tree.leaves(at.model)
             assert all(np.isfinite(a).all() for a in leaves if hasattr(a, "dtype"))

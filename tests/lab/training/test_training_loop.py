@@ -11,12 +11,15 @@ from small_experiment import small_experiment, write_texts
 
 import ttt_core as ttt
 from lab import checkpoints, runs
-from lab.bench import training
-from lab.commands import train as training_session
+from lab.commands.train import train_experiment
 from lab.recipes import settings
-from lab.training import devices, held_out, resuming
+from lab.training import devices, held_out, machine, resuming
 from lab.training import loop as train
+from lab.training.conduct import Conduct
 from lab.training.flops import train_flops_per_token
+
+
+PRETRAIN = Conduct(until="pretrain")
 
 
 @pytest.fixture
@@ -35,40 +38,40 @@ def losses(folder) -> list[float]:
 @pytest.mark.slow
 def test_training_lowers_the_loss(experiment, tmp_path):
     longer = in_every_stage(experiment, tokens=40 * 4 * 32)
-    train.train(longer, run=tmp_path / "run")
+    train.train(longer, tmp_path / "run")
     found = losses(tmp_path / "run")
     assert np.mean(found[-5:]) < np.mean(found[:5]) - 0.5
 
 
 def test_a_run_folder_belongs_to_one_experiment(experiment, tmp_path):
     run = tmp_path / "run"
-    train.train(experiment, run=run, until="pretrain")
+    train.train(experiment, run, PRETRAIN)
     assert len(losses(run)) == 4
     other = settings.override(experiment, ("lr=1e-3", "clip=2"))
     with pytest.raises(ValueError, match=r"other settings \(clip, pretrain.lr\)"):
-        train.train(other, run=run)
+        train.train(other, run)
     # A stage that has not begun may still be changed, and then the run goes on.
     later = settings.override(experiment, ("extend.lr=1e-3",))
-    train.train(later, run=run)
+    train.train(later, run)
     assert len(losses(run)) == 7
     with pytest.raises(ValueError, match=r"other settings \(extend.lr\)"):
-        train.train(experiment, run=run)
+        train.train(experiment, run)
 
 
 def test_a_run_goes_on_where_it_was_begun_or_says_so(experiment, tmp_path):
     run = tmp_path / "run"
-    train.train(experiment, run=run, until="pretrain")
+    train.train(experiment, run, PRETRAIN)
     before = json.loads((run / "devices.json").read_text())
     assert before["devices"] == 2  # the tests have two CPU devices
     (run / "devices.json").write_text(json.dumps(before | {"cores": 77}))
     assert "on 77 core" in resuming.claim_devices(run)
     (run / "devices.json").write_text(json.dumps(before | {"devices": 3}))
     with pytest.raises(ValueError, match="begun on 3 cpu device.*--elastic"):
-        train.train(experiment, run=run)
+        train.train(experiment, run)
     said = []
-    train.train(experiment, run=run, until="pretrain", say=said.append)
+    train.train(experiment, run, PRETRAIN, say=said.append)
     assert said == [], "what is done can be looked at anywhere"
-    train.train(experiment, run=run, say=said.append, elastic=True)
+    train.train(experiment, run, Conduct(elastic=True), say=said.append)
     assert "may differ" in said[0]
 
 
@@ -87,12 +90,12 @@ def test_a_run_goes_on_with_weights_cut_as_they_were(tmp_path, name):
 def test_the_command_tells_what_it_trains_and_that_nothing_is_left(
     experiment, tmp_path, capsys
 ):
-    run, options = tmp_path / "run", training_session.Options()
-    card = training_session.train_with_progress(experiment, run, options)
+    run = tmp_path / "run"
+    card = train_experiment(experiment, run)
     said = capsys.readouterr().out
     assert "extend step 7/7  loss " in said and "tokens/s  held out" in said
     assert "nothing left" not in said
-    assert training_session.train_with_progress(experiment, run, options) == card
+    assert train_experiment(experiment, run) == card
     said = capsys.readouterr().out
     assert "nothing left to train" in said and "loss" not in said
 
@@ -133,7 +136,7 @@ def test_the_frozen_twin_reads_along_and_changes_nothing(experiment, tmp_path):
     for every in (1, 0):
         watched = dataclasses.replace(experiment, gain_every=every)
         run = tmp_path / f"every {every}"
-        model = train.train(watched, run=run, until="pretrain")
+        model = train.train(watched, run, PRETRAIN)
         lines = runs.read_metrics(run / "metrics.jsonl")
         found[every] = [line["loss"] for line in lines], hashed(model)
         assert ["gain" in line for line in lines] == [every == 1] * 4
@@ -154,8 +157,8 @@ def test_the_frozen_twin_reads_along_and_changes_nothing(experiment, tmp_path):
 
 def test_a_share_of_the_measured_peak_is_told(experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("TTT_LAB_QUICK", "0")
-    monkeypatch.setattr(training, "measure_peak", lambda: 1e9)
-    train.train(experiment, run=tmp_path / "run", until="pretrain")
+    monkeypatch.setattr(machine, "measure_peak", lambda: 1e9)
+    train.train(experiment, tmp_path / "run", PRETRAIN)
     phase = experiment.phases[0]
     flops = train_flops_per_token(phase.model, phase.seq, "meta")
     for line in runs.read_metrics(tmp_path / "run" / "metrics.jsonl"):
@@ -166,17 +169,17 @@ def test_a_share_of_the_measured_peak_is_told(experiment, tmp_path, monkeypatch)
 def test_a_tracker_mirrors_every_line(experiment, tmp_path):
     pytest.importorskip("tensorboardX")
     run = tmp_path / "run"
-    train.train(experiment, run=run, until="pretrain", track="tensorboard")
+    train.train(experiment, run, Conduct(until="pretrain", track="tensorboard"))
     assert list((run / "tensorboard").iterdir())
     with pytest.raises(ValueError, match="did you mean 'trackio'"):
-        train.train(experiment, run=run, track="trackoi")
+        train.train(experiment, run, Conduct(track="trackoi"))
 
 
 def test_answers_of_a_recall_mixture_are_counted_apart(experiment, tmp_path):
     corpus = f"recall:{experiment.stages[0].corpus}?share=1&density=12&nearest=16"
     stage = {"corpus": corpus, "seq": 768, "batch": 2, "tokens": 768 * 2, "lr": 1e-9}
     mixed = in_every_stage(experiment, **stage)
-    train.train(mixed, run=tmp_path / "run", until="pretrain")
+    train.train(mixed, tmp_path / "run", PRETRAIN)
     (line,) = runs.read_metrics(tmp_path / "run" / "metrics.jsonl")
     phase = mixed.phases[0]
     batch = next(train.open_data(phase))
@@ -196,7 +199,7 @@ def test_targets_that_nobody_can_predict_do_not_count(experiment, tmp_path):
         tokens[::3] = 256
         write(tmp_path / "store", split, tokens)
     stored = in_every_stage(experiment, corpus=f"zarr:{tmp_path / 'store'}")
-    train.train(stored, run=tmp_path / "run", until="pretrain")
+    train.train(stored, tmp_path / "run", PRETRAIN)
     line = runs.read_metrics(tmp_path / "run" / "metrics.jsonl")[0]
     phase = stored.phases[0]
     batch = next(train.open_data(phase))
@@ -219,8 +222,14 @@ def test_a_text_that_is_not_there_is_missed_before_the_first_step(
     stages = (experiment.stages[0], extend)
     absent = dataclasses.replace(experiment, stages=stages)
     with pytest.raises(FileNotFoundError, match="gcloud storage cp -r gs://llama3-boo"):
-        train.train(absent, run=tmp_path / "run")
+        train.train(absent, tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_a_tokenizer_that_is_not_the_models_is_refused(experiment, tmp_path):
+    other = dataclasses.replace(experiment, tokenizer="bpe-4k")
+    with pytest.raises(ValueError, match="4096 entries .* 257; set model.vocab=4096"):
+        train.train(other, tmp_path / "run")
 
 
 def test_a_metrics_file_that_was_cut_off_is_continued(tmp_path):

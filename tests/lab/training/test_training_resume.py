@@ -21,6 +21,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
+from lab.training.conduct import Conduct
 from lab.training.loop import train
 from small_experiment import small_experiment
 run, texts, fatal = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -39,7 +40,7 @@ def done(phase, model):
         checkpoints.save(path, model, {{}})
 if fatal:
     sys.addaudithook(count)
-train(small_experiment(texts), run=run, stage_done=done, checkpoint_every=0)
+train(small_experiment(texts), run, Conduct(checkpoint_every=0), stage_done=done)
 print("operations", seen)
 """
 

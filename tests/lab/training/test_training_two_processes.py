@@ -24,6 +24,7 @@ sys.path.insert(0, {here!r})
 from lab.training.hosts import is_leader, join_hosts
 join_hosts()
 from lab import checkpoints
+from lab.training.conduct import Conduct
 from lab.training.loop import train
 from small_experiment import small_experiment
 run, texts, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
@@ -34,8 +35,8 @@ def report(line):
 def done(phase, model):
     if is_leader():
         checkpoints.save(run / phase.checkpoint_name, model, {{}})
-train(small_experiment(texts), run=run, report=report, stage_done=done,
-      checkpoint_every=0, elastic=True, cut={pieces})
+conduct = Conduct(checkpoint_every=0, elastic=True, cut={pieces})
+train(small_experiment(texts), run, conduct, report=report, stage_done=done)
 print("done", flush=True)
 """
 

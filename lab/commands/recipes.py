@@ -1,0 +1,20 @@
+"""`ttt-lab recipes`: what there is to train, and what it costs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from lab.recipes import RECIPES
+
+
+def recipes():
+    """List the recipes with their question, cost and expected number."""
+    table = Table.grid(padding=(0, 2, 1, 0))
+    for name, recipe in RECIPES.items():
+        told = (
+            recipe.QUESTION,
+            f"[dim]cost[/dim] {recipe.COST}",
+            f"[dim]expected[/dim] {recipe.EXPECTED}",
+            f"[dim]sizes[/dim] {', '.join(recipe.SIZES)}",
+        )
+        table.add_row(f"[bold]{name}[/bold]", "\n".join(told))
+    Console().print(table)

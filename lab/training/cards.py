@@ -1,0 +1,75 @@
+"""What is said of a trained model: its card, written when a stage is done, published.
+
+A card holds the configuration, the recipe, the command, the commits, the hash of the
+text, the tokens seen, and the held-out losses with learning and without.
+"""
+
+import statistics
+from pathlib import Path
+
+import ttt_core as ttt
+from lab import checkpoints, files, runs
+from lab.data import sources
+from lab.recipes.experiment import Experiment, Phase
+from lab.training import held_out, provenance
+
+
+def card_of(experiment: Experiment, folder: Path, until: str | None = None) -> Path:
+    """Where the card of a stage's model lies, or of the finished model."""
+    names = {phase.stage.name: phase.checkpoint_name for phase in experiment.phases}
+    return folder / f"{names[until] if until else experiment.name}.json"
+
+
+def write_snapshot(phase: Phase, model: ttt.Transformer, folder: Path) -> Path:
+    """Write model and card at the end of a stage. Returns the card's path."""
+    about = describe_model(phase, model, folder)
+    return checkpoints.save(folder / phase.checkpoint_name, model, about)
+
+
+def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:
+    """The card of a trained model: where it came from and what it is worth."""
+    experiment = phase.experiment
+    lines = runs.read_metrics(folder / "metrics.jsonl")
+    lines = [line for line in lines if line["step"] < phase.end]
+    settings = runs.describe(experiment)
+    settings.pop("model")
+    hashes = {
+        stage.corpus: sources.data_hash(stage.corpus, experiment.tokenizer, "train")
+        for stage in experiment.stages[: phase.index + 1]
+    }
+    return {
+        "tokenizer": experiment.tokenizer,
+        "recipe": experiment.name,
+        **runs.environment(),
+        "commits": provenance.commits(folder, phase.end),
+        "seed": experiment.seed,
+        "experiment": settings,
+        "stage": phase.stage.name,
+        "data_hash": hashes[phase.stage.corpus],
+        "data_hashes": hashes,
+        "tokens_seen": phase.tokens_at(phase.end - 1),
+        "training_loss": statistics.fmean(line["loss"] for line in lines[-20:]),
+        "training_hours": round(sum(line["seconds"] for line in lines) / 3600, 2),
+        "held_out": held_out.summary(phase, model),
+    }
+
+
+def publish_model(card: Path) -> Path:
+    """Copy a finished model and its card to where a clone finds them.
+
+    A card that points at another model's weights is copied alone. Returns the copy of
+    the card.
+
+    **Raises** `FileNotFoundError` where it points at weights that are not published.
+    """
+    target = checkpoints.PUBLISHED
+    points_at = checkpoints.card(card).get("weights")
+    if points_at is None:
+        weights = card.with_suffix(".safetensors")
+        files.write(target / weights.name, weights.read_bytes())
+    elif not (target / f"{points_at}.safetensors").exists():
+        raise FileNotFoundError(
+            f"{card.stem} reads with the weights of {points_at}, which is not "
+            f"published yet: `ttt-lab train {points_at} --publish` first."
+        )
+    return files.write(target / card.name, card.read_bytes())

@@ -1,0 +1,58 @@
+"""Progress: a line in a terminal, and now and then a plain line elsewhere."""
+
+import io
+
+from rich.console import Console
+
+from lab.commands.progress import LINES, Bar
+
+
+def shown(*, terminal: bool, steps: int, news=()) -> str:
+    """What a loop of so many steps prints."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=terminal, width=100, no_color=True)
+    with Bar(steps, console) as bar:
+        assert bar.is_untouched
+        for step in range(1, steps + 1):
+            bar.show(step, "reading", f"at {step}", news=step in news)
+        assert not bar.is_untouched
+    return out.getvalue()
+
+
+def test_plain_lines_come_now_and_then_and_at_the_end():
+    lines = shown(terminal=False, steps=1000).splitlines()
+    assert LINES <= len(lines) <= LINES + 1
+    assert lines[0] == "reading at 1" and lines[-1] == "reading at 1000"
+
+
+def test_a_short_command_prints_every_step_once():
+    lines = shown(terminal=False, steps=3).splitlines()
+    assert lines == ["reading at 1", "reading at 2", "reading at 3"]
+
+
+def test_news_are_printed_at_once():
+    quiet, told = (shown(terminal=False, steps=1000, news=n) for n in ((), (7,)))
+    assert "at 7\n" in told and "at 7\n" not in quiet
+
+
+def test_a_terminal_gets_one_line_with_the_time_left():
+    said = shown(terminal=True, steps=50)
+    assert "reading" in said and "at 50" in said and "0:00:00 left" in said
+
+
+def test_a_narrow_terminal_cuts_the_words_and_not_the_time():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=60, no_color=True)
+    with Bar(2, console) as bar:
+        bar.show(1, "reading", "word " * 30)
+        bar.show(2, "reading", "word " * 30)
+    assert "0:00:00 left" in out.getvalue() and "word …" in out.getvalue()
+
+
+def test_what_has_not_begun_shows_nothing():
+    for terminal in (True, False):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal)
+        with Bar(10, console) as bar:
+            pass
+        assert bar.is_untouched and out.getvalue().strip() == ""
