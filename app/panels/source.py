@@ -1,12 +1,11 @@
 """What is read: a recording, or any text by the real model, with a needle or none."""
 
-from difflib import get_close_matches
-
 import streamlit as st
 
 from app import cache, player, session
 from app.session import PASTE, UPLOAD
 from lab.data import needles
+from lab.names import closest
 from lab.reading import plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
@@ -239,7 +238,7 @@ def _catalogued(name: str) -> str:
     names = cache.document_names()
     # A name may come from a URL: only the catalogue is opened, never a path.
     if name not in names:
-        close = get_close_matches(name, names, n=1, cutoff=0.5)
+        close = closest(name, names)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"There is no document {name!r} in the catalogue.{meant}")
     return cache.text(name)

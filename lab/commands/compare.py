@@ -79,7 +79,9 @@ def _gaps(result) -> Table:
 
 
 def _doublings(result) -> Table:
-    table = Table("position", *(gap.words for gap in result.gaps))
+    table = Table("position")
+    for gap in result.gaps:
+        table.add_column(gap.words, overflow="fold")  # names are broken, never cut
     table.title = f"in each doubling, ± 95 % over {result.text.unit} (* = extrapolated)"
     longest = max(result.gaps, key=lambda gap: gap.to).curves["doublings"]
     for i, where in enumerate(spans(longest)):
