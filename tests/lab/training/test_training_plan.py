@@ -128,7 +128,7 @@ def test_the_command_prints_a_plan(monkeypatch, capsys):
         "parameters",
         "fast weights of one sequence",
         "FLOPs per token",
-        "data 2 x state 1",
+        "data 2 x model 1",
         "memory per device",
         "do not fit into 0.001 GiB",
     ):
