@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ttt_core.shapes import DType
+
 
 def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """`x` in float32, or in its own dtype where that is wider (float64 tests)."""
@@ -47,7 +49,7 @@ class MLP(eqx.Module):
     down: Float[Array, "*stack d_ff d_model"]
 
     def __call__(self, x: Float[Array, "seq d_model"]) -> Float[Array, "seq d_model"]:
-        gated = jax.nn.silu(linear(x, self.gate)) * linear(x, self.up)
+        gated = jax.nn.silu(linear(x, self.gate)) * linear(x, self.up)  # [seq, d_ff]
         return linear(gated, self.down)
 
 
@@ -72,7 +74,7 @@ def build_norm(dim: int, eps: float) -> RMSNorm:
 
 
 def rotary_angles(
-    positions: Int[Array, " seq"], head_dim: int, theta: float, dtype
+    positions: Int[Array, " seq"], head_dim: int, theta: float, dtype: DType
 ) -> Float[Array, "seq half"]:
     """Angles `position * theta^(-2i / head_dim)`, reduced to within half a turn.
 
@@ -99,7 +101,7 @@ def rotate(
     seq, heads, head_dim = x.shape
     wide = at_least_float32(x)
     angle = rotary_angles(positions, head_dim, theta, wide.dtype)[:, None, :]
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    even, odd = wide[..., 0::2], wide[..., 1::2]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)  # [seq, 1, half]
+    even, odd = wide[..., 0::2], wide[..., 1::2]  # [seq, heads, half]
     pairs = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
     return pairs.reshape(seq, heads, head_dim).astype(x.dtype)

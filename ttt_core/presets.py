@@ -82,10 +82,10 @@ def _recurrent(*mixers: str, **sizes) -> ModelConfig:
 
 PRESETS: dict[str, ModelConfig] = {
     "nano": _NANO,
-    "toy": _TOY.replace(lr=0.1),  # of many small steps: one after every token
+    "toy": _TOY.replace(lr=0.1),  # small steps, since there is one after every token
     "tiny-e2e": _TINY,
     "tiny-swa": _TINY.replace(lr=0.0),
-    "tiny-naive": _TINY,  # of tiny-swa's weights: they learn, and never learned to
+    "tiny-naive": _TINY,  # reads with tiny-swa's weights, which were trained without
     "tiny-full": _TINY.replace(lr=0.0, mixers=("full",)),
     "tiny-hybrid": _TINY.replace(lr=0.0, mixers=("window",) * 5 + ("full",)),
     "tiny-mamba2": _recurrent("mamba2", "window", expand=2.0, state_dim=64, d_ff=320),

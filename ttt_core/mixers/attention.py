@@ -1,4 +1,4 @@
-"""What attention mixers share: projections, QK norm, masked softmax, and their cost.
+"""What both attention mixers share: projections, QK norm, and masked softmax attention.
 
 Grouped-query attention is the general case: `heads = kv_heads * group`. Keys are normed
 before rotation and values are left as they are (paper-size models: section 4, "QK
@@ -123,29 +123,3 @@ def check_rotary(config: ModelConfig):
             f"rotary positions need an even head width: got d_model / heads = "
             f"{config.head_dim}; use fewer heads or another d_model."
         )
-
-
-def count_weights(config: ModelConfig) -> int:
-    """Entries of the four projections, `2 d (d + kv)`."""
-    return 2 * config.d_model * (config.d_model + config.kv_heads * config.head_dim)
-
-
-def count_keys(tokens: int, window: int | None = None) -> int:
-    """Keys seen by the first `tokens` together; `window=None`: all keys before."""
-    seen = tokens if window is None else min(tokens, window)
-    return seen * (seen + 1) // 2 + (tokens - seen) * seen
-
-
-def own_keys(config: ModelConfig, tokens: int) -> int:
-    """Keys that `tokens`, whole chunks, see within their own chunks."""
-    return tokens // config.chunk * count_keys(config.chunk)
-
-
-def product_flops(config: ModelConfig, keys: int) -> int:
-    """Operations of scores and weighted values, all heads: `4 d` for each key seen."""
-    return 4 * keys * config.d_model
-
-
-def attention_flops(config: ModelConfig, tokens: int, keys: int) -> int:
-    """Operations of attention on `tokens` that see `keys` keys together."""
-    return 2 * tokens * count_weights(config) + product_flops(config, keys)

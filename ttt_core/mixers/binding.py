@@ -5,8 +5,8 @@ Each head keeps a small gated MLP. Its weights move once a chunk, along the grad
     sum_t  rate_t <MLP(k_t), v_t>
 
 taken at the weights from before the chunk, with a rate for each token and matrix. A
-query is answered by the weights from before its own chunk. As LaCT has it (arXiv
-2505.23884): gradients are gathered with momentum, and every unit keeps the norm of its
+query is answered by the weights from before its own chunk. As published (LaCT, arXiv
+2505.23884), gradients are gathered with momentum, and every unit keeps the norm of its
 incoming weights.
 
 Up to a chunk less one token are open: their keys and values wait in the state until the

@@ -34,7 +34,7 @@ class ShortConvolution(eqx.Module):
     def __call__(
         self, x: Float[Array, "seq channels"], recent: Float[Array, "past channels"]
     ) -> tuple[Float[Array, "seq channels"], Float[Array, "past channels"]]:
-        """The filtered `x`, and the inputs that the next call has to know."""
+        """The filtered `x`, and the inputs that the next call needs."""
         taps, seq = len(self.kernel), len(x)
         known = jnp.concatenate([recent, x])
         kernel = self.kernel.astype(x.dtype)
@@ -49,7 +49,7 @@ def convolve(
     inputs: Sequence[Float[Array, "seq _"]],
     recent: tuple[Float[Array, "past _"], ...],
 ) -> tuple[list[Float[Array, "seq _"]], tuple[Float[Array, "past _"], ...]]:
-    """Each input through its own filter: the outputs, and what to know next time."""
+    """Each input through its own filter: the outputs, and what the next call needs."""
     streams = zip(filters, inputs, recent, strict=True)
     pairs = [filtered(x, before) for filtered, x, before in streams]
     return [y for y, _ in pairs], tuple(after for _, after in pairs)

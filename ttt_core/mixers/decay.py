@@ -1,4 +1,4 @@
-"""How fast recurrent mixers forget: a decay for each head and token, as Mamba has it.
+"""How fast recurrent mixers forget: a decay for each head and token, as in Mamba.
 
     log decay = -exp(log_rate) * step,        step = softplus(x w_dt + dt_bias)
 

@@ -21,13 +21,10 @@ from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
     attend,
-    attention_flops,
     build_projections,
     check_rotary,
-    count_keys,
-    count_weights,
-    own_keys,
 )
+from ttt_core.mixers.cost import attention_flops, count_weights, inner_attention_flops
 from ttt_core.mixers.kind import Kind
 from ttt_core.shapes import DType, Hidden
 
@@ -98,8 +95,8 @@ def self_attention(
     y = []
     for start in range(0, seq, size):
         own, stop = slice(start, start + size), min(start + size, seq)
-        reach = keys[:, :stop], values[:, :stop]
-        y.append(causal_attention(q[own], *reach, position[own], block=block))
+        seen = keys[:, :stop], values[:, :stop]
+        y.append(causal_attention(q[own], *seen, position[own], block=block))
     return jnp.concatenate(y)
 
 
@@ -125,10 +122,9 @@ def causal_attention(
     q = jnp.pad(q, ((0, 0), (0, after), (0, 0)))
     q = q.reshape(heads, -1, block, head_dim)
     q = q.swapaxes(0, 1)  # [blocks, heads, block, head_dim]
-    at = jnp.pad(position, (0, after), mode="edge").reshape(
-        -1, block
-    )  # [blocks, block]
-    y = jax.lax.map(jax.checkpoint(lambda pair: one(*pair)), (q, at))  # as `q`
+    at = jnp.pad(position, (0, after), mode="edge")
+    pairs = q, at.reshape(-1, block)  # [blocks, block]
+    y = jax.lax.map(jax.checkpoint(lambda pair: one(*pair)), pairs)  # shaped as `q`
     return y.transpose(0, 2, 1, 3).reshape(-1, heads, head_dim)[:seq]
 
 
@@ -145,15 +141,6 @@ def _heads_first(
     return a.swapaxes(0, 1)
 
 
-def _flops(config: ModelConfig, tokens: int) -> int:
-    return attention_flops(config, tokens, count_keys(tokens))
-
-
-def _inner_flops(config: ModelConfig, tokens: int) -> int:
-    keys = count_keys(tokens) + own_keys(config, tokens)
-    return attention_flops(config, tokens, keys)
-
-
 FULL = Kind(
     name="full",
     title="full attention",
@@ -162,8 +149,8 @@ FULL = Kind(
     least={},
     reach=lambda config: None,
     weights=count_weights,
-    flops=_flops,
-    inner_flops=_inner_flops,
+    flops=attention_flops,
+    inner_flops=inner_attention_flops,
     cuts=PROJECTION_CUTS,
     grows=True,
 )

@@ -1,8 +1,8 @@
 """What a mixer says about itself, so that nothing else has to know it by name.
 
-Every file of `ttt_core.mixers` ends with a `Kind`. The configuration asks it whether
-the sizes fit, the model how it is built, the mesh how its arrays are cut, the counters
-what it costs, and whoever talks to people what to call it.
+Every mixer's file ends with a `Kind`. The configuration asks there whether the sizes
+fit, the model how the mixer is built, the mesh how its arrays are cut, whoever counts
+what it costs, and whoever talks to people what it is called.
 """
 
 import dataclasses

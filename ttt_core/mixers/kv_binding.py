@@ -5,8 +5,8 @@ values (`ttt_core.mixers.binding`), once a chunk of `bind_chunk` tokens. A query
 answered by the weights from before its own chunk; nearer tokens are seen by a sliding
 window, which has the same queries, keys and values and whose answer is added.
 
-This is a mixer like the others: what it learns is its state, not the model's `fast`
-weights, and its inner loss knows nothing of the next token.
+This is a mixer like the others: what is learned is the mixer's state, not the model's
+`fast` weights, and the next token has no part in the inner loss.
 """
 
 import math
@@ -26,12 +26,7 @@ from ttt_core.layers import (
     normal,
     rotate,
 )
-from ttt_core.mixers.attention import (
-    PROJECTION_CUTS,
-    count_keys,
-    own_keys,
-    product_flops,
-)
+from ttt_core.mixers.attention import PROJECTION_CUTS
 from ttt_core.mixers.binding import (
     Bound,
     Pairs,
@@ -41,6 +36,7 @@ from ttt_core.mixers.binding import (
     read_whole,
     to_length_one,
 )
+from ttt_core.mixers.cost import inner_keys_flops, keys_flops
 from ttt_core.mixers.kind import Cut, Kind, check_expand
 from ttt_core.mixers.window import WindowState, check_window, empty_window, look_back
 from ttt_core.shapes import DType, Hidden
@@ -233,7 +229,7 @@ def _bound(config: ModelConfig, tokens: int) -> int:
 def _flops(config: ModelConfig, tokens: int) -> int:
     """An answer for each token, two more for each that is bound; and the window."""
     memory = _answer_flops(config) * (tokens + 2 * _bound(config, tokens))
-    near = product_flops(config, count_keys(tokens, config.window))
+    near = keys_flops(config, tokens, config.window)
     return tokens * _projection_flops(config) + memory + near
 
 
@@ -242,8 +238,8 @@ def _inner_flops(config: ModelConfig, tokens: int) -> int:
     chunks, bound = tokens // config.chunk, _bound(config, config.chunk)
     after = config.chunk - config.bind_every if bound else 0
     memory = _answer_flops(config) * (tokens + chunks * (4 * bound + after))
-    keys = count_keys(tokens, config.window) + own_keys(config, tokens)
-    return tokens * _projection_flops(config) + memory + product_flops(config, keys)
+    near = inner_keys_flops(config, tokens, config.window)
+    return tokens * _projection_flops(config) + memory + near
 
 
 KV_BINDING = Kind(

@@ -28,13 +28,10 @@ from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
     attend,
-    attention_flops,
     build_projections,
     check_rotary,
-    count_keys,
-    count_weights,
-    own_keys,
 )
+from ttt_core.mixers.cost import attention_flops, count_weights, inner_attention_flops
 from ttt_core.mixers.kind import Kind
 from ttt_core.shapes import DType, Hidden
 
@@ -141,8 +138,8 @@ def windowed_attention(
     # band = back + block keys; each of keys and values [kv_heads, blocks, band, ...]
     bands = [_bands(a, back - window, after, block, blocks) for a in (keys, values)]
 
-    reach = np.arange(back, back + block)[:, None] - np.arange(back + block)
-    in_window = jnp.asarray((reach >= 0) & (reach < window))  # [block, band]
+    distance = np.arange(back, back + block)[:, None] - np.arange(back + block)
+    in_window = jnp.asarray((distance >= 0) & (distance < window))  # [block, band]
     index = np.arange(blocks)[:, None] * block + np.arange(back + block)
     is_real = jnp.asarray(index, count.dtype) >= back - count  # [blocks, band]
     mask = in_window[None] & is_real[:, None, :]  # [blocks, block, band]
@@ -171,9 +168,7 @@ def _bands(
 ) -> Float[Array, "heads blocks band width"]:
     """The keys in reach of each block of queries, one band a block."""
     a = _pad_axis(a, before, after)
-    a = a.reshape(
-        len(a), -1, block, a.shape[-1]
-    )  # [heads, back + blocks, block, width]
+    a = a.reshape(len(a), -1, block, a.shape[-1])  # [heads, rows, block, width]
     shifts = [a[:, i : i + blocks] for i in range(a.shape[1] - blocks + 1)]
     return jnp.concatenate(shifts, axis=2)
 
@@ -208,9 +203,9 @@ def windowed_attention_reference(
     position = jnp.arange(window + seq, dtype=count.dtype)
     q = rotate(q, position[window:], theta)
     keys = rotate(keys, position, theta)
-    back = position[window:, None] - position[None, :]  # [seq, total]
+    distance = position[window:, None] - position[None, :]  # [seq, total]
     is_real = position[None, :] >= window - count
-    mask = (back >= 0) & (back < window) & is_real
+    mask = (distance >= 0) & (distance < window) & is_real
     q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
     return attend(q, keys, values, mask).swapaxes(0, 1)
 
@@ -256,15 +251,6 @@ def check_window(config: ModelConfig):
         )
 
 
-def _flops(config: ModelConfig, tokens: int) -> int:
-    return attention_flops(config, tokens, count_keys(tokens, config.window))
-
-
-def _inner_flops(config: ModelConfig, tokens: int) -> int:
-    keys = count_keys(tokens, config.window) + own_keys(config, tokens)
-    return attention_flops(config, tokens, keys)
-
-
 WINDOW = Kind(
     name="window",
     title="sliding window",
@@ -273,7 +259,7 @@ WINDOW = Kind(
     least={"window": 1},
     reach=lambda config: config.window - 1,
     weights=count_weights,
-    flops=_flops,
-    inner_flops=_inner_flops,
+    flops=lambda config, n: attention_flops(config, n, config.window),
+    inner_flops=lambda config, n: inner_attention_flops(config, n, config.window),
     cuts=PROJECTION_CUTS,
 )

@@ -72,6 +72,30 @@ def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
     assert np.isfinite(trace.recall(learning=False)[-1])
 
 
+@pytest.mark.parametrize(
+    ("mixers", "reach", "attends", "carried_by", "said"),
+    [
+        (("window",), 4 * 31, True, (), "never learns"),
+        (("window", "none"), 2 * 31, True, (), "never learns"),
+        (("window", "full"), 0, True, (), "never learns"),  # 0: without end
+        (("none",), 0, False, (), "never learns"),
+        (("mamba2", "window"), 0, True, ("Mamba 2",), "never learns"),
+        (("kv_binding",), 0, True, ("TTT-KVB",), "learns keys, not text"),
+    ],
+)
+def test_a_header_notes_what_the_mixers_say(
+    programs, monkeypatch, tmp_path, mixers, reach, attends, carried_by, said
+):
+    config = ttt.preset("nano").replace(mixers=mixers, lr=0.0)
+    monkeypatch.setattr(Reading, "config", config)
+    trace = Reading(programs, TEXT).trace
+    header = trace.header
+    assert (header.reach, header.attends) == (reach, attends)
+    assert (header.carried_by, header.its_own_twin) == (carried_by, said)
+    assert header.mixers == mixers
+    assert traces.peek(traces.save(tmp_path / "one.npz", trace)) == header
+
+
 def test_spans_cover_the_text(programs):
     trace = Reading(programs, TEXT).trace
     assert trace.read == 0 and trace.text.decode() == TEXT

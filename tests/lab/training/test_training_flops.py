@@ -11,7 +11,7 @@ import pytest
 import ttt_core as ttt
 from lab.training import flops
 from ttt_core.mixers import KINDS
-from ttt_core.mixers.attention import count_keys
+from ttt_core.mixers.cost import count_keys
 from ttt_core.mixers.window import look_back
 
 
