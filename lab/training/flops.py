@@ -5,17 +5,11 @@ mathematics needs: nothing recomputed, no masked half of a score matrix, no band
 than the window. So the count is the same for every implementation, and its share of a
 machine's peak says what that machine was good for.
 
-Per token, with `d` = d_model, `kv` = kv_heads * head_dim, and `keys` the mean number of
-keys that a token sees (`min(t + 1, window)`, or `t + 1` in full attention):
+Per token, with `d` = d_model:
 
-    mixer        4 d (d + kv)  projections     + 4 keys d  scores and weighted values
-    mamba2       2 d (3 v + 2 n + heads)           + 4 n v   written, read
-    gated_delta  2 d (3 v + 2 n heads + 2 heads)   + 6 n v   asked, written, read
-    kv_binding   2 d (4 d + 5 heads)  + 4 keys d   + 6 d w   answered (bound: 12)
+    mixer        what the mixer says of itself (`ttt_core.mixers.kind.Kind.flops`)
     MLP          6 d d_ff      or 6 d d_fast
     head         2 d vocab
-
-with `v = expand d`, `n` = state_dim, and `w` the hidden width of a binding head.
 
 *Plain training*: the backward pass has two products for each of the forward pass, one
 for its input and one for its weights; altogether 3 x forward.
@@ -25,28 +19,23 @@ for its input and one for its weights; altogether 3 x forward.
     head, slow MLPs        their forward cost again: the gradient of the input only
     fast MLPs              twice their forward cost: input and weights; in the lowest
                            fast block the input of `gate` and `up` needs no gradient
-    mixers above the       their forward cost again, and attention the scores and
-    lowest fast MLP        queries over `keys`, keys and values over the token's own
-                           chunk: what earlier chunks left is data to this one; a
-                           recurrence twice its forward cost, both factors of each
-                           product being this chunk's; answers of kv_binding once, the
-                           weights they come from being data until the chunk is bound
+    mixers above the       what the mixer says (`Kind.inner_flops`): products with
+    lowest fast MLP        weights their forward cost again; what earlier chunks left
+                           is data to this one, so products with it have one gradient,
+                           and products within the chunk have two
 
 The outer backward pass then has two products for each of the forward *and* of the inner
 backward pass: 3 x (forward + inner). Blocks below the first fast one have no inner
-backward pass, and neither has the last chunk, whose update is never used.
+backward pass, and neither has the last chunk: its update is never used.
 """
 
 import dataclasses
 
+from ttt_core import ModelConfig
+from ttt_core.mixers import kinds_of
+
 
 METHODS = ("meta", "plain")
-# Products of a recurrence, per token; for kv_binding those of an answer.
-RECURRENCES = {
-    "mamba2": lambda c: round(4 * c.expand * c.d_model * c.state_dim),
-    "gated_delta": lambda c: round(6 * c.expand * c.d_model * c.state_dim),
-    "kv_binding": lambda c: round(6 * c.expand * c.d_model * c.head_dim),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,23 +55,23 @@ class Flops:
         return self.forward + self.inner + self.backward
 
 
-def train_flops_per_token(config, seq: int, method: str = "meta") -> float:
+def train_flops_per_token(config: ModelConfig, seq: int, method: str = "meta") -> float:
     """Useful floating-point operations per token of one outer step.
 
     Args:
-        config: a `ModelConfig`.
+        config: the model.
         seq: tokens of a training sequence.
         method: "meta" differentiates through learning while reading (a configuration
             that does not learn has nothing to add), "plain" trains without it.
 
-    **Raises** `ValueError` for another method, `seq < 1` or a mixer without a count.
+    **Raises** `ValueError` for another method or `seq < 1`.
 
     >>> train_flops_per_token(ttt.preset("tiny-e2e"), 2048) / 1e6  # about 22
     """
     return count_flops(config, seq, method).total
 
 
-def count_flops(config, seq: int, method: str = "meta") -> Flops:
+def count_flops(config: ModelConfig, seq: int, method: str = "meta") -> Flops:
     """`train_flops_per_token` by pass: forward, inner gradient, outer gradient."""
     if method not in METHODS:
         raise ValueError(f"`method` is one of {', '.join(METHODS)}: got {method!r}.")
@@ -94,88 +83,26 @@ def count_flops(config, seq: int, method: str = "meta") -> Flops:
     return Flops(forward / seq, inner / seq, 2 * (forward + inner) / seq)
 
 
-def total_keys(kind: str, window: int, tokens: int) -> int:
-    """Keys seen by the first `tokens` of a sequence together, by kind of mixer."""
-    if kind in ("none", "mamba2", "gated_delta"):
-        return 0
-    if kind not in ("window", "full", "kv_binding"):
-        raise ValueError(
-            f"nobody has counted the operations of the mixer {kind!r} yet; add it to "
-            "lab/training/flops.py."
-        )
-    reach = tokens if kind == "full" else min(tokens, window)
-    return reach * (reach + 1) // 2 + (tokens - reach) * reach
-
-
-def _forward(config, tokens: int) -> int:
-    blocks = sum(
-        _attention(config, total_keys(kind, config.window, tokens))
-        + _recurrence(config, kind, tokens)
-        + tokens * (_projections(config, kind) + _mlp(config, config.d_ff))
-        for kind in config.kinds
-    )
+def _forward(config: ModelConfig, tokens: int) -> int:
+    mixers = sum(kind.flops(config, tokens) for kind in kinds_of(config))
+    slow = config.layers * _mlp(config, config.d_ff)
     fast = config.fast_blocks * _mlp(config, config.d_fast)
-    return blocks + tokens * (fast + _head(config))
+    return mixers + tokens * (slow + fast + _head(config))
 
 
-def _inner(config, tokens: int) -> int:
+def _inner(config: ModelConfig, tokens: int) -> int:
     """The inner backward pass over the first `tokens`, whole chunks."""
-    own = (tokens // config.chunk) * total_keys("full", 0, config.chunk)
-    total = tokens * _head(config)
-    for i, kind in enumerate(config.kinds[-config.fast_blocks :]):
-        total += tokens * (_mlp(config, config.d_ff) + 2 * _mlp(config, config.d_fast))
-        if i == 0:
-            total -= tokens * 4 * config.d_model * config.d_fast
-            continue
-        total += tokens * _projections(config, kind)
-        if kind in RECURRENCES:
-            total += _inner_recurrence(config, kind, tokens)
-        if keys := total_keys(kind, config.window, tokens):
-            total += _attention(config, keys + own)
-    return total
+    _, *above = kinds_of(config)[-config.fast_blocks :]
+    mixers = sum(kind.inner_flops(config, tokens) for kind in above)
+    mlps = _mlp(config, config.d_ff) + 2 * _mlp(config, config.d_fast)
+    not_needed = 4 * config.d_model * config.d_fast
+    each = config.fast_blocks * mlps + _head(config) - not_needed
+    return mixers + tokens * each
 
 
-def _projections(config, kind: str) -> int:
-    d, heads = config.d_model, config.heads
-    values = round(config.expand * d)
-    kv = config.kv_heads * config.head_dim
-    widths = {
-        "none": 0,
-        "mamba2": 3 * values + 2 * config.state_dim + round(config.expand * heads),
-        "gated_delta": 3 * values + 2 * heads * config.state_dim + 2 * heads,
-        "kv_binding": 4 * d + 5 * heads,
-    }
-    return 2 * d * widths.get(kind, 2 * (d + kv))
-
-
-def _recurrence(config, kind: str, tokens: int) -> int:
-    """Of the first `tokens` of a sequence; what the last ones bind nobody reads."""
-    if kind not in RECURRENCES:
-        return 0
-    each = RECURRENCES[kind](config)
-    if kind != "kv_binding":
-        return each * tokens
-    bound = (-(-tokens // config.bind_every) - 1) * config.bind_every
-    return each * (tokens + 2 * max(bound, 0))
-
-
-def _inner_recurrence(config, kind: str, tokens: int) -> int:
-    each = RECURRENCES[kind](config)
-    if kind != "kv_binding":
-        return 2 * each * tokens
-    chunks = tokens // config.chunk
-    bound = (-(-config.chunk // config.bind_every) - 1) * config.bind_every
-    after = config.chunk - config.bind_every if bound > 0 else 0
-    return each * (tokens + chunks * (4 * max(bound, 0) + after))
-
-
-def _attention(config, keys: int) -> int:
-    return 4 * keys * config.d_model
-
-
-def _mlp(config, width: int) -> int:
+def _mlp(config: ModelConfig, width: int) -> int:
     return 6 * config.d_model * width
 
 
-def _head(config) -> int:
+def _head(config: ModelConfig) -> int:
     return 2 * config.d_model * config.vocab
