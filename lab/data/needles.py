@@ -195,11 +195,11 @@ def plant(
             f"The needle has {len(planted)} tokens and the document only "
             f"{len(before) + len(after)}: use a shorter sentence or a longer document."
         )
-    blank = filler(tokenizer, len(planted))
+    present, absent = planted_pair(tokenizer, before, planted, after)
     return Planted(
         needle=needle,
-        present=_ids(before + planted + after),
-        absent=_ids(before + blank + after),
+        present=present,
+        absent=absent,
         start=len(before),
         stop=len(before) + len(planted),
         prompt=_ids(tokenizer.encode(f"\n\n{needle.question}")),
@@ -250,6 +250,16 @@ def _boundary(text: str, byte: int) -> int:
         if ends:
             return min(ends, key=lambda end: abs(end - wished))
     return wished
+
+
+def planted_pair(tokenizer: AbstractTokenizer, before, told, after):
+    """`(present, absent)`, int32 each: a text with a passage planted in it, and the same
+    text with filler of exactly as many tokens in the passage's place."""
+    blank = filler(tokenizer, len(told))
+    parts = lambda middle: [
+        np.asarray(ids, np.int32) for ids in (before, middle, after)
+    ]
+    return np.concatenate(parts(told)), np.concatenate(parts(blank))
 
 
 def filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from lab.data import batches, facts, recall
 from lab.data.facts import ASKED, Fact, World
-from lab.data.needles import filler
+from lab.data.needles import planted_pair
 from lab.data.shards import Shards
 from lab.data.tokenizers import AbstractTokenizer
 
@@ -138,12 +138,9 @@ def _check_longest(shards: Shards, length: int, distance: int) -> None:
 
 def _plant(text, one: recall.Pieces, breaks: recall.Breaks, tokenizer):
     """The text with the fact, the text with filler, and where either begins."""
-    cut, blank = breaks.nearest(text, LEAD), filler(tokenizer, len(one.told))
-    twins = (
-        np.concatenate([text[:cut], middle, text[cut:]])[: len(text)].astype(np.int32)
-        for middle in (one.told, np.array(blank, np.int32))
-    )
-    return *twins, cut
+    cut = breaks.nearest(text, LEAD)
+    twins = planted_pair(tokenizer, text[:cut], one.told, text[cut:])
+    return *(twin[: len(text)] for twin in twins), cut
 
 
 def _decoy(tokenizer: AbstractTokenizer, fact: Fact, other: Fact) -> np.ndarray:
