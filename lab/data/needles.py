@@ -253,13 +253,14 @@ def _boundary(text: str, byte: int) -> int:
 
 
 def planted_pair(tokenizer: AbstractTokenizer, before, told, after):
-    """`(present, absent)`, int32 each: a text with a passage planted in it, and the same
-    text with filler of exactly as many tokens in the passage's place."""
+    """A text with a passage planted in it, and with filler of exactly as many tokens in
+    the passage's place.
+
+    All are ids. Returns `(present, absent)`, int32, of equal length.
+    """
     blank = filler(tokenizer, len(told))
-    parts = lambda middle: [
-        np.asarray(ids, np.int32) for ids in (before, middle, after)
-    ]
-    return np.concatenate(parts(told)), np.concatenate(parts(blank))
+    join = lambda *parts: np.concatenate([np.asarray(ids, np.int32) for ids in parts])
+    return join(before, told, after), join(before, blank, after)
 
 
 def filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:
