@@ -49,7 +49,7 @@ class Passages:
 def windows(shards: Shards, seq: int) -> Windows:
     """Count windows and dropped documents.
 
-    **Raises** `ValueError` where `seq` is not positive or no document is that long.
+    **Raises** `ValueError` if `seq` is not positive or no document is that long.
     """
     lengths = _lengths(shards, seq)
     short = lengths[lengths < seq]
@@ -151,7 +151,7 @@ def passages(shards: Shards, *, count: int, length: int, bos: int) -> Passages:
         length: tokens per passage, without `bos`.
         bos: the entry in front of each passage.
 
-    **Raises** `ValueError` where the split has fewer than `count` such passages.
+    **Raises** `ValueError` if the split has fewer than `count` such passages.
     """
     total = windows(shards, length).total
     if not 0 < count <= total:

@@ -60,7 +60,7 @@ class Mixture:
         for name in ("share", "reworded"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
-                    f"`{name}` is a share, from 0 to 1: got {getattr(self, name)}."
+                    f"`{name}` must be a share from 0 to 1: got {getattr(self, name)}."
                 )
         if not self.density > 0:
             raise ValueError(f"`density` must be > 0: got {self.density}.")
