@@ -1,9 +1,9 @@
-"""How many floating-point operations a training token is worth: counted, not measured.
+"""How many floating-point operations does a training token need? Counted, not measured.
 
-Only products of matrices count, two operations a multiply-add, and only what the
+Only matrix products count, two operations per multiply-add, and only those that the
 mathematics needs: nothing recomputed, no masked half of a score matrix, no band wider
-than the window. So the count is the same for every implementation, and its share of a
-machine's peak says what that machine was good for.
+than the window. So the count is the same for every implementation, and a speed in these
+operations is a fair share of a machine's peak.
 
 Per token, with `d` = d_model, `kv` = kv_heads * head_dim, and `keys` the mean number of
 keys that a token sees (`min(t + 1, window)`, or `t + 1` in full attention):
@@ -25,12 +25,12 @@ for its input and one for its weights; altogether 3 x forward.
     head, slow MLPs        their forward cost again: the gradient of the input only
     fast MLPs              twice their forward cost: input and weights; in the lowest
                            fast block the input of `gate` and `up` needs no gradient
-    mixers above the       their forward cost again, and attention the scores and
+    mixers above the       their forward cost again, and for attention the scores and
     lowest fast MLP        queries over `keys`, keys and values over the token's own
-                           chunk: what earlier chunks left is data to this one; a
-                           recurrence twice its forward cost, both factors of each
-                           product being this chunk's; answers of kv_binding once, the
-                           weights they come from being data until the chunk is bound
+                           chunk (earlier chunks are data to this one); for a
+                           recurrence twice its forward cost, as both factors of each
+                           product are this chunk's; for answers of kv_binding once, as
+                           their weights are data until the chunk is bound
 
 The outer backward pass then has two products for each of the forward *and* of the inner
 backward pass: 3 x (forward + inner). Blocks below the first fast one have no inner
@@ -41,7 +41,7 @@ import dataclasses
 
 
 METHODS = ("meta", "plain")
-# Products of a recurrence, per token; for kv_binding those of an answer.
+# Products of a recurrence, per token; for kv_binding the products of an answer.
 RECURRENCES = {
     "mamba2": lambda c: round(4 * c.expand * c.d_model * c.state_dim),
     "gated_delta": lambda c: round(6 * c.expand * c.d_model * c.state_dim),
@@ -53,7 +53,10 @@ RECURRENCES = {
 class Flops:
     """Floating-point operations per token of one training step, by pass.
 
-    `forward`: the loss. `inner`: the inner gradient. `backward`: the outer gradient.
+    Attributes:
+        forward: the loss.
+        inner: the inner gradient.
+        backward: the outer gradient.
     """
 
     forward: float
@@ -72,8 +75,8 @@ def train_flops_per_token(config, seq: int, method: str = "meta") -> float:
     Args:
         config: a `ModelConfig`.
         seq: tokens of a training sequence.
-        method: "meta" differentiates through learning while reading (a configuration
-            that does not learn has nothing to add), "plain" trains without it.
+        method: "meta" differentiates through learning while reading (which adds nothing
+            for a configuration that does not learn), "plain" trains without learning.
 
     **Raises** `ValueError` for another method, `seq < 1` or a mixer without a count.
 
@@ -85,7 +88,7 @@ def train_flops_per_token(config, seq: int, method: str = "meta") -> float:
 def count_flops(config, seq: int, method: str = "meta") -> Flops:
     """`train_flops_per_token` by pass: forward, inner gradient, outer gradient."""
     if method not in METHODS:
-        raise ValueError(f"`method` is one of {', '.join(METHODS)}: got {method!r}.")
+        raise ValueError(f"`method` must be {' or '.join(METHODS)}: got {method!r}.")
     if seq < 1:
         raise ValueError(f"`seq` must be >= 1: got {seq}.")
     forward, inner = _forward(config, seq), 0
@@ -95,12 +98,12 @@ def count_flops(config, seq: int, method: str = "meta") -> Flops:
 
 
 def total_keys(kind: str, window: int, tokens: int) -> int:
-    """Keys seen by the first `tokens` of a sequence together, by kind of mixer."""
+    """Total number of keys that the first `tokens` of a sequence see, by mixer."""
     if kind in ("none", "mamba2", "gated_delta"):
         return 0
     if kind not in ("window", "full", "kv_binding"):
         raise ValueError(
-            f"nobody has counted the operations of the mixer {kind!r} yet; add it to "
+            f"the operations of the mixer {kind!r} are not counted yet; add them to "
             "lab/training/flops.py."
         )
     reach = tokens if kind == "full" else min(tokens, window)
@@ -119,7 +122,7 @@ def _forward(config, tokens: int) -> int:
 
 
 def _inner(config, tokens: int) -> int:
-    """The inner backward pass over the first `tokens`, whole chunks."""
+    """Operations of the inner backward pass over the first `tokens`, whole chunks."""
     own = (tokens // config.chunk) * total_keys("full", 0, config.chunk)
     total = tokens * _head(config)
     for i, kind in enumerate(config.kinds[-config.fast_blocks :]):
@@ -149,7 +152,7 @@ def _projections(config, kind: str) -> int:
 
 
 def _recurrence(config, kind: str, tokens: int) -> int:
-    """Of the first `tokens` of a sequence; what the last ones bind nobody reads."""
+    """Operations on the first `tokens`; what the last of them bind is never used."""
     if kind not in RECURRENCES:
         return 0
     each = RECURRENCES[kind](config)
