@@ -26,7 +26,7 @@ SHORTEST = 16
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """A few held-out passages: `tokens [count, length + 1]`, or None if there are none."""
+    """A few held-out passages, `tokens [count, length + 1]`; None if there are none."""
 
     tokens: np.ndarray | None
 

@@ -78,7 +78,7 @@ class _Nothing:
 
 
 class _TensorBoard:
-    """Event files; a new file makes a running TensorBoard drop the older file's steps."""
+    """Event files; a new file makes a running TensorBoard drop the older steps."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         package = _load("tensorboardX")
