@@ -11,8 +11,8 @@ from lab.recipes.family import EIGHT
 
 
 COPIED = (
-    "Full attention's buffers are copied at every call here, which weighs on writing "
-    "token by token; written in place they would not be. Compare reading."
+    "Full attention's buffers are copied at every call here, which slows down writing "
+    "token by token; an implementation in place would not copy. Compare reading."
 )
 
 
@@ -27,9 +27,9 @@ def read(
 
     Args:
         models: presets, published models or paths (default: the eight systems of the
-            family). Presets are built afresh: weights decide no time.
-        contexts: positions, in tokens; costs are measured there.
-        repeats: turns of all systems at all contexts; the best one counts.
+            family). Presets are built afresh: times do not depend on weights.
+        contexts: positions, in tokens, at which costs are measured.
+        repeats: turns of all systems at all contexts; the best turn counts.
     """
     from lab.bench.reading import ReadingBench, measure_reading, row
 
@@ -64,7 +64,7 @@ def show_reading(result):
     heads = [f"{at:,}" for at in first.positions]
     for title, part in {
         "reading there, ms per token": "reading_ms",
-        "reading a prompt that long, ms per token": "prompt_ms",
+        "reading a prompt of that length, ms per token": "prompt_ms",
         "writing there, ms per token": "writing_ms",
     }.items():
         table = Table("system", *heads, "last / first", f"x {first.system}")
@@ -89,13 +89,12 @@ def train(
 ):
     """Step time, tokens/s, memory and share of the machine's peak, in training.
 
-    Meta-training, its plain twin and full attention of the same size (tiny), taking
-    turns.
+    Meta-training, its plain twin and full attention of the same size (tiny) take turns.
 
     Args:
         seqs: lengths of the training sequences.
-        tokens: tokens of a step (at least one sequence for each core).
-        repeats: steps timed of each; the best one counts.
+        tokens: tokens per step (at least one sequence for each core).
+        repeats: timed steps of each system; the best step counts.
     """
     from lab.training.devices import use_all_cores
 
@@ -117,7 +116,7 @@ def train(
 
 
 def show_training(result):
-    """A row a system and length."""
+    """One row per system and length."""
     table = Table(title=f"training steps; peak {result.peak_gflops:,.0f} GFLOP/s")
     for name, (_, _) in _COLUMNS.items():
         table.add_column(name, justify="right")
@@ -144,7 +143,7 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     """Memory of one meta-gradient against how often learners are kept.
 
     Args:
-        model: a preset's name.
+        model: the name of a preset.
         seq: tokens of the sequence.
     """
     import jax

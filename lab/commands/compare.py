@@ -28,9 +28,9 @@ def compare(
 ):
     """Losses of systems on the same texts, paired by novel, and by position.
 
-    The first model is compared with every other, and each that learns with its frozen
-    twin, on one text after the other. What was read is kept in .runs/readings: run
-    again to go on.
+    The first model is compared with every other, and each learner with its frozen twin,
+    on one text after another. Readings are kept in .runs/readings: run the command
+    again to continue.
 
     Args:
         models: published names or paths.

@@ -32,10 +32,9 @@ def context(
     """What more context is worth: the same tokens, in windows of 2 K to 128 K.
 
     Args:
-        models: published names or paths. The first is what the others are compared
-            with.
+        models: published names or paths. The others are compared with the first.
         contexts: lengths of the windows, in tokens (default: 2, 8, 16, 32 and 128 K).
-        region: tokens of each document that are scored (default: 131,072).
+        region: scored tokens of each document (default: 131,072).
     """
     from lab.evals import context as numbers
     from lab.measure import texts
@@ -53,7 +52,7 @@ def context(
 
 
 def show(result):
-    """Every system's loss at every context, then its gap to the reference there."""
+    """Every system's loss at every context, then the gap to the reference there."""
     console, rows = Console(), result.by_label()
     heads = [short(context) for context in result.contexts]
     scored = f"{sum(result.lengths):,} tokens of {len(result.lengths)}"
@@ -73,13 +72,15 @@ def show(result):
             table.add_row(label, *(signed(gap) if gap else "-" for gap in gaps))
     console.print(table)
     words = "worth: what the longest context saves over the shortest."
-    marks = "*: longer than the training sequences. -: not read, or nothing to claim."
+    marks = "*: longer than the training sequences. -: not read, or not comparable."
     say([words, marks, *result.notes], console)
 
 
 def _table(title: str, *heads: str) -> Table:
-    """A table whose first column keeps its width: in a narrow terminal intervals are
-    broken into lines, never names."""
+    """A table whose first column keeps its width.
+
+    In a narrow terminal intervals are broken into lines, never names.
+    """
     table = Table(title=title)
     table.add_column("nats per token", no_wrap=True)
     for words in heads:

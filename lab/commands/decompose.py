@@ -29,7 +29,7 @@ def decompose(
 
     Args:
         better: a model that learns: a published name or a path.
-        than: the model to compare it with.
+        than: the model to compare with.
         starts: places in each document for the gap before the first update; 0: none.
     """
     from lab.evals import decompose as numbers

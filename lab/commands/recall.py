@@ -1,4 +1,4 @@
-"""`ttt-lab eval recall`: held-out facts, asked for ever farther behind them."""
+"""`ttt-lab eval recall`: held-out facts, asked for at growing distances."""
 
 from typing import Annotated, Literal
 
@@ -22,14 +22,14 @@ def recall(
     text: Text = Text(whole=True),
     output: Output = Output(),
 ):
-    """How much of a fact is left, 64 to 16 K tokens behind it, beside the frozen twin.
+    """How much of a fact is left 64 to 16 K tokens later, beside the frozen twin.
 
     Args:
         models: published names or paths.
-        facts: how many, each in a passage of its own.
-        distances: at which to ask, in tokens (default: 64 to 16,384, doubling).
-        world: asked: in words that no training has seen. trained: in those of the
-            recall mixture, with new facts.
+        facts: number of facts, each in a passage of its own.
+        distances: where to ask, in tokens (default: 64 to 16,384, doubling).
+        world: asked: facts in words that no training has seen. trained: new facts in
+            the words of the recall mixture.
         seed: decides the facts.
     """
     from lab.data import questions, tokenizers
@@ -82,7 +82,7 @@ def _measure(name: str, model: str, built):
 
 
 def show(result):
-    """A table a model, a line a distance: nats with intervals, then shares."""
+    """One table per model, one line per distance: nats with intervals, then shares."""
     for name, memory in result.systems.items():
         Console().print(_table(name, memory))
 

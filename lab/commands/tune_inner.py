@@ -27,7 +27,7 @@ def tune_inner(
     """The best inner rate and clip of a model, on text that is not reported on.
 
     Args:
-        model: a published name or a path; it may have an inner rate of 0.
+        model: a published name or a path; its inner rate may be 0.
         rates: inner rates, as 0.03 0.1 or 0.03,0.1.
         clips: largest norms of the inner gradient; inf for none.
     """
@@ -47,7 +47,7 @@ def tune_inner(
 
 
 def show(result, title: str):
-    """Every rate and clip, the best one marked."""
+    """Every rate and clip, with the best one marked."""
     table = Table("inner rate", "clip", "nats per token", "gain over frozen, ± 95 %")
     table.title = title
     table.add_row("frozen", "", f"{result.frozen:.4f}", "")
@@ -72,5 +72,5 @@ def _numbers(name: str, words: tuple[str, ...]) -> tuple[float, ...]:
         return tuple(float(part) for part in parts)
     except ValueError:
         raise ValueError(
-            f"--{name} takes numbers, as 0.03 0.1 or 0.03,0.1: got {' '.join(words)}."
+            f"--{name} must be numbers, as 0.03 0.1 or 0.03,0.1: got {' '.join(words)}."
         ) from None

@@ -1,9 +1,9 @@
-"""Where a training runs: the devices it finds, the mesh they form, the compiled step.
+"""Where a training runs: the devices, the mesh that they form, the compiled step.
 
 The outer step is one program for one device, eight, or a pod. Its mesh has the axes of
 `ttt_core.scale.sharding`: sequences lie along `data`, weights are cut along `model`.
-Over `data` the step is written out by hand (`shard_map`): every device reads sequences
-of its own and only the meta-gradients are averaged. Over `model` XLA's partitioner cuts
+Over `data` the step is written out by hand (`shard_map`): every device reads its own
+sequences and only the meta-gradients are averaged. Over `model` XLA's partitioner cuts
 the same program along the weights.
 """
 
@@ -33,12 +33,12 @@ from ttt_core.shapes import PyTree
 
 
 def use_all_cores(batch: int):
-    """Give each core a device of its own, as far as `batch` can be shared evenly.
+    """Make each core a device, as far as `batch` can be divided evenly among the cores.
 
     A small model's operations are too small to split: two cores that read different
-    sequences are half again as fast as two that share each product. Call it before JAX
-    has been used; afterwards, on a GPU or TPU, or where several processes share a
-    training, it changes nothing.
+    sequences are half again as fast as two that share each product. Call this function
+    before JAX is used; afterwards, on a GPU or TPU, or if several processes share a
+    training, the call changes nothing.
     """
     if jax.distributed.is_initialized():
         return
@@ -51,12 +51,12 @@ def use_all_cores(batch: int):
 def mesh_shape(
     devices: int, batch: int, cut: int = 1, *, all_of_them: bool = False
 ) -> tuple[int, int]:
-    """`(data, cut)`: how many of the devices share a batch, each weight cut in `cut`.
+    """`(data, cut)`: the number of shares of a batch, and of pieces of each weight.
 
-    As many as divide the batch; `all_of_them` accepts no fewer (processes cannot be
-    left out).
+    `data` is the largest number that divides the batch; with `all_of_them` no device
+    may stay unused (processes cannot be left out).
 
-    **Raises** `ValueError` naming what would fit.
+    **Raises** `ValueError` naming numbers that fit.
     """
     if cut < 1 or devices % cut:
         fits = [n for n in range(1, devices + 1) if devices % n == 0]
@@ -83,7 +83,7 @@ def make_mesh(batch: int, cut: int = 1) -> Mesh:
 
 
 def rows(mesh: Mesh) -> tuple[int, int]:
-    """`(index, count)`: this process's share of each batch, for `batches.batches`.
+    """`(index, count)` of this process's share of each batch, for `batches.batches`.
 
     Processes that hold pieces of the same weights read the same rows.
     """
@@ -98,9 +98,9 @@ def rows(mesh: Mesh) -> tuple[int, int]:
 def begin(
     phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int
 ) -> tuple[ttt.Transformer, optax.OptState]:
-    """A fresh model and its optimiser's state, made in the pieces that the mesh cuts.
+    """A fresh model and its optimiser's state, created in the pieces of the mesh.
 
-    No device ever holds more than its pieces.
+    No device ever holds more than its own pieces.
     """
 
     def make():
@@ -112,9 +112,9 @@ def begin(
 
 
 def place(tree: PyTree, config: ttt.ModelConfig, mesh: Mesh) -> PyTree:
-    """The arrays of a model or an optimiser's state where the rules put them.
+    """The arrays of a model or an optimiser's state, on the devices the rules choose.
 
-    Every process brings the same whole arrays, or arrays that lie there already.
+    Every process passes the same whole arrays, or arrays that are already in place.
     """
     arrays, static = eqx.partition(tree, eqx.is_array)
     arrays = jax.device_put(arrays, shardings(arrays, config, mesh))
@@ -136,17 +136,24 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     """The jitted outer step; the old model and optimiser state are donated.
 
     Each device takes its share of the sequences, in `accumulate` parts over all devices
-    together; the meta-gradients are averaged. `phase` says what the step is (a
-    `lab.recipes.experiment.Phase`). The result is called with `(model, opt_state,
-    tokens, rate)`, where `tokens` are this process's rows of the batch, and by name
-    with what else a source gives (`mask`, `answers`, `distances`, see
-    `lab.data.sources`). It returns new model and state, and what was measured.
+    together; the meta-gradients are averaged.
+
+    Args:
+        phase: the stage that the step belongs to, a `lab.recipes.experiment.Phase`.
+        optimizer: an optax transformation.
+        mesh: the devices, None for one device.
+
+    Returns:
+        A function of `(model, opt_state, tokens, rate)`, where `tokens` are this
+        process's rows of the batch; other arrays of a source (`mask`, `answers`,
+        `distances`, see `lab.data.sources`) are passed by name. It returns the new
+        model and state, and the measured numbers.
     """
     mesh = mesh or make_mesh(phase.batch)
     config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
 
     def gradient(arrays, static, text, rate):
-        """On one share of the batch: the mean over its sequences."""
+        """The gradient on one share of the batch: the mean over its sequences."""
         model = eqx.combine(arrays, static)
         loss, reports, grads = ttt.meta_gradient(
             hold_fast(model, mesh),
@@ -177,7 +184,7 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
         return *constrain((model, opt_state), config, mesh), measured
 
     def arrange(model, opt_state, tokens, rate, **beside):
-        """The arguments where the mesh wants them."""
+        """The arguments on the devices of the mesh."""
         model, opt_state = place((model, opt_state), config, mesh)
         rate = jax.device_put(jnp.asarray(rate), NamedSharding(mesh, P()))
         text = _share({"tokens": tokens, **beside}, phase.batch, mesh)
@@ -191,11 +198,11 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
 
 
 def compile_twin(phase, mesh: Mesh | None = None):
-    """The jitted loss of the frozen twin on a batch: a forward pass, one sequence after
-    the other on each device.
+    """The jitted loss of the frozen twin on a batch.
 
-    Called with `(model, tokens, mask=None)`, rows as `compile_step`; nothing is
-    donated and nothing changed.
+    The forward pass takes one sequence after another on each device. The result is a
+    function of `(model, tokens, mask=None)`, with rows as in `compile_step`; nothing is
+    donated and nothing is changed.
     """
     mesh = mesh or make_mesh(phase.batch)
 
@@ -219,10 +226,10 @@ def compile_twin(phase, mesh: Mesh | None = None):
 
 
 def parts_per_device(phase: Phase, data: int) -> int:
-    """How many parts, one after the other, each of `data` shares of a batch is read in.
+    """The number of parts in which each of `data` shares of a batch is read.
 
-    The fewest that keep no more sequences in work at once, over all devices together,
-    than a part of the batch has.
+    It is the smallest number with which all devices together read no more sequences at
+    once than one part of the batch has.
     """
     share = phase.batch // data
     at_once = max(1, phase.batch // phase.accumulate // data)
@@ -235,7 +242,7 @@ def _over_data(function, mesh: Mesh, *, rate: bool = True):
     """`function(arrays, text[, rate])` on every share of the text, averaged."""
     if mesh.shape[DATA] == 1:
         return function
-    # XLA cannot partition a mesh by hand along some axes where the others are trivial
+    # XLA cannot partition some axes by hand if the other axes are trivial.
     by_hand = {DATA} if mesh.shape[MODEL] > 1 else {DATA, MODEL}
     return jax.shard_map(
         lambda *args: jax.lax.pmean(function(*args), DATA),
@@ -248,7 +255,7 @@ def _over_data(function, mesh: Mesh, *, rate: bool = True):
 
 
 def _share(text: dict, batch: int, mesh: Mesh) -> dict:
-    """The global batch, array by array, of which this process brings its rows."""
+    """The global batch, array by array, made of the rows of each process."""
     lies = NamedSharding(mesh, P(DATA))
 
     def share(rows):
@@ -273,8 +280,10 @@ def _summary(reports: ttt.Report, phase) -> dict:
 
 
 def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
-    """Nats of the answers in a recall mixture, all and those out of reach: sums and
-    counts, which may be averaged over devices; `_divide` makes them means."""
+    """Nats of the answers in a recall mixture: of all, and of those out of reach.
+
+    Sums and counts may be averaged over devices; `_divide` turns them into means.
+    """
     if "answers" not in text:
         return {}
     nll, counted = reports.nll, {"answers": text["answers"]}
@@ -287,7 +296,7 @@ def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
 
 
 def _divide(measured: dict) -> dict:
-    """Pairs of sum and count become means, nan where there is nothing to count."""
+    """Means from pairs of sum and count; NaN where the count is zero."""
     return {
         name: value[0] / value[1] if isinstance(value, tuple) else value
         for name, value in measured.items()

@@ -263,7 +263,7 @@ def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
     [
         ("Paste a text", "   ", "The text is empty"),
         ("Paste a text", "Too short.", "at least 32 tokens"),
-        ("Upload a text file", "", "No file was uploaded yet"),
+        ("Upload a text file", "", "No file has been uploaded yet"),
     ],
 )
 def test_bad_input_becomes_a_sentence(folder, document, text, said):

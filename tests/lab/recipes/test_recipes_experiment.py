@@ -28,7 +28,7 @@ def experiment(tmp_path):
         ("batch=1e999", "batch takes a value like 4"),
         ("remat=0", "`remat` must be >= 1"),
         ("accumulate=3", "`accumulate` must divide"),
-        ("warmup=2", "is a share"),
+        ("warmup=2", "must be a share"),
         ("method=plian", "did you mean 'plain'"),
         ("model.lr=0", "needs a model that learns"),
     ],
