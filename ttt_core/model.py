@@ -322,8 +322,10 @@ def _logits(norm: RMSNorm, head, hidden):
     return at_least_float32(hidden @ head.astype(hidden.dtype))
 
 
-def _nll(norm: RMSNorm, head, hidden, targets):
-    logits = _logits(norm, head, hidden)
+def cross_entropy(
+    logits: Float[Array, "seq vocab"], targets: Int[Array, " seq"]
+) -> Float[Array, " seq"]:
+    """Negative log-likelihood of each target, nats."""
     chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 
@@ -338,4 +340,4 @@ def token_nll(
     Called for one chunk at a time: `[seq, vocab]` logits exist while this runs. Scans
     over chunks recompute them in the backward pass (`ttt_core.remat`).
     """
-    return _nll(model.final_norm, _head(model), hidden, targets)
+    return cross_entropy(compute_logits(model, hidden), targets)
