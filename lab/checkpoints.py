@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy as np
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = ("expand", "state_dim", "taps", "bind_chunk")  # since the first model
+STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
 
 
 def card(name: str | os.PathLike) -> dict:
@@ -106,7 +108,7 @@ def save_stream(path: str | os.PathLike, state, model) -> Path:
     """Write a `StreamState` to one file, marked with the hash of its model."""
     from safetensors.numpy import save as to_bytes
 
-    marks = {"format": "ttt-e2e-lab stream 1", "model": model_hash(model)}
+    marks = {"format": STREAMS[-1], "model": model_hash(model)}
     return _write(Path(path), to_bytes(_named_arrays(state), metadata=marks))
 
 
@@ -120,7 +122,7 @@ def load_stream(path: str | os.PathLike, model):
 
     path = Path(path)
     marks = _marks(path)
-    if marks.get("format") != "ttt-e2e-lab stream 1":
+    if marks.get("format") not in STREAMS:
         raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
     if marks["model"] != model_hash(model):
         raise ValueError(
@@ -129,7 +131,8 @@ def load_stream(path: str | os.PathLike, model):
             "here; load the model that it was saved with."
         )
     # Same model, same shapes, but for the length of full attention's buffers.
-    return _fill(ttt.init_state(model), _read_arrays(path), path)
+    skeleton = ttt.init_state(model)
+    return _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
 
 
 def _load_weights(weights: Path, described: dict):
@@ -166,6 +169,16 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
         )
     structure = jax.tree.structure(skeleton)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+
+
+def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
+    """A stream's arrays by today's names: format 1 called the mixers' states otherwise.
+
+    It had `states.slow` and `states.fast`.
+    """
+    then = lambda name: re.sub(r"^mixers\.(slow|fast)\w*\.", r"states.\1.", name)
+    today = {then(name): name for name in _names(skeleton)}
+    return {today.get(name, name): array for name, array in arrays.items()}
 
 
 def _check_shapes(skeleton, model, path: Path):

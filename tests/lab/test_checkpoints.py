@@ -1,10 +1,12 @@
 """Models and streams as files: what is saved comes back, what is damaged is refused."""
 
 import json
+import re
 
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import ttt_core as ttt
 from lab import checkpoints, published
@@ -111,6 +113,25 @@ def test_a_stream_saved_and_continued_is_bit_identical(preset, rule, tmp_path):
     again, report = ttt.read(model, loaded, tokens[41:])
     assert same(again, on)
     assert same(report, on_report)
+
+
+def test_a_stream_of_the_first_format_goes_on(model, tmp_path):
+    state, _ = ttt.read(model, ttt.init_state(model), np.arange(20))
+    path = checkpoints.save_stream(tmp_path / "stream", state, model)
+    with safetensors.safe_open(path, "numpy") as file:
+        marks, named = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}
+    assert marks["format"] == "ttt-e2e-lab stream 2"
+    then = lambda name: re.sub(r"^mixers\.(slow|fast)(_blocks)?\.", r"states.\1.", name)
+    older = {then(name): array for name, array in named.items()}
+    assert {"states.slow.0.0.keys", "states.fast.0.0.count"} <= set(older)
+    assert not {"states.slow.0.0.keys"} & set(named)
+    marks["format"] = "ttt-e2e-lab stream 1"
+    safetensors.numpy.save_file(older, path, metadata=marks)
+    assert same(checkpoints.load_stream(path, model), state)
+    marks["format"] = "ttt-e2e-lab stream 3"
+    safetensors.numpy.save_file(older, path, metadata=marks)
+    with pytest.raises(ValueError, match="not a saved stream"):
+        checkpoints.load_stream(path, model)
 
 
 def test_the_stream_of_another_model_is_refused(model, tmp_path):
