@@ -24,6 +24,7 @@ from lab.names import unknown
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = ("expand", "state_dim", "taps", "bind_chunk")  # since the first model
+STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
 
 
 def card(name: str | os.PathLike) -> dict:
@@ -116,7 +117,7 @@ def save_stream(path: str | os.PathLike, state, model) -> Path:
     """Write a `StreamState` to one file, marked with the hash of its model."""
     from safetensors.numpy import save as to_bytes
 
-    marks = {"format": "ttt-e2e-lab stream 1", "model": model_hash(model)}
+    marks = {"format": STREAMS[-1], "model": model_hash(model)}
     return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
 
 
@@ -130,7 +131,7 @@ def load_stream(path: str | os.PathLike, model):
 
     path = Path(path)
     marks = _marks(path)
-    if marks.get("format") != "ttt-e2e-lab stream 1":
+    if marks.get("format") not in STREAMS:
         raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
     if marks["model"] != model_hash(model):
         raise ValueError(
@@ -180,8 +181,11 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
 
 
 def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
-    """A stream's arrays by today's names: mixer states used to have other names."""
-    then = lambda name: re.sub(r"^\w+\.(slow|fast)_blocks\.", r"states.\1.", name)
+    """A stream's arrays by today's names.
+
+    Format 1 called the mixers' states `states.slow` and `states.fast`.
+    """
+    then = lambda name: re.sub(r"^mixers\.(slow|fast)_blocks\.", r"states.\1.", name)
     today = {then(name): name for name in _names(skeleton)}
     return {today.get(name, name): array for name, array in arrays.items()}
 

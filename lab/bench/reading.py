@@ -231,8 +231,8 @@ def _change_buffers(state, change: Callable):
     import jax
 
     one = lambda s: change(s) if _is_full(s) else s
-    states = jax.tree.map(one, state.states, is_leaf=_is_full)
-    return dataclasses.replace(state, states=states)
+    mixers = jax.tree.map(one, state.mixers, is_leaf=_is_full)
+    return dataclasses.replace(state, mixers=mixers)
 
 
 def _roomy(state, more: int):
@@ -266,7 +266,7 @@ def _weight(state, position: int) -> int:
     import jax
 
     total = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    for buffer in filter(_is_full, jax.tree.leaves(state.states, is_leaf=_is_full)):
+    for buffer in filter(_is_full, jax.tree.leaves(state.mixers, is_leaf=_is_full)):
         room = buffer.keys.shape[-2]
         total -= (buffer.keys.nbytes + buffer.values.nbytes) * (room - position) // room
     return total

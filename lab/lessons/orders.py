@@ -38,12 +38,12 @@ class FirstOrder(AbstractRule):
     def init(self, fast):
         return self.rule.init(fast)
 
-    def step(self, grads, rule_state, fast, rate):
+    def step(self, grads, rule_state, fast, lr):
         def stop(g):
             through = jnp.asarray(self.through, g.dtype)
             return through * g + jax.lax.stop_gradient((1 - through) * g)
 
-        return self.rule.step(jax.tree.map(stop, grads), rule_state, fast, rate)
+        return self.rule.step(jax.tree.map(stop, grads), rule_state, fast, lr)
 
 
 def with_order(model: ttt.Transformer, order: str) -> ttt.Transformer:

@@ -39,7 +39,7 @@ def matrix_memory(*, chunks: int, choices, width: int = 256, chunk: int = 4) -> 
 
     def loss(start, x, y, remat):
         text = ttt.Chunk(x, y, jnp.ones(shape, bool))
-        knobs = {"rule": SGD(), "rate": 0.1, "clip": 1.0, "origin": start}
+        knobs = {"rule": SGD(), "lr": 0.1, "clip": 1.0, "origin": start}
         step = partial(ttt.inner_step, loss=_squared_error, **knobs)
         _, report = ttt.adapt(ttt.Learner(start, (), ()), text, step, remat=remat)
         return jnp.mean(report.nll)

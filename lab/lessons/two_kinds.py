@@ -77,7 +77,7 @@ def read(start, document: ttt.Chunk, rate, through=1.0) -> ttt.Report:
         ttt.inner_step,
         loss=squared_error,
         rule=FirstOrder(SGD(), through),
-        rate=rate,
+        lr=rate,
         clip=jnp.inf,
         origin=start,
     )

@@ -8,6 +8,7 @@ the same program along the weights.
 """
 
 import contextlib
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -150,37 +151,21 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
         model and state, and the measured numbers.
     """
     mesh = mesh or make_mesh(phase.batch)
-    config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
-
-    def gradient(arrays, static, text, rate):
-        """The gradient on one share of the batch: the mean over its sequences."""
-        model = eqx.combine(arrays, static)
-        loss, reports, grads = ttt.meta_gradient(
-            hold_fast(model, mesh),
-            text["tokens"],
-            mask=text.get("mask"),
-            rate=rate,
-            remat=phase.remat,
-            accumulate=parts,
-        )
-        measured = _summary(reports, phase) | _recalled(reports, phase, text)
-        return loss, measured, release(grads)
+    config = phase.model
 
     @eqx.filter_jit(donate="all-except-first")
     def step(batch, model, opt_state):
-        text, rate = batch
         arrays, static = eqx.partition(model, eqx.is_array)
-        shared = _over_data(lambda arrays, *rest: gradient(arrays, static, *rest), mesh)
-        loss, measured, grads = shared(arrays, text, rate)
+        gradient = _over_data(partial(_gradient, phase, mesh, static), mesh)
+        loss, measured, grads = gradient(arrays, *batch)
         grads = constrain(grads, config, mesh)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
-            updates, opt_state = optimizer.update(grads, opt_state, arrays)
+        moved = ttt.apply_gradient(model, opt_state, grads, optimizer)
+        model, opt_state, updates = moved
         norms = {
             "grad_norm": optax.tree.norm(grads),
             "update_norm": optax.tree.norm(updates),
         }
         measured = {"loss": loss, **norms, **_divide(measured)}
-        model = eqx.apply_updates(model, updates)
         return *constrain((model, opt_state), config, mesh), measured
 
     def arrange(model, opt_state, tokens, rate, **beside):
@@ -195,6 +180,22 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
 
     placed.program, placed.arrange = step, arrange
     return placed
+
+
+def _gradient(phase, mesh: Mesh, static, arrays, text: dict, rate):
+    """`(loss, measured, gradient)` on one device's share of the batch: means over its
+    sequences."""
+    model = hold_fast(eqx.combine(arrays, static), mesh)
+    loss, reports, grads = ttt.meta_gradient(
+        model,
+        text["tokens"],
+        mask=text.get("mask"),
+        rate=rate,
+        remat=phase.remat,
+        accumulate=parts_per_device(phase, mesh.shape[DATA]),
+    )
+    measured = _summary(reports, phase) | _recalled(reports, phase, text)
+    return loss, measured, release(grads)
 
 
 def compile_twin(phase, mesh: Mesh | None = None):
