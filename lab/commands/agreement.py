@@ -43,8 +43,7 @@ def agreement(
             found[label] = numbers.agreement(products)
     hashes = {one.name: one.sha256 for one in systems}
     result = numbers.Agreements(opened.about(chosen), hashes, found)
-    show(result)
-    finish(result, "-".join(hashes), output)
+    finish(result, "-".join(hashes), output, show)
 
 
 def show(result):

@@ -44,8 +44,7 @@ def attention(
         sha256={one.name: one.sha256 for one in found},
         blocks=blocks,
     )
-    show(result)
-    finish(result, "-".join(blocks), output)
+    finish(result, "-".join(blocks), output, show)
 
 
 def show(result):

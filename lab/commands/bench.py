@@ -43,8 +43,7 @@ def read(
         knobs = {"contexts": contexts, "repeats": repeats, "report": say_where}
         costs = measure_reading(built, **knobs)
     result = ReadingBench(repeats, (COPIED,), tuple(map(row, costs)))
-    show_reading(result)
-    finish(result, "" if models == EIGHT else models[0], output)
+    finish(result, "" if models == EIGHT else models[0], output, show_reading)
 
 
 def _build_or_load(name: str):
@@ -111,8 +110,7 @@ def train(
     costs = measure_training(systems, **knobs)
     peak = max(before, measure_peak())
     result = TrainingBench(peak / 1e9, repeats, names, rows(costs, peak))
-    show_training(result)
-    finish(result, "", output)
+    finish(result, "", output, show_training)
 
 
 def show_training(result):
@@ -154,9 +152,13 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     built = ttt.preset(model).build(key=jax.random.key(0))
     found = measure_remat(built, seq=seq)
     mib = {f"remat={n}": size / 2**20 for n, size in found.items()}
+    finish(RematBench(model, seq, mib), "", output, show_remat)
+
+
+def show_remat(result):
+    """A row for each `remat`."""
     table = Table("keep every", "MiB")
-    table.title = f"temporary memory, one sequence of {seq:,} tokens, {model}"
-    for name, size in mib.items():
+    table.title = f"temporary memory, {result.seq:,} tokens, {result.model}"
+    for name, size in result.mib.items():
         table.add_row(name, f"{size:,.1f}")
     Console().print(table)
-    finish(RematBench(model, seq, mib), "", output)

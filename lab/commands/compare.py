@@ -44,8 +44,7 @@ def compare(
         from lab.evals.compare import compare as compare_readings
 
         result = compare_readings(found, readings, opened.about(passages))
-        show(result)
-        finish(result, f"{result.reference}-{result.text.name}", output)
+        finish(result, f"{result.reference}-{result.text.name}", output, show)
 
 
 def show(result):

@@ -1,7 +1,5 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
-import dataclasses
-
 from rich.console import Console
 from rich.table import Table
 
@@ -11,11 +9,10 @@ from lab.commands.options import (
     Reading,
     finish,
     read,
-    systems_and_text,
 )
 from lab.commands.tables import say, signed
 from lab.measure.positions import short
-from lab.measure.texts import Text
+from lab.measure.texts import Source
 from lab.quick import quick
 from lab.recipes.family import EIGHT
 
@@ -25,7 +22,7 @@ def context(
     /,
     contexts: tuple[int, ...] = (),
     region: int | None = None,
-    text: Text = Text(whole=True),
+    text: Source = Source(),
     reading: Reading = Reading(),
     output: Output = Output(),
 ):
@@ -38,17 +35,17 @@ def context(
     """
     from lab.evals import context as numbers
     from lab.measure import texts
+    from lab.measure.readers import systems
 
-    whole = dataclasses.replace(text, whole=True)
-    found, opened = systems_and_text(models, whole, reading)
+    found = systems(models, full_to=reading.full_to)
+    shards = text.shards(found[0].tokenizer)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
     region = quick(numbers.REGION, 1024) if region is None else region
-    passages = texts.spread(texts.whole(opened.shards, limit=region), text.novels)
-    about = opened.about(passages)
+    passages = texts.whole(shards, limit=region)
+    about = texts.describe(shards, passages, whole=True)
     one = lambda readers, windows: read(readers, windows, reading)
     result = numbers.measure(found, passages, lengths, one, about)
-    show(result)
-    finish(result, f"{result.reference}-{about.corpus_name}", output)
+    finish(result, f"{result.reference}-{about.corpus_name}", output, show)
 
 
 def show(result):

@@ -41,8 +41,7 @@ def decompose(
     if places := quick(starts, min(starts, 4)):
         with Console().status("reading first chunks"):
             result = numbers.with_starts(result, a, b, opened.shards, places)
-    show(result)
-    finish(result, f"{a.name}-{b.name}-{result.text.name}", output)
+    finish(result, f"{a.name}-{b.name}-{result.text.name}", output, show)
 
 
 def show(result):

@@ -49,7 +49,7 @@ def tune(
     best = search.along("lr", rates, float(card["config"]["inner"]["clip"]))
     best = search.along("clip", clips, best.lr)
     best = search.along("lr", rates, best.clip)
-    show(search.result(), f"{name}: {weights} learning while it reads {text}")
+    show(search.result())
     told = results.to_json(search.result()) | {"chosen": _numbers(best)}
     return write_card(name, source, best, told)
 

@@ -5,6 +5,7 @@ A command opens its systems and its text, reads (`read`), and hands a typed resu
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -74,9 +75,14 @@ def systems_and_text(models: tuple[str, ...], text: Text, reading: Reading = Rea
     return found, text.open(found[0].tokenizer)
 
 
-def finish(result, name: str, output: Output):
-    """Keep a result in the run folder or among the published; draw figures if asked."""
+def finish(result, name: str, output: Output, show: Callable):
+    """Keep a result in the run folder or among the published, show it, and draw its
+    figures if asked.
+
+    The result is kept first: nothing that fails on the way to the screen may lose it.
+    """
     path = results.keep(result, name, publish=output.publish)
+    show(result)
     Console().print(f"numbers: {path}", soft_wrap=True)
     if output.figures:
         draw(result, path.stem, output.figures)

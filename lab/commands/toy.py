@@ -52,8 +52,7 @@ def toy(
         paper={kind: tuple(losses) for kind, losses in PAPER.items()},
         notes=tuple(notes),
     )
-    show(result)
-    finish(result, first.name, output)
+    finish(result, first.name, output, show)
 
 
 def _training(text: Text, tokenizer: str) -> list:

@@ -42,14 +42,13 @@ def tune_inner(
     readings = read(readers, passages, reading, strict=False)
     about = opened.about(passages)
     result = numbers.tune(readings, readers, about, system.name, system.sha256)
-    show(result, f"{system.name} learning while it reads {about}")
-    finish(result, system.name, output)
+    finish(result, system.name, output, show)
 
 
-def show(result, title: str):
+def show(result):
     """Every rate and clip, with the best one marked."""
     table = Table("inner rate", "clip", "nats per token", "gain over frozen, ± 95 %")
-    table.title = title
+    table.title = f"{result.model} learning while it reads {result.text}"
     table.add_row("frozen", "", f"{result.frozen:.4f}", "")
     for trial in result.trials:
         loss = "not finite" if trial.loss != trial.loss else f"{trial.loss:.4f}"

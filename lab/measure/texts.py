@@ -10,7 +10,7 @@ passages begin where an address begins, and continue into the addresses that fol
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -24,31 +24,23 @@ UNITS = {"eltec-eng": "novels", "sotu": "addresses", "sotu-chronicle": "addresse
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
-    """The text that is read.
+class Source:
+    """Where text comes from, for commands that choose what they read of it.
 
     Args:
         corpus: a name from `ttt-lab data list`, a folder or a file; NAME/SPLIT names a
             split too. Some commands take several.
         split: train, val or all, for a corpus that names no split.
-        length: tokens per passage.
-        per_novel: passages per novel (address, document), evenly spread.
-        novels: read at most this many novels, evenly spread.
-        whole: read whole documents instead of passages.
     """
 
     corpus: tuple[str, ...] = ("eltec-eng",)
     split: Literal["train", "val", "all"] = "val"
-    length: int = 16_384
-    per_novel: int = 6
-    novels: int = 24
-    whole: bool = False
 
-    def each(self) -> "tuple[Text, ...]":
-        """One `Text` per corpus; a split in the corpus's name replaces `split`."""
+    def each(self) -> tuple[Self, ...]:
+        """One per corpus; a split in the corpus's name replaces `split`."""
         return tuple(self._of(name) for name in self.corpus)
 
-    def only(self) -> "Text":
+    def only(self) -> Self:
         """The text, for a command that reads one.
 
         **Raises** `ValueError` if several texts are named.
@@ -57,23 +49,47 @@ class Text:
             raise ValueError(f"Name one text: got {', '.join(self.corpus)}.")
         return self.each()[0]
 
-    def open(self, tokenizer: str) -> "OpenText":
-        """The text with its tokens opened, to take passages from.
+    def shards(self, tokenizer: str) -> Shards:
+        """The text's tokens.
 
-        **Raises** what `lab.data.shards.open` raises.
+        **Raises** `ValueError` or `FileNotFoundError` as `lab.data.shards.open` does.
         """
         from lab.data import shards
 
         one = self.only()
-        return OpenText(one, shards.open(one.corpus[0], tokenizer, one.split))
+        return shards.open(one.corpus[0], tokenizer, one.split)
 
-    def _of(self, name: str) -> "Text":
+    def _of(self, name: str) -> Self:
         corpus, _, split = name.rpartition("/")
         if corpus and split in SPLITS:
             return dataclasses.replace(self, corpus=(corpus,), split=split)
         # A single document has no held-out part, so all of it is read.
         split = "all" if name == "sotu-chronicle" else self.split
         return dataclasses.replace(self, corpus=(name,), split=split)
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(Source):
+    """The text that is read.
+
+    Args:
+        length: tokens per passage.
+        per_novel: passages per novel (address, document), evenly spread.
+        novels: read at most this many novels, evenly spread.
+        whole: read whole documents instead of passages.
+    """
+
+    length: int = 16_384
+    per_novel: int = 6
+    novels: int = 24
+    whole: bool = False
+
+    def open(self, tokenizer: str) -> "OpenText":
+        """The text with its tokens opened, to take passages from.
+
+        **Raises** `ValueError` or `FileNotFoundError` as `lab.data.shards.open` does.
+        """
+        return OpenText(self.only(), self.shards(tokenizer))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,17 +182,21 @@ class OpenText:
 
     def about(self, read: list[Passage]) -> TextRead:
         """The facts for a result about the passages that were read."""
-        opened, longest = self.shards, max(len(passage.tokens) for passage in read)
-        return TextRead(
-            corpus=opened.corpus,
-            split=opened.split,
-            tokenizer=opened.tokenizer,
-            text_hash=opened.data_hash,
-            unit=UNITS.get(opened.corpus, "documents"),
-            units=tuple(dict.fromkeys(passage.novel for passage in read)),
-            length=None if self.text.whole else longest,
-            passages=len(read),
-        )
+        return describe(self.shards, read, whole=self.text.whole)
+
+
+def describe(shards: Shards, read: list[Passage], *, whole: bool) -> TextRead:
+    """The facts for a result about passages that were read, or documents read whole."""
+    return TextRead(
+        corpus=shards.corpus,
+        split=shards.split,
+        tokenizer=shards.tokenizer,
+        text_hash=shards.data_hash,
+        unit=UNITS.get(shards.corpus, "documents"),
+        units=tuple(dict.fromkeys(passage.novel for passage in read)),
+        length=None if whole else max(len(passage.tokens) for passage in read),
+        passages=len(read),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
