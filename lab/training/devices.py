@@ -8,6 +8,7 @@ the same program along the weights.
 """
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -20,6 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 import ttt_core as ttt
 from lab import runs
+from lab.recipes.experiment import Phase
 from ttt_core.scale import sharding
 from ttt_core.scale.sharding import (
     DATA,
@@ -128,14 +130,15 @@ def gather(tree):
     return eqx.combine(jax.device_put(jax.device_get(arrays), here), static)
 
 
-def compile_step(phase, optimizer, mesh: Mesh | None = None):
+def compile_step(
+    phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh | None = None
+) -> Callable:
     """The jitted outer step; the old model and optimiser state are donated.
 
-    Each device takes its share of the sequences, in `accumulate` parts over all devices
-    together; the meta-gradients are averaged. `phase` says what the step is (a
-    `lab.recipes.experiment.Phase`). The result is called with `(model, opt_state,
-    tokens, rate)`, where `tokens` are this process's rows of the batch, and by name
-    with what else a source gives (`mask`, `answers`, `distances`, see
+    Each device reads its share of the sequences, in `accumulate` parts over all devices
+    together; the meta-gradients are averaged. The result is called with `(model,
+    opt_state, tokens, rate)`, where `tokens` are this process's rows of the batch, and
+    by name with what else a source gives (`mask`, `answers`, `distances`, see
     `lab.data.sources`). It returns new model and state, and what was measured.
     """
     mesh = mesh or make_mesh(phase.batch)
@@ -144,7 +147,7 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     @eqx.filter_jit(donate="all-except-first")
     def step(batch, model, opt_state):
         arrays, static = eqx.partition(model, eqx.is_array)
-        gradient = _over_data(partial(_gradient, phase, mesh, static), mesh)
+        gradient = _over_data(partial(_share_gradient, phase, mesh, static), mesh)
         loss, measured, grads = gradient(arrays, *batch)
         grads = constrain(grads, config, mesh)
         moved = ttt.apply_gradient(model, opt_state, grads, optimizer)
@@ -170,9 +173,13 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     return placed
 
 
-def _gradient(phase, mesh: Mesh, static, arrays, text: dict, rate):
-    """`(loss, measured, gradient)` on one device's share of the batch: means over its
-    sequences."""
+def _share_gradient(
+    phase: Phase, mesh: Mesh, static, arrays, text: dict, rate: jax.Array
+):
+    """`(loss, measured, gradient)` on a device's share of the batch, averaged over it.
+
+    The model comes in two parts, `static` and `arrays`: only arrays pass `shard_map`.
+    """
     model = hold_fast(eqx.combine(arrays, static), mesh)
     loss, reports, grads = ttt.meta_gradient(
         model,
@@ -186,12 +193,11 @@ def _gradient(phase, mesh: Mesh, static, arrays, text: dict, rate):
     return loss, measured, release(grads)
 
 
-def compile_twin(phase, mesh: Mesh | None = None):
-    """The jitted loss of the frozen twin on a batch: a forward pass, one sequence after
-    the other on each device.
+def compile_twin(phase: Phase, mesh: Mesh | None = None) -> Callable:
+    """The jitted loss of the frozen twin on a batch.
 
-    Called with `(model, tokens, mask=None)`, rows as `compile_step`; nothing is
-    donated and nothing changed.
+    A forward pass, one sequence after the other on each device. The result is called
+    with `(model, tokens, mask=None)`, rows as in `compile_step`; nothing is donated.
     """
     mesh = mesh or make_mesh(phase.batch)
 
@@ -214,7 +220,7 @@ def compile_twin(phase, mesh: Mesh | None = None):
     return placed
 
 
-def parts_per_device(phase, data: int) -> int:
+def parts_per_device(phase: Phase, data: int) -> int:
     """How many parts, one after the other, each of `data` shares of a batch is read in.
 
     The fewest that keep no more sequences in work at once, over all devices together,
@@ -227,7 +233,7 @@ def parts_per_device(phase, data: int) -> int:
     )
 
 
-def _over_data(function, mesh: Mesh, *, rate: bool = True):
+def _over_data(function: Callable, mesh: Mesh, *, rate: bool = True) -> Callable:
     """`function(arrays, text[, rate])` on every share of the text, averaged."""
     if mesh.shape[DATA] == 1:
         return function
@@ -255,7 +261,8 @@ def _share(text: dict, batch: int, mesh: Mesh) -> dict:
     return {name: share(rows) for name, rows in text.items()}
 
 
-def _summary(reports: ttt.Report, phase) -> dict:
+def _summary(reports: ttt.Report, phase: Phase) -> dict:
+    """Means over the sequences, for the metrics."""
     chunk, quarter = phase.model.chunk, max(1, phase.seq // 4)
     clipped = reports.grad_norm > phase.model.inner.clip
     return {
@@ -268,9 +275,11 @@ def _summary(reports: ttt.Report, phase) -> dict:
     }
 
 
-def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
-    """Nats of the answers in a recall mixture, all and those out of reach: sums and
-    counts, which may be averaged over devices; `_divide` makes them means."""
+def _recalled(reports: ttt.Report, phase: Phase, text: dict) -> dict:
+    """Nats of the answers in a recall mixture, of all and of those out of reach.
+
+    Sums and counts, which may be averaged over devices; `_divide` makes them means.
+    """
     if "answers" not in text:
         return {}
     nll, counted = reports.nll, {"answers": text["answers"]}
