@@ -5,10 +5,10 @@
     W_i = W_{i-1} - eta * clip( grad_W  mean over chunk i of  loss_t(W_{i-1}) )
 
 Every token is scored with the weights from before its chunk, and only then learned
-from. `adapt` scans it over the chunks of a text. Neither knows about Transformers:
-`loss` is any function of `(fast, chunk, states)`, so they can be read, tested and
-played with on two numbers. Both are pure and differentiable through everything, the
-clip included; jit, vmap and grad are the caller's.
+from. `adapt` scans it over the chunks of a text. Neither depends on Transformers:
+`loss` is any function of `(fast, chunk, states)`, so both can be read, tested and tried
+on two numbers. Both are pure and differentiable through everything, the clip included;
+jit, vmap and grad are the caller's.
 """
 
 from collections.abc import Callable
@@ -27,17 +27,17 @@ from ttt_core.shapes import PyTree, Scalar
 
 
 class Report(eqx.Module):
-    """What reading measured.
+    """What was measured while reading.
 
     From `read_chunk` and `inner_step`, for one chunk: `nll [chunk]`, `drift
     [fast_blocks]` and scalars. From `read` and `meta_loss`: `nll [tokens]` of all the
     call's tokens, and a leading axis `[n_chunks]` on everything else.
 
     `nll`: nats per token, with the weights from before the token's chunk. `loss`: its
-    mean over the chunk's unmasked tokens. `grad_norm`: of the inner gradient, before
-    the clip. `update_norm`: how far the step moved the weights. `drift`: `|W - W0| /
-    |W0|` of each fast block after the step. `learned`: whether weights changed.
-    `refused`: the step was not finite and was not taken.
+    mean over the chunk's unmasked tokens. `grad_norm`: norm of the inner gradient,
+    before the clip. `update_norm`: how far the step moved the weights. `drift`: `|W -
+    W0| / |W0|` of each fast block after the step. `learned`: whether weights changed.
+    `refused`: whether the step was not finite, and so not taken.
     """
 
     nll: Float[Array, " tokens"]
@@ -85,10 +85,10 @@ def inner_step(
     are data; `origin` is W0, which `Report.drift` is measured from.
 
     A step whose loss, gradient or new weights are not all finite is refused: weights
-    and rule state stay, mixer states move on, `refused` says so. A chunk whose targets
-    are all masked teaches nothing and leaves them alone as well. In both cases the
-    gradient of an outer loss stays finite: values are cleaned before they are
-    multiplied.
+    and rule state stay, mixer states move on, and `refused` is set. A chunk whose
+    targets are all masked teaches nothing and leaves weights and rule state alone as
+    well. In both cases the gradient of an outer loss stays finite: values are cleaned
+    before they are multiplied.
     """
     value_and_grad = jax.value_and_grad(loss, has_aux=True)
     (value, (nll, states)), grads = value_and_grad(learner.fast, chunk, learner.states)

@@ -54,7 +54,7 @@ def meta_loss(
     |-------|------|------|------|------|------|------|
     | MiB   | 246  | 72.9 | 59.4 | 59.4 | 59.4 | 59.4 |
 
-    (From 2 on it is the slow blocks' own backward pass.)
+    (From 2 on, the slow blocks' own backward pass needs the most.)
 
     **Raises** `ValueError` for fewer than two tokens, ids outside the vocabulary (where
     they are not traced), a mask of another length, or `remat < 1`.
@@ -118,9 +118,8 @@ def meta_gradient(
 
     Every sequence learns its own fast weights from the same W0. `mask [batch, seq]`
     says which targets count, in the inner loss and the outer, None = all.
-    `accumulate=n` goes through the batch in `n` parts, one after the other, which
-    divides activation memory by `n` (and is faster on a CPU, where memory is what is
-    slow).
+    `accumulate=n` goes through the batch in `n` parts, one after the other: activation
+    memory is divided by `n`, and a CPU, which memory slows down, is faster.
 
     **Raises** `ValueError` where `accumulate` does not divide the batch, or for a mask
     of another shape.
@@ -156,8 +155,10 @@ def meta_gradient(
 
 
 def _map_sequences(function: Callable, *sequences: PyTree) -> PyTree:
-    """`vmap` over sequences. A single one goes without: products with a batch axis of
-    length one are not recognised as plain ones, and cost a copy.
+    """`vmap` over sequences; a single sequence goes without.
+
+    Products with a batch axis of length one are not recognised as plain ones, and cost
+    a copy.
     """
     if len(sequences[0]) > 1:
         return jax.vmap(function)(*sequences)

@@ -1,8 +1,8 @@
 """Reading without end: a model that learns from a stream of tokens, chunk by chunk.
 
-`StreamState` is everything a reader remembers, and it is what every function returns:
-it can be saved, stacked, vmapped and forked for nothing. To ask "does it still know the
-needle?", run the question on a fork (`score`, `predict`) and drop the fork.
+`StreamState` is everything that a reader remembers, as a value: it can be saved,
+stacked, vmapped, and forked for nothing. To ask "does it still know the needle?", run
+the question on a fork (`score`, `predict`) and drop the fork.
 
 A stream scores every token it reads. The state holds the last token read, which has not
 yet been an input (BOS at first), so chunk `i` has inputs `[last, t .. t+b-2]` and

@@ -73,7 +73,8 @@ def stream(
     path = out or Path(".runs", "streams", f"{Path(document).stem}.npz")
     traces.save(path, reading.trace)
     console.print(_verdict(reading.trace))
-    console.print(f"Trace: {path} ({path.stat().st_size / 1e6:.2f} MB)")
+    size = path.stat().st_size / 1e6
+    console.print(f"Trace: {path} ({size:.2f} MB)", soft_wrap=True)
     return path
 
 

@@ -8,6 +8,7 @@ the same program along the weights.
 """
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -133,10 +134,12 @@ def gather(tree: PyTree) -> PyTree:
     return eqx.combine(jax.device_put(jax.device_get(arrays), here), static)
 
 
-def compile_step(phase, optimizer, mesh: Mesh | None = None):
+def compile_step(
+    phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh | None = None
+) -> Callable:
     """The jitted outer step; the old model and optimiser state are donated.
 
-    Each device takes its share of the sequences, in `accumulate` parts over all devices
+    Each device reads its share of the sequences, in `accumulate` parts over all devices
     together; the meta-gradients are averaged.
 
     Args:
@@ -156,7 +159,7 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     @eqx.filter_jit(donate="all-except-first")
     def step(batch, model, opt_state):
         arrays, static = eqx.partition(model, eqx.is_array)
-        gradient = _over_data(partial(_gradient, phase, mesh, static), mesh)
+        gradient = _over_data(partial(_share_gradient, phase, mesh, static), mesh)
         loss, measured, grads = gradient(arrays, *batch)
         grads = constrain(grads, config, mesh)
         moved = ttt.apply_gradient(model, opt_state, grads, optimizer)
@@ -182,9 +185,13 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     return placed
 
 
-def _gradient(phase, mesh: Mesh, static, arrays, text: dict, rate):
-    """`(loss, measured, gradient)` on one device's share of the batch: means over its
-    sequences."""
+def _share_gradient(
+    phase: Phase, mesh: Mesh, static, arrays, text: dict, rate: jax.Array
+):
+    """`(loss, measured, gradient)` on a device's share of the batch, averaged over it.
+
+    The model comes in two parts, `static` and `arrays`: only arrays pass `shard_map`.
+    """
     model = hold_fast(eqx.combine(arrays, static), mesh)
     loss, reports, grads = ttt.meta_gradient(
         model,
@@ -198,7 +205,7 @@ def _gradient(phase, mesh: Mesh, static, arrays, text: dict, rate):
     return loss, measured, release(grads)
 
 
-def compile_twin(phase, mesh: Mesh | None = None):
+def compile_twin(phase: Phase, mesh: Mesh | None = None) -> Callable:
     """The jitted loss of the frozen twin on a batch.
 
     The forward pass takes one sequence after another on each device. The result is a
@@ -239,7 +246,7 @@ def parts_per_device(phase: Phase, data: int) -> int:
     )
 
 
-def _over_data(function, mesh: Mesh, *, rate: bool = True):
+def _over_data(function: Callable, mesh: Mesh, *, rate: bool = True) -> Callable:
     """`function(arrays, text[, rate])` on every share of the text, averaged."""
     if mesh.shape[DATA] == 1:
         return function
@@ -267,7 +274,8 @@ def _share(text: dict, batch: int, mesh: Mesh) -> dict:
     return {name: share(rows) for name, rows in text.items()}
 
 
-def _summary(reports: ttt.Report, phase) -> dict:
+def _summary(reports: ttt.Report, phase: Phase) -> dict:
+    """Means over the sequences, for the metrics."""
     chunk, quarter = phase.model.chunk, max(1, phase.seq // 4)
     clipped = reports.grad_norm > phase.model.inner.clip
     return {
@@ -280,7 +288,7 @@ def _summary(reports: ttt.Report, phase) -> dict:
     }
 
 
-def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
+def _recalled(reports: ttt.Report, phase: Phase, text: dict) -> dict:
     """Nats of the answers in a recall mixture: of all, and of those out of reach.
 
     Sums and counts may be averaged over devices; `_divide` turns them into means.

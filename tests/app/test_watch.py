@@ -231,7 +231,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
         ({"reach": 0, "attends": False}, "it has no attention"),
         (
             {"reach": 0, "carried_by": ("Mamba 2",)},
-            "sees 32 tokens, the states of Mamba 2 carry on",
+            "sees 32 tokens, the states of Mamba 2 carry the earlier text",
         ),
     ],
 )
