@@ -30,10 +30,11 @@ def scan_groups(
 ) -> tuple[PyTree, PyTree]:
     """Scan `step(carry, group) -> (carry, results)` over groups of `size` rows.
 
-    Rows that are left over make a last, shorter group. `results` have a row for each
-    row of the group; those of all groups are returned one after the other.
+    Rows that are left over make a last, shorter group; no group is empty. `results`
+    have a row for each row of the group; those of all groups are returned one after the
+    other.
     """
-    if _length(rows) <= size:
+    if 0 < _length(rows) <= size:
         return step(carry, rows)
     groups, rest = cut_groups(rows, size)
     carry, results = jax.lax.scan(step, carry, groups)  # results [n, size, ...]

@@ -29,6 +29,13 @@ def test_every_row_is_seen_once_and_in_order(length):
     assert max(seen) <= 3 and seen[-1] == (length % 3 or 3)
 
 
+def test_no_rows_leave_the_carry_alone():
+    """An empty group would have no mean."""
+    step = lambda total, group: (total + jnp.mean(group), 2 * group)
+    total, results = scan_groups(step, jnp.ones(()), jnp.zeros((0, 2)), 3)
+    assert float(total) == 1 and results.shape == (0, 2)
+
+
 @pytest.mark.parametrize(("length", "groups"), [(0, 0), (2, 0), (3, 1), (8, 2)])
 def test_only_whole_groups_are_cut(length, groups):
     rows = {"x": jnp.arange(2 * length).reshape(length, 2)}
