@@ -79,8 +79,8 @@ def model_config(system: str, size: str = "tiny"):
 def _stage(system: str, small: bool) -> Stage:
     """The paper's peak rates: 3e-3 for full attention, 5e-3 for all others.
 
-    If weights learn, two cores read one sequence each at a time: with so few tokens per
-    step, a batch axis costs up to half of the speed (lab/LOG.md).
+    If weights learn from every token, two cores read one sequence each at a time: with
+    so few tokens per step, a batch axis costs up to half of the speed (lab/LOG.md).
     """
     lr = 3e-3 if system == "full" else 5e-3
     if small:

@@ -153,9 +153,9 @@ class HeldRule(AbstractRule):
         return self.rule.init(fast)
 
     def step(
-        self, grads: PyTree, rule_state: PyTree, fast: PyTree, rate: Scalar
+        self, grads: PyTree, rule_state: PyTree, fast: PyTree, lr: Scalar
     ) -> tuple[PyTree, PyTree]:
-        fast, rule_state = self.rule.step(grads, rule_state, fast, rate)
+        fast, rule_state = self.rule.step(grads, rule_state, fast, lr)
         return constrain(fast, self.config, self.mesh), rule_state
 
 
