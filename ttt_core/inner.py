@@ -149,10 +149,7 @@ def masked_mean(
 
 
 def clip_by_norm(tree: PyTree, clip: Scalar) -> PyTree:
-    """Scale a tree down to global norm `clip` if it is longer; differentiable at zero.
-
-    `clip = inf` leaves it alone.
-    """
+    """Scale a tree down to global norm `clip` (may be inf); differentiable at zero."""
     norm = global_norm(tree)
     clip = jnp.minimum(jnp.asarray(clip, norm.dtype), jnp.finfo(norm.dtype).max)
     scale = clip / jnp.maximum(norm, clip)

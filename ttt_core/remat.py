@@ -47,12 +47,10 @@ def keep_all(function: Callable) -> Callable:
 
 def _free_axes(left: Any, right: Any, dimension_numbers: tuple) -> list[int]:
     """Lengths of a product's axes that are neither contracted nor batched."""
-    contracted, batched = dimension_numbers
+    operands = zip((left, right), *dimension_numbers, strict=True)
     return [
         length
-        for operand, summed, shared in zip(
-            (left, right), contracted, batched, strict=True
-        )
+        for operand, summed, shared in operands
         for axis, length in enumerate(operand.shape)
         if axis not in (*summed, *shared)
     ]

@@ -71,8 +71,7 @@ def init_state(model: Transformer, *, capacity: int = 4096) -> StreamState:
 
     >>> state = init_state(model)
     """
-    fast, _ = split(model)
-    chunk = model.config.chunk
+    (fast, _), chunk = split(model), model.config.chunk
     capacity = -(-max(capacity, chunk) // chunk) * chunk
     return StreamState(
         fast=fast,
