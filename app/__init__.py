@@ -1,1 +1,1 @@
-"""The explorer: it asks `lab` and shows. Nothing is computed here."""
+"""The explorer: it asks `lab` and shows the answers. Nothing is computed here."""

@@ -1,4 +1,4 @@
-"""What visitors share, kept in bounded caches. Nobody changes what these return."""
+"""Values shared by visitors, in bounded caches. Callers must not change them."""
 
 import streamlit as st
 

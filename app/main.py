@@ -1,6 +1,6 @@
 """The explorer's front door: page set-up and the list of pages.
 
-Run it with `streamlit run app/main.py`. Look into `views/watch.py` next.
+Run it with `streamlit run app/main.py`. Read `views/watch.py` next.
 """
 
 from pathlib import Path
@@ -8,10 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 
-# Two bars, the learner's lower than its twin's. A named icon would be downloaded.
+# The icon shows two bars, the learner's lower than its twin's. A named icon would be
+# downloaded.
 ICON = str(Path(__file__).with_name("icon.png"))
 
-# Streamlit leaves six rem above the title, for a menu that we do not have.
+# Streamlit leaves six rem above the title for a menu, and this app has no menu.
 STYLE = "<style>.stMainBlockContainer {padding-top: 2.5rem}</style>"
 
 PAGES = [st.Page("views/watch.py", title="Watch it read", default=True)]

@@ -1,7 +1,7 @@
-"""Where we are in what reading: the transport's logic, without its buttons.
+"""The place in the current reading: the transport's logic, without its buttons.
 
-A recording and a live reading are one thing to the player: chunks that are already
-there are walked through; at the end of those a live reading reads one more.
+The player treats recordings and live readings alike: it walks through the chunks that
+have been read, and after the last of them a live reading reads one more.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from lab.traces import Header, Trace
 
 @dataclass(frozen=True)
 class Player:
-    """What is on screen: a trace, and the reading that makes it grow, or None."""
+    """The contents of the screen: a trace, and the reading that extends it, or None."""
 
     trace: Trace
     reading: Reading | None
 
     @property
     def chunk(self) -> int:
-        """Chunks shown; the session may ask for more than there are."""
+        """Number of chunks shown; the session may ask for more than there are."""
         asked = session.get("chunk")
         return self.trace.filled if asked is None else min(asked, self.trace.filled)
 
     @property
     def total(self) -> int:
-        """Chunks of the whole document, or of as much of it as was recorded."""
+        """Number of chunks in the whole document, or in the part that was recorded."""
         return self.trace.header.chunks if self.reading else self.trace.filled
 
     @property
@@ -40,7 +40,7 @@ class Player:
 
     @property
     def waiting(self) -> str | None:
-        """Words on a program that the next chunk needs and that still compiles."""
+        """Words on a program that the next chunk needs and that is still compiling."""
         at_the_end = self.chunk >= self.trace.filled
         return self.reading.waiting if self.reading and at_the_end else None
 
@@ -51,7 +51,7 @@ class Player:
 
 
 def current() -> Player | None:
-    """The player for what the session shows; None where nothing is recorded yet."""
+    """The player for what the session shows; None if nothing is recorded yet."""
     reading = session.get("reading")
     if session.get("source") == "live" and reading is not None:
         return Player(reading.trace, reading)
@@ -60,9 +60,9 @@ def current() -> Player | None:
 
 
 def arrive() -> None:
-    """On the first visit: the recording the URL means, or live reading of what it asks.
+    """On the first visit, show the recording or start the live reading of the URL.
 
-    A URL that asks for nothing gets a recording with a needle, if there is one.
+    Without parameters in the URL, show a recording with a needle, if there is one.
     """
     headers, asked = cache.recordings(), set(st.query_params)
     _check_model("model" in asked)
@@ -96,7 +96,7 @@ def _planted(header: Header) -> str:
 
 
 def sentence() -> str:
-    """The sentence that the session's settings would plant; empty for none."""
+    """The sentence that the session's settings would plant; empty without a needle."""
     if session.get("needle") == "passkey":
         return needles.passkey(session.get("seed")).sentence
     return session.get("sentence") if session.get("needle") == "sentence" else ""
@@ -117,9 +117,9 @@ def choose_recording(name: str) -> None:
 
 
 def advance(player: Player, *, chunks: int) -> Player:
-    """One picture further: `chunks` of what is there, else one that is read live.
+    """Advance by one picture: by `chunks` that have been read, or by one read live.
 
-    Stands still while a program that is needed compiles, and stops at the end.
+    The player waits while a program that it needs compiles, and stops at the end.
     """
     if player.waiting:
         return player
@@ -136,12 +136,12 @@ def advance(player: Player, *, chunks: int) -> Player:
 
 
 def move(chunk: int | None) -> None:
-    """Show `chunk`, None for the last; the scrubber is a new one from here on."""
+    """Show `chunk`, None for the last, and replace the scrubber by a new widget."""
     session.put(chunk=chunk, moves=session.get("moves") + 1)
 
 
 def scrub(chunk: int) -> None:
-    """Show `chunk` because a hand moved the scrubber there."""
+    """Show `chunk`, after the visitor has moved the scrubber there."""
     session.put(chunk=chunk)
 
 

@@ -1,8 +1,8 @@
 """Everything the explorer remembers about one visitor, in one list.
 
-Widgets forget their value when their page is left, so lasting values live here under
-their own names; `bound` ties a widget to one of them. What is worth sharing also stands
-in the URL: `?doc=sotu/1981-Carter-1&chunk=40&needle=passkey-7&depth=0.3`.
+Widgets lose their values when a visitor leaves the page, so lasting values are kept
+here under their own names; `bound` ties a widget to a value. Values worth sharing also
+appear in the URL: `?doc=sotu/1981-Carter-1&chunk=40&needle=passkey-7&depth=0.3`.
 """
 
 import math
@@ -12,22 +12,22 @@ import streamlit as st
 
 
 DEFAULTS = {
-    # What is shown: "recorded" or "live", and which recording.
+    # What is shown is "recorded" or "live"; `recording` names the recording.
     "source": "recorded",
     "recording": None,
-    # What to read live: a name of the catalogue, PASTE or UPLOAD; texts for those two.
+    # A live reading reads a name of the catalogue, PASTE or UPLOAD, with their texts.
     "document": "sotu/1981-Carter-1",
     "pasted": "",
     "uploaded": None,
     "model": "tiny-e2e",
     "cap": 16_384,
-    # The needle to plant: "none", "passkey" or "sentence".
+    # The needle to plant is "none", "passkey" or "sentence".
     "needle": "none",
     "seed": 7,
     "sentence": "",
     "depth": 0.3,
-    # The transport: chunk None is the end; `moves` and `picture` count what they say;
-    # `reading` is a lab.reading.session.Reading.
+    # The transport shows `chunk`, None for the last; `moves` counts moves of the
+    # scrubber, `picture` counts pictures; `reading` is a lab.reading.session.Reading.
     "chunk": None,
     "moves": 0,
     "picture": 0,
@@ -43,9 +43,9 @@ SEEDS = 10_000  # pass-keys to choose from
 
 
 def begin() -> bool:
-    """At the top of each page: fill in what is missing, on the first visit by the URL.
+    """Fill in missing values at the top of a page, on the first visit from the URL.
 
-    Returns whether this is the first visit.
+    The result is whether this is the first visit.
     """
     fresh = "source" not in st.session_state
     for name, value in DEFAULTS.items():
@@ -61,7 +61,10 @@ def get(name: str):
 
 
 def put(**values) -> None:
-    """Set lasting values; unknown names are mistakes."""
+    """Set lasting values.
+
+    **Raises** `KeyError` for an unknown name.
+    """
     for name, value in values.items():
         if name not in DEFAULTS:
             raise KeyError(f"{name!r} is not one of the session's values.")
@@ -77,13 +80,13 @@ def bound(name: str) -> dict:
 
 def _keep(name: str) -> None:
     value = st.session_state[f"widget-{name}"]
-    # A segmented control can be clicked off: then nothing changes.
+    # A segmented control can be switched off by a click, which changes nothing here.
     if value is not None:
         put(**{name: value})
 
 
 def from_url(params: Mapping[str, str]) -> dict:
-    """Lasting values that the URL asks for; what it says badly is left out."""
+    """The lasting values in a URL's parameters; malformed ones are ignored."""
     values = {}
     if params.get("doc"):
         values["document"] = params["doc"]
@@ -97,7 +100,7 @@ def from_url(params: Mapping[str, str]) -> dict:
 
 
 def share() -> None:
-    """Put what is on screen into the URL, if it is not there already."""
+    """Put the values on screen into the URL, unless they are there already."""
     wanted = to_url()
     if {name: st.query_params.get(name) for name in wanted} != wanted or len(
         st.query_params
@@ -106,7 +109,7 @@ def share() -> None:
 
 
 def to_url() -> dict[str, str]:
-    """The URL's parameters for what is on screen, without those that say nothing."""
+    """The URL's parameters for the values on screen, without empty ones."""
     needle = {"passkey": f"passkey-{get('seed')}", "sentence": get("sentence")}
     planted = needle.get(get("needle"), "")
     named = get("document") not in (PASTE, UPLOAD)

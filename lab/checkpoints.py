@@ -1,9 +1,9 @@
-"""Models and streams as files: safetensors beside a card that says where it came from.
+"""Models and streams as files: safetensors, and a card that says where a model is from.
 
 A model is `NAME.safetensors` and `NAME.json` (the card: configuration, tokenizer,
 recipe, command, commit, seed, data hash, tokens seen, held-out losses, sha256 of the
 weights). A card may point at another model's weights (`"weights": "tiny-swa"`) and
-differ only in its configuration. `load` refuses a file whose hash is not the card's.
+differ only in configuration. `load` refuses a file whose hash is not the card's.
 
 Cards open without JAX; weights need it.
 """
@@ -24,12 +24,13 @@ from lab.names import unknown
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = ("expand", "state_dim", "taps", "bind_chunk")  # since the first model
+STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
 
 
 def card(name: str | os.PathLike) -> dict:
-    """The card of a published model, or of the model at a path. Opens without JAX.
+    """The card of a published model, or of the model at a path; opens without JAX.
 
-    **Raises** `FileNotFoundError` naming what there is.
+    **Raises** `FileNotFoundError` naming the published models.
     """
     path = _card_path(name)
     return json.loads(path.read_text("utf-8"))
@@ -38,8 +39,8 @@ def card(name: str | os.PathLike) -> dict:
 def load(name: str | os.PathLike):
     """The model published under `name`, or the one saved at a path.
 
-    **Raises** `FileNotFoundError` where there is none, `ValueError` where the weights
-    are not those that the card was written for.
+    **Raises** `FileNotFoundError` if there is no such model, `ValueError` if the
+    weights are not those that the card was written for.
 
     >>> model = load("tiny-e2e")
     """
@@ -50,9 +51,9 @@ def load(name: str | os.PathLike):
 
 
 def save(path: str | os.PathLike, model, card: dict) -> Path:
-    """Write `path`.safetensors and `path`.json; the card gets configuration and hash.
+    """Write `path`.safetensors and `path`.json, and return the path of the card.
 
-    Both appear whole or not at all. Returns the card's path.
+    Configuration and hash are added to the card. Both files appear whole or not at all.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -81,8 +82,8 @@ def _remark(config) -> dict:
 def config_to_dict(config) -> dict:
     """A `ModelConfig` as plain JSON data (infinity as a word).
 
-    Fields that older cards do not have are left out at their defaults, so that a model
-    keeps the hash it had.
+    Fields that older cards lack are left out at their defaults, so that a model keeps
+    its old hash.
     """
     data = dataclasses.asdict(config)
     for field in dataclasses.fields(config):
@@ -104,7 +105,7 @@ def config_from_dict(data: dict):
 
 
 def model_hash(model) -> str:
-    """sha256 over a model's configuration and every weight: who made this stream?"""
+    """sha256 of a model's configuration and weights: which model made this stream?"""
     digest = hashlib.sha256(json.dumps(config_to_dict(model.config)).encode())
     for name, array in _named_arrays(model).items():
         digest.update(name.encode())
@@ -116,29 +117,29 @@ def save_stream(path: str | os.PathLike, state, model) -> Path:
     """Write a `StreamState` to one file, marked with the hash of its model."""
     from safetensors.numpy import save as to_bytes
 
-    marks = {"format": "ttt-e2e-lab stream 1", "model": model_hash(model)}
+    marks = {"format": STREAMS[-1], "model": model_hash(model)}
     return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
 
 
 def load_stream(path: str | os.PathLike, model):
-    """The `StreamState` at `path`; it continues bit-identically.
+    """The `StreamState` at `path`, which continues bit-identically.
 
-    **Raises** `ValueError` for the stream of another model or a file that is none,
-    `FileNotFoundError` where there is no file.
+    **Raises** `ValueError` for the stream of another model or a file that is not a
+    stream, `FileNotFoundError` if there is no file.
     """
     import ttt_core as ttt
 
     path = Path(path)
     marks = _marks(path)
-    if marks.get("format") != "ttt-e2e-lab stream 1":
+    if marks.get("format") not in STREAMS:
         raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
     if marks["model"] != model_hash(model):
         raise ValueError(
             f"{path} is a stream of another model (hash {marks['model'][:12]}, this "
-            f"model's is {model_hash(model)[:12]}): its fast weights mean nothing "
-            "here; load the model that it was saved with."
+            f"model's is {model_hash(model)[:12]}), whose fast weights do not fit "
+            "this model; load the model that the stream was saved with."
         )
-    # Same model, same shapes, but for the length of full attention's buffers.
+    # The same model has the same shapes, except the length of attention's buffers.
     skeleton = ttt.init_state(model)
     return _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
 
@@ -152,7 +153,7 @@ def _load_weights(weights: Path, described: dict):
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
     if found != described["sha256"]:
         raise ValueError(
-            f"{weights} has sha256 {found[:12]}..., its card says "
+            f"{weights} has sha256 {found[:12]}..., but its card says "
             f"{described['sha256'][:12]}...: the file is damaged or was replaced; "
             "restore it from the repository (git checkout) or train it again."
         )
@@ -180,8 +181,11 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
 
 
 def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
-    """A stream's arrays by today's names: mixer states were once called otherwise."""
-    then = lambda name: re.sub(r"^\w+\.(slow|fast)_blocks\.", r"states.\1.", name)
+    """A stream's arrays by today's names.
+
+    Format 1 called the mixers' states `states.slow` and `states.fast`.
+    """
+    then = lambda name: re.sub(r"^mixers\.(slow|fast)_blocks\.", r"states.\1.", name)
     today = {then(name): name for name in _names(skeleton)}
     return {today.get(name, name): array for name, array in arrays.items()}
 

@@ -1,7 +1,7 @@
 """The command `ttt-lab`: its verbs, one line each.
 
-A verb is a function: its signature is its command line and its docstring its help. The
-module is imported when the verb is called, and the lists of verbs are read off the
+A verb is a function: its signature is the command line and its docstring is the help.
+The module is imported when the verb is called, and the lists of verbs are read from the
 source without importing anything, so that `ttt-lab --help` answers at once.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from lab.names import choose
 
 
-VERBS = {  # what a person types: the module in `lab`, and the function in it
+VERBS = {  # typed words: the module in `lab`, and the function in the module
     "train": "commands.train:train",
     "plan": "commands.plan:plan",
     "recipes": "commands.recipes:recipes",
@@ -47,7 +47,7 @@ GROUPS = {
 
 
 def main():
-    """Run one verb; errors of the user's making are printed as a sentence."""
+    """Run one verb; an error that the user can fix is printed as a sentence."""
     words = sys.argv[1:]
     group = words.pop(0) if words and words[0] in GROUPS else ""
     if not words or words[0] in ("-h", "--help"):
@@ -56,9 +56,9 @@ def main():
     verb, arguments = f"{group} {words[0]}".strip(), words[1:]
     try:
         function = find(verb)
-        import tyro  # after `find`: it takes longer than a sentence on a typing error
+        import tyro  # after `find`: a mistyped verb should not wait for this import
 
-        markers = (  # options are dataclasses whose flags stand without a prefix
+        markers = (  # options are dataclasses, and their flags have no prefix
             tyro.conf.OmitArgPrefixes,
             tyro.conf.FlagCreatePairsOff,
             tyro.conf.PositionalMetavarFromFieldName,
@@ -68,12 +68,12 @@ def main():
         print(f"ttt-lab: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("ttt-lab: stopped; the same command goes on from there.", file=sys.stderr)
+        print("ttt-lab: stopped; the same command resumes from there.", file=sys.stderr)
         sys.exit(130)
 
 
 def find(verb: str) -> Callable:
-    """The function of a verb; its module is imported.
+    """The function of a verb, from its module, which is imported.
 
     **Raises** `ValueError` for a verb that does not exist, naming the closest.
     """
@@ -88,11 +88,11 @@ def listing(group: str = "") -> str:
         if group in ("", name):
             verbs = [verb for verb in VERBS if _group_of(verb) == name]
             parts += [about, "\n".join(map(_line, verbs))]
-    return "\n\n".join([*parts, "ttt-lab VERB --help says what a verb takes."])
+    return "\n\n".join([*parts, "ttt-lab VERB --help lists a verb's options."])
 
 
 def says(verb: str) -> str:
-    """The first line of a verb's docstring, read off its source."""
+    """The first line of a verb's docstring, read from its source."""
     module, name = VERBS[verb].split(":")
     path = Path(__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
     functions = ast.parse(path.read_text("utf-8")).body

@@ -1,8 +1,8 @@
 """Compiled programs are kept on disk, so that the second start is quick.
 
 The folder is the user's cache folder (`~/.cache/ttt-lab/compiled`); the environment
-variable `TTT_LAB_COMPILE_CACHE` moves it. Importing `lab` switches this on, before or
-after JAX has been imported, without importing it.
+variable `TTT_LAB_COMPILE_CACHE` moves the folder. Importing `lab` switches the cache
+on, before or after JAX is imported, and does not import JAX.
 """
 
 import os
@@ -17,7 +17,7 @@ SETTINGS = {
 
 
 def folder() -> Path:
-    """Where compiled programs are kept."""
+    """The folder where compiled programs are kept."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("TTT_LAB_COMPILE_CACHE", base / "ttt-lab" / "compiled"))
 

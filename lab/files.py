@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, whoever is killed while one is written.
+"""Files that appear whole or not at all, even if a process is killed while writing.
 
-Everything is written beside its place, under a passing name that no other process or
-thread uses, and moved there by one rename. A reader finds the old file or the new one.
+A file is written beside its final place, under a temporary name that no other process
+or thread uses, and moved there by one rename. A reader finds the old file or the new.
 """
 
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 
 
 def write(path: str | os.PathLike, content: str | bytes) -> Path:
-    """Make `path` hold `content`, text as UTF-8, and return it; folders are made.
+    """Write `content` (text as UTF-8) to `path`, make missing folders, return `path`.
 
-    The content is on the disk before the rename, so that a machine that loses power
-    does not leave an empty file either. After an exception the old file is as it was.
+    The content is on the disk before the rename, so that a power failure does not leave
+    an empty file either. After an exception the old file is unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,10 @@ def write(path: str | os.PathLike, content: str | bytes) -> Path:
 
 @contextmanager
 def appearing(place: Path) -> Iterator[Path]:
-    """A passing path to make a folder at; it is renamed to `place` at the end.
+    """A temporary path for a new folder, which is renamed to `place` at the end.
 
-    After an exception nothing is left behind. Where another process made `place` in the
-    meantime, that folder stays: what is prepared is the same whoever prepares it.
+    After an exception nothing is left behind. If another process made `place` in the
+    meantime, that folder stays: both processes prepare the same contents.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(

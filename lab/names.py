@@ -1,20 +1,20 @@
 """A name that a person typed: is it known, and if not, which one was meant?
 
 Every list of names in the lab (recipes, sizes, settings, models, documents, trackers,
-verbs) is asked through this file, so that every mistake gets the same sentence.
+verbs) is searched by this file, so that every mistake gets the same sentence.
 """
 
 import difflib
 from collections.abc import Iterable
 
 
-CLOSE = 0.6  # the share of letters in common from which a name may be the one meant
+CLOSE = 0.6  # a name with this share of letters in common may be the one meant
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:
-    """`name` if it is known.
+    """`name`, if it is known.
 
-    **Raises** `ValueError` with the sentence of `unknown` if it is not.
+    **Raises** `ValueError` with the sentence of `unknown` for an unknown name.
     """
     known = list(known)
     if name in known:
@@ -23,7 +23,7 @@ def choose(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The sentence for a name that is not known: a close one, or else all there are.
+    """The sentence for an unknown name: it suggests a close name, or lists all names.
 
     >>> unknown("size", "tny", ("nano", "tiny"))
     "There is no size 'tny'; did you mean 'tiny'?"

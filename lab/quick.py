@@ -1,7 +1,7 @@
 """Small sizes for tests: one environment variable, `TTT_LAB_QUICK=1`, read here only.
 
-Notebooks and long commands say `n = quick(64, 4)`: 64 for people, 4 where a test only
-wants to know that everything runs.
+Notebooks and long commands call `n = quick(64, 4)`: 64 for people, 4 for a test that
+only checks that everything runs.
 """
 
 import os
@@ -17,7 +17,7 @@ def is_quick() -> bool:
 
 
 def quick(full: Size, small: Size) -> Size:
-    """`full`, or `small` where the environment says `TTT_LAB_QUICK=1`.
+    """`full`, or `small` if the environment sets `TTT_LAB_QUICK=1`.
 
     >>> quick(64, 4)  # doctest: +SKIP
     64

@@ -1,9 +1,9 @@
-"""Results: numbers that were measured, kept as files, opened again as what they were.
+"""Results: measured numbers, kept as files and opened again with their types.
 
-A result is a frozen dataclass of plain numbers that stands beside what measures it
-(`lab.evals.compare.Comparison`). Its `KIND` is the command that makes it. Tables,
-figures and views take the dataclass; the file is its JSON with a `kind` and where it
-came from.
+A result is a frozen dataclass of plain numbers, defined beside the function that
+measures them (`lab.evals.compare.Comparison`). Its `KIND` is the name of the command.
+Tables, figures and views take the dataclass; the file is its JSON with a `kind` and a
+provenance.
 
     path = keep(found, "tiny-e2e")           # .runs/evals/compare-tiny-e2e.json
     found = open_result(path, Comparison)
@@ -23,12 +23,12 @@ from lab import files, runs
 
 
 PUBLISHED = Path(__file__).parent / "published" / "results"
-DIGITS = 9  # so many that a table says the same before and after
+DIGITS = 9  # enough for a table to be the same before and after
 Result = TypeVar("Result")
 
 
 class Kept(NamedTuple):
-    """A result's file: its kind, its name, and where it came from."""
+    """A result's file: kind, name and provenance."""
 
     path: Path
     kind: str
@@ -37,10 +37,10 @@ class Kept(NamedTuple):
 
 
 def keep(result, name: str = "", *, publish: bool = False) -> Path:
-    """Write a result with the command and commit it came from; returns the path.
+    """Write a result with the command and commit that made it, and return the path.
 
-    The file is `KIND-NAME.json` (`KIND.json` without a name) in `.runs/evals`, or with
-    `publish` where every clone finds it.
+    The file is `KIND-NAME.json` (`KIND.json` without a name) in `.runs/evals`, or, with
+    `publish`, among the published results.
     """
     folder = PUBLISHED if publish else runs.folder("evals")
     path = folder / f"{'-'.join(filter(None, [result.KIND, name]))}.json"
@@ -51,8 +51,8 @@ def keep(result, name: str = "", *, publish: bool = False) -> Path:
 def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
     """The result in a file, or the published one of that name, or in plain data.
 
-    **Raises** `FileNotFoundError` naming what is published, `ValueError` for a file of
-    another kind or one that does not fit, with the field.
+    **Raises** `FileNotFoundError` naming the published results, `ValueError` for a
+    result of another kind or with fields that do not fit, naming the fields.
     """
     data = source if isinstance(source, dict) else json.loads(_text(source))
     if data.get("kind", kind.KIND) != kind.KIND:
@@ -61,7 +61,7 @@ def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
 
 
 def listed(folder: Path | None = None) -> list[Kept]:
-    """The results in a folder (default: the published ones), by name."""
+    """The results in a folder (default: the published results), by name."""
     found = []
     for path in sorted((folder or PUBLISHED).glob("*.json")):
         data = json.loads(path.read_text("utf-8"))
@@ -91,7 +91,7 @@ def from_json(kind: type[Result], data: dict) -> Result:
 
 
 def as_text(data: dict) -> str:
-    """JSON with a line for each entry, and lists of numbers on one line each."""
+    """JSON with one line per entry, and one line per list of numbers."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
     flat = lambda found: "[" + " ".join(found[1].split()) + "]"
     return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"
@@ -104,7 +104,7 @@ def _text(source: str | Path) -> str:
         if place.is_file():
             return place.read_text("utf-8")
     known = ", ".join(one.name for one in listed()) or "none"
-    raise FileNotFoundError(f"There is no result {source}; published are: {known}.")
+    raise FileNotFoundError(f"There is no result {source}. Published: {known}.")
 
 
 @functools.cache

@@ -2,15 +2,15 @@
 
     .runs/NAME/experiment.json    what was asked for
     .runs/NAME/environment.json   versions, command, commit, machine of the last start
-    .runs/NAME/devices.json       the devices that it was begun on
-    .runs/NAME/sources.json       from which step on which commit and versions ran
+    .runs/NAME/devices.json       the devices of the first start
+    .runs/NAME/sources.json       commit and versions, from which step on
     .runs/NAME/metrics.jsonl      one line a step
     .runs/NAME/checkpoints/       Orbax: model, optimiser, position of the data
     .runs/NAME/NAME-STAGE.*       the model at the end of a stage, with its card
     .runs/NAME/NAME.*             the finished model, with its card
 
 Git ignores the folder; `TTT_LAB_RUNS` moves it. Every file appears whole or not at all
-(`lab.files`), except for the last line of the metrics.
+(`lab.files`), except the last line of the metrics.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from lab.checkpoints import config_to_dict
 from lab.recipes.experiment import Experiment
 
 
-# These settings only say how often something is measured: a run may change them.
+# These settings only decide how often something is measured: a run may change them.
 OBSERVING = ("checks", "gain_every")
 
 
@@ -51,8 +51,11 @@ def environment() -> dict:
 
 
 def usable_cores() -> int:
-    """Processor cores that this process may use: a container's or a batch system's
-    share of the machine, on which XLA cuts large products into as many parts."""
+    """Number of processor cores that this process may use.
+
+    A container or batch system may grant only a share of the machine; XLA cuts large
+    products into as many parts as there are cores.
+    """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -66,7 +69,7 @@ def command() -> str:
 
 
 def commit() -> str:
-    """The commit of the source, with `+` where files differ; `unknown` outside git."""
+    """The commit of the source, with `+` if files differ; `unknown` outside git."""
     here = Path(__file__).parent
 
     def git(*args):
@@ -82,10 +85,10 @@ def commit() -> str:
 
 
 class Metrics:
-    """A file of JSON lines that survives being cut off and continued."""
+    """A file of JSON lines that can be cut off and continued."""
 
     def __init__(self, path: Path, resume_at: int):
-        """Keep the lines of the steps before `resume_at`; later ones are made again."""
+        """Keep the lines of the steps before `resume_at`; the others are made again."""
         self.path = path
         kept = [line for line in read_metrics(path) if line["step"] < resume_at]
         files.write(path, "".join(json.dumps(line) + "\n" for line in kept))
@@ -97,7 +100,7 @@ class Metrics:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """All whole lines of a metrics file; a last line that was cut off is left out."""
+    """All whole lines of a metrics file; an incomplete last line is left out."""
     if not path.exists():
         return []
     lines = []
@@ -123,10 +126,10 @@ def describe(experiment: Experiment) -> dict:
 def claim(run: Path, experiment: Experiment, done: int):
     """Make the run folder, or check that it belongs to this very experiment.
 
-    `done`: the steps that are in its newest checkpoint. A stage that begins later may
-    still be changed.
+    `done`: the steps in the newest checkpoint. A stage that begins later may still be
+    changed.
 
-    **Raises** `ValueError` where the folder holds a run with other settings.
+    **Raises** `ValueError` if the folder holds a run with other settings.
     """
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
@@ -146,7 +149,8 @@ def differences(
 ) -> list[str]:
     """Names of the settings in which a described experiment differs from this one.
 
-    Only settings that decide the numbers of the first `done` steps count, None = all.
+    Only settings that decide the numbers of the first `done` steps count; None = all
+    steps.
     """
     wanted = describe(experiment)
     names = [name for name in wanted if name not in ("stages", *OBSERVING)]

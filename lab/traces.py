@@ -1,17 +1,17 @@
 """A trace: everything that was measured while one document was read, in one file.
 
-A reading is expensive once and looked at many times. So it is written down: the text,
-the tokens and where they lie in it, the nats that every token cost with learning and
-without, and what each chunk did to the fast weights. The file is a NumPy `.npz` with a
-versioned JSON header; it opens without jax, in milliseconds, so the explorer's first
+A reading is expensive once and looked at many times. So a file records the text, the
+tokens and their places in the text, the nats of every token with learning and without,
+and the change of the fast weights in each chunk. The file is a NumPy `.npz` with a
+versioned JSON header and opens without jax, in milliseconds, so the explorer's first
 picture needs no model.
 
-A chunk is *filled* once all its tokens were read and the model has learned from it.
-Arrays per token run up to the last token read, arrays per chunk up to the last filled
-chunk. NaN means "not measured (yet)": the frozen twin may lag behind, and a question
-may not have been asked.
+A chunk is *filled* once all its tokens have been read and the model has learned from
+them. Arrays per token run up to the last token read, arrays per chunk up to the last
+filled chunk. NaN means "not measured (yet)": the frozen twin may lag behind, and a
+question may not have been asked.
 
-Written by `reading.py`, drawn by `lab.plots`, listed by `lab.published`.
+Traces are written by `lab.reading`, drawn by `lab.plots`, listed by `lab.published`.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from lab.measure.intervals import batch_means
 VERSION = 1
 NEVER_LEARNS = "never learns"  # of a model that takes no step on the text it reads
 
-# Who is asked for the needle, in the order of the arrays' second axis.
+# The streams that are asked for the needle, in the order of the arrays' second axis.
 STREAMS = (
     "learning, needle present",
     "learning, needle absent",
@@ -60,7 +60,7 @@ _PER_CHUNK = tuple(name for name in _DTYPES if name not in _PER_TOKEN)
 
 @dataclass(frozen=True)
 class Needle:
-    """A planted sentence and what is asked about it; `start`, `stop` are tokens."""
+    """A planted sentence, its question and answer; `start`, `stop` are tokens."""
 
     sentence: str
     question: str
@@ -71,7 +71,7 @@ class Needle:
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth a mark: it happened while `chunk` was read, at `token`.
+    """A moment worth a mark, at `token`, while `chunk` was read.
 
     `kind` is a short word ("needle-in", "needle-out", "refused"), `label` is for
     people.
@@ -88,17 +88,18 @@ class Header:
     """What was read, by which model, and how that came about.
 
     Attributes:
-        model, model_hash: name and sha256 of the model that read.
-        document, tokenizer, vocab: the text's name and how it became integers.
+        model, model_hash: name and sha256 of the model.
+        document, tokenizer, vocab: names of text and tokenizer, size of the vocabulary.
         window, chunk, layers: sizes in tokens, tokens, blocks.
-        reach: `ModelConfig.reach`, tokens back that mixers carry information; 0 = all.
-        mixers: what the blocks remember with, each kind once; () = not noted.
-        carried_by: names for people of those that carry on all that was before.
+        reach: `ModelConfig.reach`, how many tokens back mixers carry information; 0 =
+            all.
+        mixers: kinds of mixer in the blocks, each kind once; () = not recorded.
+        carried_by: names, for people, of the mixers that carry the whole past.
         attends: whether any block has a mixer.
-        remark: what the model learns though it takes no step on the text; "" = nothing.
-        fast_blocks, inner_lr: what learns while reading, and how fast.
-        total: tokens in the whole document; fewer were read if it was stopped early.
-        needle: what was planted, or None.
+        remark: what a model that takes no step on the text learns; "" = nothing.
+        fast_blocks, inner_lr: number of blocks that learn while reading, and the rate.
+        total: tokens in the whole document; a reading that was stopped has fewer.
+        needle: the planted needle, or None.
         events: marks on the time line, in order.
         provenance: command, commit, date, seed, document_hash.
     """
@@ -126,12 +127,12 @@ class Header:
 
     @property
     def learns(self) -> bool:
-        """Whether reading changes weights; else the learner is its own twin."""
+        """Whether reading changes weights; if not, the learner is its own twin."""
         return self.inner_lr > 0 and self.fast_blocks > 0
 
     @property
     def its_own_twin(self) -> str:
-        """Why the learner is its own twin, in words; empty where it is not."""
+        """Why the learner is its own twin, in words; empty if it is not."""
         return "" if self.learns else self.remark or NEVER_LEARNS
 
     @property
@@ -142,23 +143,25 @@ class Header:
 
 @dataclass(frozen=True)
 class Trace:
-    """One reading, so far. Shapes: n tokens read, c chunks filled, f fast blocks, a
-    answer tokens. All losses are in nats per token.
+    """One reading, so far.
+
+    Shapes: n tokens read, c chunks filled, f fast blocks, a answer tokens. All losses
+    are in nats per token.
 
     Attributes:
-        header: what, who, how.
-        text: the whole document's UTF-8 bytes, also those not yet read.
+        header: text, model and circumstances of the reading.
+        text: the UTF-8 bytes of the whole document, including the part not yet read.
         tokens: `int32 [n]`.
-        spans: `int32 [n, 2]`, first byte of each token in `text` and the byte after it.
+        spans: `int32 [n, 2]`, first byte of each token in `text`, and the byte after.
         nll, nll_twin: `float32 [n]`, cost of each token with learning and without.
         loss, loss_twin: `float32 [c]`, mean cost of each chunk.
-        grad_norm, update_norm: `float32 [c]`, inner gradient before the clip, step
-            made.
+        grad_norm, update_norm: `float32 [c]`, norms of the inner gradient before the
+            clip and of the step.
         learned, refused: `bool [c]`.
         drift: `float32 [c, f]`, distance from W0 relative to W0's norm.
         needle_nll: `float32 [c, 4, a]`, the answer's cost after each chunk, `STREAMS`.
-        needle_rank: `int32 [c, 4, a]`, entries likelier than the right one, -1 = not
-            asked.
+        needle_rank: `int32 [c, 4, a]`, number of entries likelier than the right one;
+            -1 = not asked.
     """
 
     header: Header
@@ -194,7 +197,7 @@ class Trace:
 
     @property
     def ends(self) -> np.ndarray:
-        """Tokens read when each chunk had filled, `int [c]`: the pictures' x axis."""
+        """Tokens read when each chunk was filled, `int [c]`: the x axis of pictures."""
         return (1 + np.arange(self.filled)) * self.header.chunk
 
     @property
@@ -216,18 +219,18 @@ class Trace:
         """Mean gain so far and the half-width of its 95 % interval, in nats per token.
 
         Neighbouring chunks are alike, so the interval comes from the means of `blocks`
-        consecutive stretches, fewer in a short text (`intervals.batch_means`). None
-        below three chunks.
+        consecutive stretches, fewer in a short text (`intervals.batch_means`). None for
+        fewer than three chunks.
         """
         found = batch_means(self.gain, blocks)
         return (found.mean, found.half) if found.is_known else None
 
     def recall(self, *, learning: bool) -> np.ndarray:
-        """Nats of the answer that are known thanks to the needle, `[c]`.
+        """Nats that the needle saves on its answer, `[c]`.
 
-        The answer's cost where the needle is absent (filler of as many tokens in its
-        place) minus its cost where it is present. NaN where it was not asked, or
-        nothing was planted.
+        The answer's cost with the needle absent (replaced by filler of as many tokens)
+        minus its cost with the needle present. NaN where no question was asked or no
+        needle was planted.
         """
         present, absent = (0, 1) if learning else (2, 3)
         if not self.needle_nll.shape[2]:
@@ -236,9 +239,9 @@ class Trace:
         return total[:, absent] - total[:, present]
 
     def worst_rank(self, stream: int) -> np.ndarray:
-        """Entries likelier than the right one, for the answer's worst token, `[c]`.
+        """Number of entries likelier than the right one, for the worst token, `[c]`.
 
-        `stream` indexes `STREAMS`; -1 where it was not asked.
+        `stream` indexes `STREAMS`; -1 where no question was asked.
         """
         rank = self.needle_rank[:, stream]
         if not rank.shape[1]:
@@ -246,9 +249,10 @@ class Trace:
         return np.where((rank < 0).any(axis=1), -1, rank.max(axis=1))
 
     def upto(self, chunk: int) -> "Trace":
-        """The same reading when only `chunk` chunks had filled; shares memory.
+        """The same reading after `chunk` filled chunks; it shares memory.
 
-        The end of the document that fills no chunk is kept when `chunk` asks for all.
+        A `chunk` that includes all chunks keeps the end of the document too, which
+        fills no chunk.
         """
         chunk = max(0, int(chunk))
         if chunk >= self.filled:
@@ -262,7 +266,7 @@ class Trace:
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean of each value and up to `width - 1` before it, `[c]`; NaN stays NaN."""
+    """Mean of each value and up to `width - 1` earlier ones, `[c]`; NaN stays NaN."""
     values = np.asarray(values, np.float64)
     known = np.isfinite(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
@@ -274,9 +278,9 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def to_bytes(trace: Trace) -> bytes:
-    """The file's content, the same bytes for the same trace."""
+    """The content of a trace's file, the same bytes for the same trace."""
     arrays = {name: getattr(trace, name) for name in _DTYPES}
-    # Token ends only ever grow by a few bytes: differences compress to almost nothing.
+    # Token ends grow by only a few bytes at a time, so differences compress well.
     arrays["spans"] = np.diff(arrays["spans"].ravel(), prepend=np.int32(0))
     arrays["text"] = np.frombuffer(trace.text, np.uint8)
     header = json.dumps(dataclasses.asdict(trace.header), ensure_ascii=False)
@@ -297,8 +301,9 @@ def save(path: str | Path, trace: Trace) -> Path:
 def load(path: str | Path) -> Trace:
     """The trace in the file `path`.
 
-    Raises FileNotFoundError for no file, and ValueError for one that is no trace, is
-    cut short, lacks an array, or was written by another version of this format.
+    **Raises** `FileNotFoundError` if there is no file, `ValueError` if the file is not
+    a trace, is cut short, lacks an array, or was written in another version of this
+    format.
     """
     with _opened(path) as archive:
         header = _header(path, archive)
@@ -318,7 +323,10 @@ def load(path: str | Path) -> Trace:
 
 
 def peek(path: str | Path) -> Header:
-    """Only the header of the trace in the file `path`; raises as `load` does."""
+    """Only the header of the trace in the file `path`.
+
+    **Raises** what `load` raises.
+    """
     with _opened(path) as archive:
         return _header(path, archive)
 
@@ -328,7 +336,7 @@ def _opened(path: str | Path):
         raise FileNotFoundError(
             f"There is no trace {path}: record one with `ttt-lab stream --out {path}`."
         )
-    # From memory: np.load leaves a damaged file open behind it.
+    # np.load reads from memory here, because it leaves a damaged file open.
     content = io.BytesIO(Path(path).read_bytes())
     try:
         archive = np.load(content, allow_pickle=False)
@@ -355,7 +363,8 @@ def _header(path: str | Path, archive) -> Header:
     if version != VERSION:
         raise ValueError(
             f"The trace {path} has format version {version}, this program reads "
-            f"version {VERSION}: record it again, or use the version that wrote it."
+            f"version {VERSION}: record the trace again, or use the version that wrote "
+            "it."
         )
     try:
         return _header_from(values)
@@ -368,7 +377,7 @@ def _header(path: str | Path, archive) -> Header:
 def _header_from(values: dict) -> Header:
     needle = values.pop("needle")
     events = values.pop("events")
-    # the first recordings have neither
+    # The first recordings have neither.
     mixers, carried_by = values.pop("mixers", ()), values.pop("carried_by", ())
     return Header(
         mixers=tuple(mixers),
@@ -381,7 +390,7 @@ def _header_from(values: dict) -> Header:
 
 def _broken(path: str | Path) -> str:
     return (
-        f"{path} is not a trace, or was cut short on its way here: record it again "
+        f"{path} is not a trace, or was cut short when it was copied: record it again "
         "with `ttt-lab stream --out`."
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ttt_core.model import MixerStates, Transformer
-from ttt_core.shapes import PyTree, Scalar, TokenRow
+from ttt_core.shapes import Count, PyTree, Scalar, TokenRow
 from ttt_core.stream import (
     StreamState,
     chunk_program,
@@ -38,8 +38,7 @@ def generate(
     top_p: Scalar = 1.0,
     rate: Scalar = 1.0,
 ) -> tuple[Int[Array, " length"], StreamState]:
-    """Read `prompt`, then write `length` tokens, learning from all of it chunk by
-    chunk.
+    """Read `prompt`, then write `length` tokens, learning from all of it by chunks.
 
     Decoding is one token at a time against carried keys, and one inner step when a
     chunk has filled (paper, section 2.3.2). Leaves exactly the state of `read(model,
@@ -55,10 +54,7 @@ def generate(
     state, _ = read(model, state, prompt, rate=rate)
     state = make_room(state, length + 2 * model.config.chunk)
     knobs, chunk = take_knobs(model, rate), model.config.chunk
-    dials = (
-        jnp.asarray(temperature, knobs[1].dtype),
-        jnp.asarray(top_p, knobs[1].dtype),
-    )
+    dials = tuple(jnp.asarray(dial, knobs[1].dtype) for dial in (temperature, top_p))
     fork = _live(knobs[0], state, key, dials)
     tokens = []
     for i in range(length):
@@ -80,7 +76,7 @@ def sample(
     key: PRNGKeyArray,
     temperature: Scalar,
     top_p: Scalar,
-) -> Int[Array, ""]:
+) -> Count:
     """Draw a token; greedy at temperature 0, from the `top_p` nucleus otherwise."""
     heat = jnp.maximum(temperature, 1e-6).astype(logits.dtype)
     order = jnp.argsort(-logits)
@@ -93,25 +89,29 @@ def sample(
 
 
 class _Fork(eqx.Module):
-    """A reader between two tokens: what decoding needs, and no more."""
+    """A reader between two tokens: as much of it as decoding needs."""
 
     fast: PyTree
-    states: MixerStates
-    last: Int[Array, ""]
+    mixers: MixerStates
+    last: Count
 
 
 @eqx.filter_jit
-def _token_program(model, fork: _Fork, key, temperature, top_p):
-    """One token: put the last one in, draw the next."""
-    logits, states = run_all(model, fork.fast, fork.states, fork.last[None])
-    token = sample(logits[0], key, temperature, top_p)
-    return _Fork(fork.fast, states, token), token
+def _token_program(
+    model: Transformer, fork: _Fork, key: PRNGKeyArray, *dials: Scalar
+) -> tuple[_Fork, Count]:
+    """One token: put the last one in, draw the next. `dials`: temperature, `top_p`."""
+    logits, mixers = run_all(model, fork.fast, fork.mixers, fork.last[None])
+    token = sample(logits[0], key, *dials)
+    return _Fork(fork.fast, mixers, token), token
 
 
-def _live(model, state: StreamState, key, dials) -> _Fork:
-    """The fork after all open tokens, fed one by one (what it draws is not used)."""
+def _live(
+    model: Transformer, state: StreamState, key: PRNGKeyArray, dials: tuple[Scalar, ...]
+) -> _Fork:
+    """A fork that has read all open tokens, one by one (its draws are not used)."""
     opened = np.asarray(state.open)[: int(state.n_open) + 1]
-    fork = _Fork(state.fast, state.states, jnp.asarray(opened[0]))
+    fork = _Fork(state.fast, state.mixers, jnp.asarray(opened[0]))
     for token in opened[1:]:
         fork, _ = _token_program(model, fork, key, *dials)
         fork = dataclasses.replace(fork, last=jnp.asarray(token))

@@ -5,13 +5,14 @@
     W_i = W_{i-1} - eta * clip( grad_W  mean over chunk i of  loss_t(W_{i-1}) )
 
 Every token is scored with the weights from before its chunk, and only then learned
-from. `adapt` scans it over the chunks of a text. Neither knows about Transformers:
-`loss` is any function of `(fast, chunk, states)`, so they can be read, tested and
-played with on two numbers. Both are pure and differentiable through everything, the
-clip included; jit, vmap and grad are the caller's.
+from. `adapt` scans it over the chunks of a text. Neither depends on Transformers:
+`loss` is any function of `(fast, chunk, states)`, so both can be read, tested and tried
+on two numbers. Both are pure and differentiable through everything, the clip included;
+jit, vmap and grad are the caller's.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -21,21 +22,22 @@ from jaxtyping import Array, Bool, Float
 from ttt_core.fast import drift, global_norm
 from ttt_core.remat import keep_inputs
 from ttt_core.rules import AbstractRule
+from ttt_core.scans import scan_groups
 from ttt_core.shapes import PyTree, Scalar
 
 
 class Report(eqx.Module):
-    """What reading measured.
+    """What was measured while reading.
 
     From `read_chunk` and `inner_step`, for one chunk: `nll [chunk]`, `drift
     [fast_blocks]` and scalars. From `read` and `meta_loss`: `nll [tokens]` of all the
     call's tokens, and a leading axis `[n_chunks]` on everything else.
 
     `nll`: nats per token, with the weights from before the token's chunk. `loss`: its
-    mean over the chunk's unmasked tokens. `grad_norm`: of the inner gradient, before
-    the clip. `update_norm`: how far the step moved the weights. `drift`: `|W - W0| /
-    |W0|` of each fast block after the step. `learned`: whether weights changed.
-    `refused`: the step was not finite and was not taken.
+    mean over the chunk's unmasked tokens. `grad_norm`: norm of the inner gradient,
+    before the clip. `update_norm`: how far the step moved the weights. `drift`: `|W -
+    W0| / |W0|` of each fast block after the step. `learned`: whether weights changed.
+    `refused`: whether the step was not finite, and so not taken.
     """
 
     nll: Float[Array, " tokens"]
@@ -73,48 +75,58 @@ def inner_step(
     loss: Loss,
     *,
     rule: AbstractRule,
-    rate: Scalar,
+    lr: Scalar,
     clip: Scalar,
     origin: PyTree,
 ) -> tuple[Learner, Report]:
     """Score one chunk, then learn from it.
 
-    `loss(fast, chunk, states) -> (mean loss, (nll [chunk], states))`. `rate` and `clip`
+    `loss(fast, chunk, states) -> (mean loss, (nll [chunk], states))`. `lr` and `clip`
     are data; `origin` is W0, which `Report.drift` is measured from.
 
     A step whose loss, gradient or new weights are not all finite is refused: weights
-    and rule state stay, mixer states move on, `refused` says so. A chunk whose targets
-    are all masked teaches nothing and leaves them alone as well. In both cases the
-    gradient of an outer loss stays finite: values are cleaned before they are
-    multiplied.
+    and rule state stay, mixer states move on, and `refused` is set. A chunk whose
+    targets are all masked teaches nothing and leaves weights and rule state alone as
+    well. In both cases the gradient of an outer loss stays finite: values are cleaned
+    before they are multiplied.
     """
     value_and_grad = jax.value_and_grad(loss, has_aux=True)
     (value, (nll, states)), grads = value_and_grad(learner.fast, chunk, learner.states)
-    norm = global_norm(grads)
-    rate = jnp.asarray(rate, norm.dtype)
+    norm, before = global_norm(grads), (learner.fast, learner.rule_state)
+    lr = jnp.asarray(lr, norm.dtype)
 
-    computable = jnp.isfinite(value) & jnp.isfinite(norm) & jnp.isfinite(rate)
-    grads = jax.tree.map(lambda g: jnp.where(computable, g, 0), grads)
+    computable = _all_finite((value, norm, lr))
+    grads, lr = jax.tree.map(_where(computable), (grads, lr))
     clipped = clip_by_norm(grads, clip)
-    proposal = rule.step(
-        clipped, learner.rule_state, learner.fast, jnp.where(computable, rate, 0)
-    )
+    proposal = rule.step(clipped, learner.rule_state, learner.fast, lr)
     finite = computable & _all_finite(proposal)
-    learned = finite & jnp.any(chunk.mask) & (rate != 0)
-    choose = lambda new, old: jnp.where(learned, new, old)
-    fast, rule_state = jax.tree.map(
-        choose, proposal, (learner.fast, learner.rule_state)
-    )
+    learned = finite & jnp.any(chunk.mask) & (lr != 0)
+    fast, rule_state = jax.tree.map(_where(learned), proposal, before)
 
-    before, after, start, value, norm = jax.lax.stop_gradient(
-        (learner.fast, fast, origin, value, norm)
-    )
-    moved = global_norm(jax.tree.map(jnp.subtract, after, before))
-    update_norm = jnp.where(learned, moved, 0)
-    report = Report(
-        nll, value, norm, update_norm, drift(after, start), learned, ~finite
-    )
+    value, norm = jax.lax.stop_gradient((value, norm))
+    moved = _movement(learned, learner.fast, fast, origin)
+    report = Report(nll, value, norm, *moved, learned, ~finite)
     return Learner(fast, rule_state, states), report
+
+
+def _where(condition: Bool[Array, ""]) -> Callable[..., Array]:
+    """A function of one or two leaves: the first where `condition`, else the second."""
+    return lambda leaf, other=0: jnp.where(condition, leaf, other)
+
+
+def _all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Whether no number of a tree is NaN or infinite."""
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(leaves)) if leaves else jnp.asarray(True)
+
+
+def _movement(
+    learned: Bool[Array, ""], before: PyTree, after: PyTree, origin: PyTree
+) -> tuple[Float[Array, ""], Float[Array, " fast_blocks"]]:
+    """`(update_norm, drift)` of a step that moved weights from `before` to `after`."""
+    before, after, origin = jax.lax.stop_gradient((before, after, origin))
+    length = global_norm(jax.tree.map(jnp.subtract, after, before))
+    return jnp.where(learned, length, 0), drift(after, origin)
 
 
 def score_step(
@@ -128,6 +140,14 @@ def score_step(
     return Learner(learner.fast, learner.rule_state, states), report
 
 
+def masked_mean(
+    nll: Float[Array, "*n chunk"], mask: Bool[Array, "*n chunk"]
+) -> Float[Array, "*n"]:
+    """Mean over the unmasked tokens of the last axis, 0 where all are masked."""
+    count = jnp.sum(mask, axis=-1).astype(nll.dtype)
+    return jnp.sum(jnp.where(mask, nll, 0), axis=-1) / jnp.maximum(count, 1)
+
+
 def clip_by_norm(tree: PyTree, clip: Scalar) -> PyTree:
     """Scale a tree down to global norm `clip` if it is longer; differentiable at zero.
 
@@ -137,11 +157,6 @@ def clip_by_norm(tree: PyTree, clip: Scalar) -> PyTree:
     clip = jnp.minimum(jnp.asarray(clip, norm.dtype), jnp.finfo(norm.dtype).max)
     scale = clip / jnp.maximum(norm, clip)
     return jax.tree.map(lambda g: g * scale.astype(g.dtype), tree)
-
-
-def _all_finite(tree: PyTree) -> Bool[Array, ""]:
-    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-    return jnp.all(jnp.stack(leaves)) if leaves else jnp.asarray(True)
 
 
 @jax.named_scope("ttt.adapt")
@@ -159,20 +174,9 @@ def adapt(
     one at a time: memory for `n_chunks / n + n` copies of the fast weights and one
     chunk's activations, against those of all chunks with `remat=None`.
     """
-    n_chunks = len(chunks.mask)
-    if remat is None or n_chunks == 0:
+    if remat is None:
         return jax.lax.scan(step, learner, chunks)
-    n = min(remat, n_chunks)
-    whole = n_chunks // n * n
-    head = jax.tree.map(lambda a: a[:whole].reshape(-1, n, *a.shape[1:]), chunks)
-    rest = jax.tree.map(lambda a: a[whole:], chunks)
-
-    one = keep_inputs(step)
-    group = lambda learner, chunks: jax.lax.scan(one, learner, chunks)
-    outer = group if n == 1 else keep_inputs(group)
-    learner, reports = jax.lax.scan(outer, learner, head)
-    reports = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), reports)
-    if whole == n_chunks:
-        return learner, reports
-    learner, last = group(learner, rest)
-    return learner, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), reports, last)
+    read = partial(jax.lax.scan, keep_inputs(step))
+    return scan_groups(
+        read if remat == 1 else keep_inputs(read), learner, chunks, remat
+    )

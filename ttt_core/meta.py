@@ -10,6 +10,7 @@ chain of inner updates (clip included), the keys and values carried from chunk t
 and the slow blocks. No truncation, no first-order shortcut.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import equinox as eqx
@@ -19,18 +20,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from ttt_core.chunks import (
-    chunk_loss,
-    first_learner,
-    head_loss,
-    masked_mean,
-    reading_step,
-)
-from ttt_core.fast import split
-from ttt_core.inner import Chunk, Learner, Report, adapt, score_step
-from ttt_core.model import Transformer, init_states, run_fast, run_slow
-from ttt_core.remat import keep_inputs, keep_products
-from ttt_core.scale.low_rank import adapt_low_rank, group_size
+from ttt_core.chunks import adapt_chunks, start_whole
+from ttt_core.inner import Chunk, Report, masked_mean
+from ttt_core.model import Transformer
+from ttt_core.scans import cut_groups, scan_groups
 from ttt_core.shapes import PyTree, Scalar, TokenRow
 from ttt_core.tokens import check_tokens
 
@@ -61,62 +54,45 @@ def meta_loss(
     |-------|------|------|------|------|------|------|
     | MiB   | 246  | 72.9 | 59.4 | 59.4 | 59.4 | 59.4 |
 
-    (From 2 on it is the slow blocks' own backward pass.)
+    (From 2 on, the slow blocks' own backward pass needs the most.)
 
     **Raises** `ValueError` for fewer than two tokens, ids outside the vocabulary (where
     they are not traced), a mask of another length, or `remat < 1`.
     """
     check_tokens(tokens, model.config.vocab, at_least=2)
     seq, chunk = len(tokens) - 1, model.config.chunk
-    mask = jnp.ones(seq, bool) if mask is None else mask
+    mask = jnp.ones(seq, bool) if mask is None else jnp.asarray(mask)
     _check_arguments(seq, mask, remat)
-    keep = keep_products if remat is None else keep_inputs
-    hidden, _ = run_slow(model, tokens[:-1], None, remat=keep)
-    learner, step, loss = _reader(model, rate, seq)
-    if not model.config.learns:
-        hidden, _ = run_fast(model, hidden, None, remat=keep)
+    knobs = {"lr": jnp.asarray(rate) * model.config.inner.lr, "remat": remat}
 
-    whole = seq // chunk * chunk
-    text = Chunk(hidden, tokens[1:], mask)
-    full = jax.tree.map(lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:]), text)
-    if whole and group_size(model.config):  # chunks of a few tokens
-        lr = jnp.asarray(rate) * model.config.inner.lr
-        knobs = {"rate": lr, "clip": model.config.inner.clip, "remat": remat}
-        learner, reports = adapt_low_rank(model, learner, full, **knobs)
-    else:
-        if remat is None:
-            step = keep_products(step, vocab=model.config.vocab)
-        learner, reports = adapt(learner, full, step, remat=remat)
-    means, weights = masked_mean(reports.nll, full.mask), jnp.any(full.mask, axis=-1)
-    nll, weights = reports.nll.reshape(-1), weights.astype(means.dtype)
-    if whole < seq:
-        tail = jax.tree.map(lambda a: a[whole:], text)
-        _, (scored, _) = loss(learner.fast, tail, learner.states)
-        means = jnp.append(means, masked_mean(scored, tail.mask))
-        share = jnp.any(tail.mask).astype(means.dtype) * (len(tail.mask) / chunk)
-        weights = jnp.append(weights, share)
-        nll = jnp.concatenate([nll, scored])
+    hidden, learner, loss = start_whole(model, tokens[:-1], remat=remat)
+    chunks, tail = cut_groups(Chunk(hidden, tokens[1:], mask), chunk)
+    learner, reports = adapt_chunks(model, learner, chunks, loss, **knobs)
+    scored = [(reports.nll, chunks.mask)]  # [n_chunks, chunk]
+    if len(tail.mask):
+        _, (nll, _) = loss(learner.fast, tail, learner.states)
+        scored.append((nll[None], tail.mask[None]))
 
+    nll = jnp.concatenate([nll.reshape(-1) for nll, _ in scored])  # [seq]
+    reports = eqx.tree_at(lambda report: report.nll, reports, nll)
+    return _mean_of_chunks(scored, chunk), reports
+
+
+def _mean_of_chunks(
+    scored: list[tuple[Float[Array, "_ _"], Bool[Array, "_ _"]]], chunk: int
+) -> Float[Array, ""]:
+    """Mean of the chunks' means; a shorter one counts by its share of a `chunk`."""
+    means = [masked_mean(nll, mask) for nll, mask in scored]
+    weights = [
+        jnp.any(mask, axis=-1).astype(nll.dtype) * (mask.shape[-1] / chunk)
+        for nll, mask in scored
+    ]
+    means, weights = jnp.concatenate(means), jnp.concatenate(weights)
     total = jnp.sum(weights)
-    mean = jnp.sum(weights * means) / jnp.where(total > 0, total, 1)
-    return mean, eqx.tree_at(lambda report: report.nll, reports, nll)
+    return jnp.sum(weights * means) / jnp.where(total > 0, total, 1)
 
 
-def _reader(model: Transformer, rate: Scalar, seq: int):
-    """The first learner, the step and its loss.
-
-    Without learning all blocks have run already and only the head is left.
-    """
-    if model.config.learns:
-        lr = jnp.asarray(rate) * model.config.inner.lr
-        step = reading_step(model, lr, model.config.inner.clip)
-        learner = first_learner(model, init_states(model, seq))
-        return learner, step, chunk_loss(split(model)[1])
-    learner, loss = Learner(model.fast_mlps, (), ()), head_loss(model)
-    return learner, partial(score_step, loss=loss, origin=learner.fast), loss
-
-
-def _check_arguments(seq: int, mask, remat):
+def _check_arguments(seq: int, mask: Bool[Array, "..."], remat: int | None):
     if mask.shape != (seq,):
         raise ValueError(
             f"`mask` says which targets count and must be [{seq}], one shorter than "
@@ -142,9 +118,8 @@ def meta_gradient(
 
     Every sequence learns its own fast weights from the same W0. `mask [batch, seq]`
     says which targets count, in the inner loss and the outer, None = all.
-    `accumulate=n` goes through the batch in `n` parts, one after the other, which
-    divides activation memory by `n` (and is faster on a CPU, where memory is what is
-    slow).
+    `accumulate=n` goes through the batch in `n` parts, one after the other: activation
+    memory is divided by `n`, and a CPU, which memory slows down, is faster.
 
     **Raises** `ValueError` where `accumulate` does not divide the batch, or for a mask
     of another shape.
@@ -162,8 +137,8 @@ def meta_gradient(
         )
 
     def part_loss(model, part):
-        one = lambda text: meta_loss(model, *text, rate=rate, remat=remat)
-        losses, reports = _map_sequences(one, part)
+        one = partial(meta_loss, model, rate=rate, remat=remat)
+        losses, reports = _map_sequences(one, *part)
         return jnp.mean(losses) / accumulate, reports
 
     value_and_grad = eqx.filter_value_and_grad(part_loss, has_aux=True)
@@ -174,21 +149,21 @@ def meta_gradient(
 
     zeros = jax.tree.map(jnp.zeros_like, eqx.filter(model, eqx.is_inexact_array))
     start = (jnp.zeros((), model.final_norm.weight.dtype), zeros)
-    cut = lambda a: a.reshape(accumulate, -1, a.shape[1])
-    parts = jax.tree.map(cut, (tokens, mask))
-    (loss, grads), reports = jax.lax.scan(add_part, start, parts)
-    merge_parts = lambda a: a.reshape(batch, *a.shape[2:])
-    return loss, jax.tree.map(merge_parts, reports), grads
+    size = batch // accumulate
+    (loss, grads), reports = scan_groups(add_part, start, (tokens, mask), size)
+    return loss, reports, grads
 
 
-def _map_sequences(function, sequences):
-    """`vmap` over a tree of sequences. A single one goes without: products with a batch
-    axis of length one are not recognised as plain ones, and cost a copy.
+def _map_sequences(function: Callable, *sequences: PyTree) -> PyTree:
+    """`vmap` over sequences; a single sequence goes without.
+
+    Products with a batch axis of length one are not recognised as plain ones, and cost
+    a copy.
     """
-    if len(jax.tree.leaves(sequences)[0]) > 1:
-        return jax.vmap(function)(sequences)
+    if len(sequences[0]) > 1:
+        return jax.vmap(function)(*sequences)
     only = jax.tree.map(lambda a: a[0], sequences)
-    return jax.tree.map(lambda a: a[None], function(only))
+    return jax.tree.map(lambda a: a[None], function(*only))
 
 
 def meta_step(
@@ -209,7 +184,21 @@ def meta_step(
     loss, reports, grads = meta_gradient(
         model, tokens, mask=mask, rate=rate, remat=remat, accumulate=accumulate
     )
+    model, opt_state, _ = apply_gradient(model, opt_state, grads, optimizer)
+    return model, opt_state, loss, reports
+
+
+def apply_gradient(
+    model: Transformer,
+    opt_state: PyTree,
+    grads: Transformer,
+    optimizer: optax.GradientTransformation,
+) -> tuple[Transformer, PyTree, Transformer]:
+    """The outer optimiser's step along a meta-gradient.
+
+    Returns `(model, opt_state, updates)`; `updates` is what was added to the weights.
+    """
     params = eqx.filter(model, eqx.is_inexact_array)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes float and int scalars
         updates, opt_state = optimizer.update(grads, opt_state, params)
-    return eqx.apply_updates(model, updates), opt_state, loss, reports
+    return eqx.apply_updates(model, updates), opt_state, updates

@@ -1,21 +1,22 @@
 """What the backward pass keeps of the forward pass, and what it computes again.
 
-Matrix products are what costs arithmetic; norms, activations and softmaxes between them
+Most arithmetic is in matrix products; norms, activations and softmaxes between them
 cost little to compute again and much to store. So the products are kept and the rest is
-recomputed (`keep_products`): a third of the memory, and faster, since on a CPU writing
-to fresh memory is what is slow. Two kinds of product are not kept either: logits, which
-are larger than everything else in a chunk together, and the scores of attention over
-many keys.
+recomputed (`keep_products`): a third of the memory, and faster, since a CPU is slow to
+write to fresh memory. Two kinds of product are not kept either: logits, which are
+larger than everything else in a chunk together, and the scores of attention over many
+keys.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
 
 def keep_products(function: Callable, *, vocab: int = 0) -> Callable:
-    """`function`, of whose insides the backward pass keeps matrix products only.
+    """`function`, with a backward pass that keeps nothing but matrix products.
 
     Products with an axis of length `vocab`, such as logits, are recomputed as well. For
     the body of a `jax.lax.scan`.
@@ -40,11 +41,11 @@ def keep_inputs(function: Callable) -> Callable:
 
 
 def keep_all(function: Callable) -> Callable:
-    """`function` as it is: where nothing is differentiated, or little."""
+    """`function` as it is, for where nothing is differentiated, or little."""
     return function
 
 
-def _free_axes(left, right, dimension_numbers) -> list[int]:
+def _free_axes(left: Any, right: Any, dimension_numbers: tuple) -> list[int]:
     """Lengths of a product's axes that are neither contracted nor batched."""
     contracted, batched = dimension_numbers
     return [
@@ -57,10 +58,10 @@ def _free_axes(left, right, dimension_numbers) -> list[int]:
     ]
 
 
-def _is_outgrown(left, right, dimension_numbers) -> bool:
+def _is_outgrown(left: Any, right: Any, dimension_numbers: tuple) -> bool:
     """Whether a batched product is larger than both its factors together.
 
-    So are scores, `[heads, queries, keys]`, once there are many keys.
+    Attention's scores `[heads, queries, keys]` are, once there are many keys.
     """
     batch = math.prod(left.shape[axis] for axis in dimension_numbers[1][0])
     size = batch * math.prod(_free_axes(left, right, dimension_numbers))

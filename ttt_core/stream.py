@@ -1,8 +1,8 @@
 """Reading without end: a model that learns from a stream of tokens, chunk by chunk.
 
-`StreamState` is everything a reader remembers, and it is what every function returns:
-it can be saved, stacked, vmapped and forked for nothing. To ask "does it still know the
-needle?", run the question on a fork (`score`, `predict`) and drop the fork.
+`StreamState` is everything that a reader remembers, as a value: it can be saved,
+stacked, vmapped, and forked for nothing. To ask "does it still know the needle?", run
+the question on a fork (`score`, `predict`) and drop the fork.
 
 A stream scores every token it reads. The state holds the last token read, which has not
 yet been an input (BOS at first), so chunk `i` has inputs `[last, t .. t+b-2]` and
@@ -11,10 +11,10 @@ learned from. The state keeps the mixer states of the open chunk's start; when t
 fills, the inner step and the mixer states after it come from one computation on all its
 tokens. So fast weights are bit-identical however the text was cut into calls.
 
-The functions here are host-level drivers over two compiled programs a model: one full
-chunk (`chunk_program`) and up to a chunk without learning (`_peek_program`); decoding
-(`ttt_core.decode`) adds one for a token. A call of a new length compiles nothing.
-Inner rate and clip are data to them: turning those recompiles nothing either.
+The functions here run on the host and call two compiled programs for each model: one
+full chunk (`chunk_program`) and up to a chunk without learning (`_peek_program`);
+`ttt_core.decode` adds one for a token. A call of a new length compiles nothing, and
+neither does another inner rate or clip, which are data to the programs.
 """
 
 import dataclasses
@@ -25,40 +25,40 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ttt_core.chunks import reading_step
+from ttt_core.chunks import chunk_loss, reading_step
 from ttt_core.fast import merge, split
 from ttt_core.inner import Chunk, Learner, Report
-from ttt_core.mixers.full import FullState, grow
+from ttt_core.mixers.full import capacity_of, grow_to
 from ttt_core.model import (
     MixerStates,
     Transformer,
     compute_logits,
+    cross_entropy,
     init_states,
     run_fast,
     run_slow,
 )
-from ttt_core.shapes import PyTree, Scalar, TokenRow, is_concrete
-from ttt_core.tokens import as_tokens, check_tokens
+from ttt_core.shapes import Count, PyTree, Scalar, TokenRow, Tokens, is_concrete
+from ttt_core.tokens import as_tokens
 
 
 class StreamState(eqx.Module):
     """All that a reader remembers.
 
-    `fast`: the fast weights. `states`: of the mixers, at the open chunk's start.
-    `rule_state`: of the inner rule. `open [chunk + 1]`: the token before the open
-    chunk, then the chunk's tokens so far, `n_open` of them. `position`: tokens read in
-    all.
+    `fast`: the fast weights. `mixers`: their states at the open chunk's start.
+    `rule_state`: the inner rule's. `open [chunk + 1]`: the token before the open chunk,
+    then the chunk's tokens so far, `n_open` of them. `position`: tokens read in all.
     """
 
     fast: PyTree
-    states: MixerStates
+    mixers: MixerStates
     rule_state: PyTree
     open: Int[Array, "*stack length"]
     n_open: Int[Array, "*stack"]
     position: Int[Array, "*stack"]
 
     @property
-    def last(self) -> Int[Array, ""]:
+    def last(self) -> Count:
         """The last token read; it will be the next input."""
         return self.open[self.n_open]
 
@@ -76,7 +76,7 @@ def init_state(model: Transformer, *, capacity: int = 4096) -> StreamState:
     capacity = -(-max(capacity, chunk) // chunk) * chunk
     return StreamState(
         fast=fast,
-        states=init_states(model, capacity),
+        mixers=init_states(model, capacity),
         rule_state=model.rule.init(fast) if model.config.learns else (),
         open=jnp.zeros(chunk + 1, jnp.int32).at[0].set(model.config.bos),
         n_open=jnp.zeros((), jnp.int32),
@@ -85,11 +85,7 @@ def init_state(model: Transformer, *, capacity: int = 4096) -> StreamState:
 
 
 def read_chunk(
-    model: Transformer,
-    state: StreamState,
-    tokens: TokenRow,
-    *,
-    rate: Scalar = 1.0,
+    model: Transformer, state: StreamState, tokens: TokenRow, *, rate: Scalar = 1.0
 ) -> tuple[StreamState, Report]:
     """Read exactly one chunk: score its tokens, then take one inner step.
 
@@ -109,19 +105,12 @@ def read_chunk(
         )
     if is_concrete(state.n_open):
         _check_chunk_start(state, chunk)
-    if is_concrete(tokens):
-        tokens = as_tokens(tokens, model.config.vocab)
-    else:
-        check_tokens(tokens, model.config.vocab)
+    tokens = as_tokens(tokens, model.config.vocab)
     return chunk_program(*take_knobs(model, rate), state, tokens)
 
 
 def read(
-    model: Transformer,
-    state: StreamState,
-    tokens: TokenRow,
-    *,
-    rate: Scalar = 1.0,
+    model: Transformer, state: StreamState, tokens: TokenRow, *, rate: Scalar = 1.0
 ) -> tuple[StreamState, Report]:
     """Read any number of tokens, learning from every chunk that fills.
 
@@ -133,34 +122,25 @@ def read(
 
     >>> state, report = read(model, state, tokenizer.encode(text))
     """
-    tokens = as_tokens(tokens, model.config.vocab)
-    chunk, n_open = model.config.chunk, int(state.n_open)
-    state = make_room(state, len(tokens) + chunk)
-    knobs = take_knobs(model, rate)
-    head = np.asarray(state.open)
-    pending = np.concatenate([head[1 : n_open + 1], tokens])
+    tokens, chunk = as_tokens(tokens, model.config.vocab), model.config.chunk
+    state, knobs = make_room(state, len(tokens) + chunk), take_knobs(model, rate)
+    opened = np.asarray(state.open)[1 : int(state.n_open) + 1]
+    pending = np.concatenate([opened, tokens])
     whole = len(pending) // chunk * chunk
     reports = []
     for start in range(0, whole, chunk):
         state, report = chunk_program(*knobs, state, pending[start : start + chunk])
         reports.append(report)
-    nll = [np.asarray(report.nll) for report in reports]
-    rest = pending[whole:]
-    if whole or len(tokens):
-        state = hold_open(state, rest)
-    if len(tokens) and len(rest):
-        nll.append(_score_pieces(model, state, rest[:0], rest, from_open=False)[1])
-    empty = np.zeros(0, model.final_norm.weight.dtype)
-    nll = np.concatenate([empty, *nll])
-    nll = nll[len(nll) - len(tokens) :]
-    return state, _stack_reports(reports, nll, model)
+    state, report = hold_open(state, pending[whole:]), _stack_reports(reports, model)
+    nll = np.asarray(report.nll)
+    if len(tokens) and whole < len(pending):
+        nll = np.concatenate([nll, _score_pieces(model, state, tokens[:0])[1]])
+    nll = jax.device_put(nll[len(nll) - len(tokens) :])
+    return state, dataclasses.replace(report, nll=nll)
 
 
 def score(
-    model: Transformer,
-    state: StreamState,
-    prompt: TokenRow,
-    answer: TokenRow,
+    model: Transformer, state: StreamState, prompt: TokenRow, answer: TokenRow
 ) -> Float[Array, " answer"]:
     """Nats of each answer token after `prompt`: what does this state know now?
 
@@ -170,11 +150,10 @@ def score(
 
     >>> nats = score(model, state, encode("The pass key is"), encode(" 71432"))
     """
-    vocab = model.config.vocab
-    prompt, answer = as_tokens(prompt, vocab), as_tokens(answer, vocab)
+    prompt, answer = (as_tokens(row, model.config.vocab) for row in (prompt, answer))
     if not len(answer):
         raise ValueError("`answer` is empty: give at least one token to be scored.")
-    _, nll = _score_pieces(model, state, prompt, answer)
+    _, nll = _score_pieces(model, state, np.concatenate([prompt, answer]))
     return jax.device_put(nll[len(nll) - len(answer) :])
 
 
@@ -188,13 +167,13 @@ def predict(
     >>> after = predict(model, state, [])[-1]
     """
     tokens = as_tokens(tokens, model.config.vocab)
-    after = np.zeros(1, np.int32)  # a target nobody looks at: what follows is asked for
-    logits, _ = _score_pieces(model, state, tokens, after)
+    # The last target is arbitrary: its logits are wanted, its nll is not.
+    logits, _ = _score_pieces(model, state, np.append(tokens, np.int32(0)))
     return jax.device_put(logits[len(logits) - len(tokens) - 1 :])
 
 
-def take_knobs(model: Transformer, rate: Scalar):
-    """The model with its inner numbers taken out of the (static) configuration.
+def take_knobs(model: Transformer, rate: Scalar) -> tuple[Transformer, Scalar, Scalar]:
+    """`(model, lr, clip)`: inner numbers as data, out of the (static) configuration.
 
     What is compiled depends only on whether the model learns.
     """
@@ -207,16 +186,19 @@ def take_knobs(model: Transformer, rate: Scalar):
 
 
 @eqx.filter_jit
-def chunk_program(model, lr, clip, state: StreamState, tokens):
+def chunk_program(
+    model: Transformer, lr: Scalar, clip: Scalar, state: StreamState, tokens: Tokens
+) -> tuple[StreamState, Report]:
     """One full chunk, from its start: score, learn, move the mixers on."""
     inputs = jnp.concatenate([state.open[:1], tokens[:-1]])
-    hidden, slow_states = run_slow(model, inputs, state.states.slow_blocks)
+    hidden, slow = run_slow(model, inputs, state.mixers.slow_blocks)
     chunk = Chunk(hidden, tokens, jnp.ones(len(tokens), bool))
-    learner = Learner(state.fast, state.rule_state, state.states.fast_blocks)
-    learner, report = reading_step(model, lr, clip)(learner, chunk)
+    learner = Learner(state.fast, state.rule_state, state.mixers.fast_blocks)
+    step = reading_step(model, chunk_loss(model), lr=lr, clip=clip)
+    learner, report = step(learner, chunk)
     state = StreamState(
         fast=learner.fast,
-        states=MixerStates(slow_states, learner.states),
+        mixers=MixerStates(slow, learner.states),
         rule_state=learner.rule_state,
         open=jnp.zeros_like(state.open).at[0].set(tokens[-1]),
         n_open=jnp.zeros_like(state.n_open),
@@ -226,109 +208,91 @@ def chunk_program(model, lr, clip, state: StreamState, tokens):
 
 
 @eqx.filter_jit
-def _peek_program(model, fast, states: MixerStates, inputs, targets):
-    """Up to a chunk, padded, without learning; the states count if it was full."""
-    logits, states = run_all(model, fast, states, inputs)
-    chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
-    return logits, jax.nn.logsumexp(logits, axis=-1) - chosen, states
+def _peek_program(
+    model: Transformer, fast: PyTree, mixers: MixerStates, tokens: Tokens
+) -> tuple[Float[Array, "chunk vocab"], Float[Array, " chunk"], MixerStates]:
+    """`(logits, nll, mixers)` of up to a chunk, padded; nothing is learned.
+
+    `tokens [chunk + 1]`, the one before the chunk first. The mixer states are of use
+    only where no token was padding.
+    """
+    logits, mixers = run_all(model, fast, mixers, tokens[:-1])
+    return logits, cross_entropy(logits, tokens[1:]), mixers
 
 
-def run_all(model, fast, states: MixerStates, inputs):
-    """All blocks on up to a chunk of inputs: `(logits, states)`, nothing learned."""
+def run_all(
+    model: Transformer, fast: PyTree, mixers: MixerStates, inputs: Tokens
+) -> tuple[Float[Array, "seq vocab"], MixerStates]:
+    """All blocks on up to a chunk of inputs: `(logits, mixers)`, nothing learned."""
     model = merge(fast, split(model)[1])
-    hidden, slow = run_slow(model, inputs, states.slow_blocks)
-    hidden, fast_states = run_fast(model, hidden, states.fast_blocks)
+    hidden, slow = run_slow(model, inputs, mixers.slow_blocks)
+    hidden, fast_states = run_fast(model, hidden, mixers.fast_blocks)
     return compute_logits(model, hidden), MixerStates(slow, fast_states)
 
 
-def _score_pieces(model, state, prompt, answer, *, from_open: bool = True):
-    """Logits `[n, vocab]` and nll `[n]` of the open tokens, `prompt` and `answer`.
+def _score_pieces(
+    model: Transformer, state: StreamState, tokens: Int[np.ndarray, " more"]
+) -> tuple[Float[np.ndarray, "n vocab"], Float[np.ndarray, " n"]]:
+    """Logits and nll of the open tokens, then of `tokens`.
 
-    Forks at the open chunk's start and runs pieces of one chunk, the last one padded.
+    A fork goes back to the open chunk's start and reads pieces of one chunk, the last
+    one padded.
     """
     chunk = model.config.chunk
-    head = np.asarray(state.open)[: int(state.n_open) + 1]
-    opened = head[1:] if from_open else head[1:1]
-    targets = np.concatenate([opened, prompt, answer])
-    inputs = np.concatenate([head[:1], targets[:-1]])
-    state = make_room(state, len(targets) + chunk)
+    row = np.concatenate([np.asarray(state.open)[: int(state.n_open) + 1], tokens])
+    mixers = make_room(state, len(row) + chunk).mixers
     model, _, _ = take_knobs(model, 1.0)
-    states, logits, nll = state.states, [], []
-    for start in range(0, len(targets), chunk):
-        piece = slice(start, start + chunk)
-        padded = [_pad(a[piece], chunk) for a in (inputs, targets)]
-        out, scored, states = _peek_program(model, state.fast, states, *padded)
-        size = len(targets[piece])
-        logits.append(np.asarray(out)[:size])
-        nll.append(np.asarray(scored)[:size])
+    logits, nll = [], []
+    for start in range(0, len(row) - 1, chunk):
+        piece = row[start : start + chunk + 1]
+        padded = np.pad(piece, (0, chunk + 1 - len(piece)))
+        *scored, mixers = _peek_program(model, state.fast, mixers, padded)
+        for rows, found in zip((logits, nll), scored, strict=True):
+            rows.append(np.asarray(found)[: len(piece) - 1])
     return np.concatenate(logits), np.concatenate(nll)
 
 
-def _pad(tokens: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(tokens, (0, length - len(tokens)))
-
-
-def hold_open(state: StreamState, tokens: np.ndarray) -> StreamState:
+def hold_open(state: StreamState, tokens: Int[np.ndarray, " n"]) -> StreamState:
     """The state with `tokens` as its open chunk."""
-    head = np.asarray(state.open)[:1]
+    row = np.zeros(len(state.open), np.int32)
+    row[: len(tokens) + 1] = [int(state.open[0]), *tokens]
     position = int(state.position) - int(state.n_open) + len(tokens)
     return dataclasses.replace(
         state,
-        open=jnp.asarray(_pad(np.concatenate([head, tokens]), len(state.open))),
+        open=jnp.asarray(row),
         n_open=jnp.asarray(len(tokens), jnp.int32),
         position=jnp.asarray(position, jnp.int32),
     )
 
 
-def _stack_reports(reports: list[Report], nll, model: Transformer) -> Report:
-    """One report of this call's tokens and of the chunks that filled in it."""
-    fields = {
-        name: [np.asarray(getattr(report, name)) for report in reports]
-        for name in ("loss", "grad_norm", "update_norm", "drift", "learned", "refused")
-    }
-    dtype = model.final_norm.weight.dtype
-    empty = {"drift": np.zeros((0, model.config.fast_blocks), dtype)}
-    empty |= {name: np.zeros(0, bool) for name in ("learned", "refused")}
-    stacked = {
-        name: np.stack(rows) if rows else empty.get(name, np.zeros(0, dtype))
-        for name, rows in fields.items()
-    }
-    return Report(nll=jax.device_put(nll), **jax.device_put(stacked))
-
-
-def _buffers(state: StreamState) -> list[FullState]:
-    is_full = lambda s: isinstance(s, FullState)
-    return [s for s in jax.tree.leaves(state.states, is_leaf=is_full) if is_full(s)]
+def _stack_reports(reports: list[Report], model: Transformer) -> Report:
+    """The reports of any number of chunks as one: `nll [tokens]`, all else `[n]`."""
+    if reports:
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *reports)
+        flat = stacked.nll.reshape(-1)
+        return jax.device_put(eqx.tree_at(lambda report: report.nll, stacked, flat))
+    empty = lambda *shape: np.zeros((0, *shape), model.final_norm.weight.dtype)
+    numbers = empty(), empty(), empty(), empty(), empty(model.config.fast_blocks)
+    flags = np.zeros(0, bool), np.zeros(0, bool)
+    return Report(*jax.device_put((*numbers, *flags)))
 
 
 def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
-    buffers = _buffers(state)
-    if not buffers:
-        return state
-    capacity = buffers[0].keys.shape[-2]
     needed = int(state.position) - int(state.n_open) + more
-    if needed <= capacity:
-        return state
-    while capacity < needed:
-        capacity *= 2
-    is_full = lambda s: isinstance(s, FullState)
-    states = jax.tree.map(
-        lambda s: grow(s, capacity) if is_full(s) else s, state.states, is_leaf=is_full
-    )
-    return dataclasses.replace(state, states=states)
+    return dataclasses.replace(state, mixers=grow_to(state.mixers, needed))
 
 
 def _check_chunk_start(state: StreamState, chunk: int):
+    """**Raises** `ValueError` where a whole chunk does not fit."""
     if np.any(np.asarray(state.n_open)):
         raise ValueError(
             f"this state has {int(np.max(state.n_open))} open tokens of an unfinished "
             "chunk, so a whole chunk does not fit; use `read`, which takes any number."
         )
-    buffers = _buffers(state)
-    if not buffers or state.position.ndim:
+    capacity = capacity_of(state.mixers)
+    if capacity is None or state.position.ndim:
         return
-    capacity = buffers[0].keys.shape[-2]
     if int(state.position) + chunk > capacity:
         raise ValueError(
             f"the full-attention buffer holds {capacity} tokens and "

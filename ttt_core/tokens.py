@@ -1,25 +1,31 @@
 """Looking at token ids at the door, where they are still numbers on the host."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Int
 
 from ttt_core.shapes import is_concrete
 
 
-def as_tokens(tokens, vocab: int) -> np.ndarray:
-    """Token ids as `int32 [seq]` on the host.
+def as_tokens(tokens: Any, vocab: int) -> Int[np.ndarray, " seq"] | Int[Array, " seq"]:
+    """Token ids as `int32 [seq]` on the host; traced ids as they are.
 
     **Raises** `ValueError` for anything that is not one row of whole numbers inside the
     vocabulary.
     """
+    if not is_concrete(tokens):
+        check_tokens(tokens, vocab)
+        return tokens
     array = np.asarray(tokens)
     array = array.astype(np.int32) if array.size == 0 else array
     check_tokens(array, vocab)
     return array.astype(np.int32)
 
 
-def check_tokens(tokens, vocab: int, *, at_least: int = 0):
-    """Refuse ids that no embedding row exists for. Traced ids are the caller's care.
+def check_tokens(tokens: Array | np.ndarray, vocab: int, *, at_least: int = 0):
+    """Refuse ids that no embedding row exists for; traced ids are not looked at.
 
     **Raises** `ValueError` with the offending value.
     """
@@ -40,7 +46,7 @@ def check_tokens(tokens, vocab: int, *, at_least: int = 0):
         )
     if not is_concrete(tokens) or len(tokens) == 0:
         return
-    ids = np.asarray(tokens)  # inside a jit, even reducing a constant is traced
+    ids = np.asarray(tokens)  # Inside a jit, even reducing a constant is traced.
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high >= vocab:
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Parts that pages are put together from: functions that draw and return nothing."""
+"""The parts that pages are made of: functions that draw and return nothing."""

@@ -1,4 +1,4 @@
-"""Where the numbers on screen come from, and the file that holds them all."""
+"""Where the numbers on screen come from, and the file that contains them."""
 
 import streamlit as st
 
@@ -18,11 +18,11 @@ def setup(player: Player) -> None:
 
 
 def _memory(header: traces.Header) -> str:
-    """What else the model can know of the text."""
+    """How far back the model can see the text without learning."""
     if header.carried_by:
         return (
             f"its attention sees {header.window:,} tokens, the states of "
-            f"{' and '.join(header.carried_by)} carry on what was before"
+            f"{' and '.join(header.carried_by)} carry the earlier text"
         )
     if not header.attends:
         return "it has no attention"
@@ -39,7 +39,7 @@ def provenance(player: Player) -> None:
         known = {name: _short(value) for name, value in known.items()}
         st.table({name.replace("_", " "): value for name, value in known.items()})
         st.caption(
-            "The file holds every number on this page; `lab.traces.load` opens it."
+            "The file contains every number on this page; `lab.traces.load` opens it."
         )
     st.download_button(
         "Download the trace",
@@ -53,6 +53,6 @@ def provenance(player: Player) -> None:
 
 
 def _short(value) -> str:
-    """A hash by its beginning, nothing by a word."""
+    """The beginning of a hash, or a word for a missing value."""
     text = "none" if value in (None, "") else str(value)
     return f"{text[:16]}…" if len(text) == 64 and " " not in text else text

@@ -1,4 +1,4 @@
-"""The pictures that move while it reads, each with a line on what to look for."""
+"""The pictures that move during a reading, each with a line on what to look for."""
 
 import streamlit as st
 
@@ -10,8 +10,8 @@ def loss(player: Player) -> None:
     """Loss per chunk of the learner and of its frozen twin."""
     _chart("loss", plots.loss_per_chunk(player.shown, extent=_extent(player)))
     _look(
-        "both lines jump up and down together, for hard and easy passages are hard and "
-        "easy for both. What counts is whether blue runs *below* orange."
+        "both lines jump up and down together, because a hard passage is hard for "
+        "both. What counts is whether blue runs *below* orange."
     )
 
 
@@ -20,7 +20,7 @@ def gain(player: Player) -> None:
     _chart("gain", plots.gain(player.shown, extent=_extent(player)))
     _look(
         "the first chunk is zero, as nothing is learned yet. Then the pink mean should "
-        "settle above zero; if it hovers around it, learning is of no use here."
+        "settle above zero; if the mean stays around zero, learning is of no use here."
     )
 
 
@@ -28,8 +28,8 @@ def drift(player: Player) -> None:
     """How far the fast weights have moved."""
     _chart("drift", plots.drift(player.shown, extent=_extent(player)))
     _look(
-        "steep at first, then flatter. A line that shoots up means an inner rate too "
-        "high; a flat one means that nothing is being written."
+        "steep at first, then flatter. A line that shoots up means too high an inner "
+        "rate; a flat line means that nothing is being learned."
     )
 
 
@@ -46,7 +46,7 @@ def recall(player: Player) -> None:
         st.markdown("###### Needle recall")
         st.caption(
             "Nothing is planted in this reading. Choose *Read live* and plant a needle "
-            "to see for how long the model can repeat it."
+            "to see how long the model can repeat it."
         )
         return
     needle = player.trace.header.needle
@@ -57,15 +57,15 @@ def recall(player: Player) -> None:
         f"Asked after each chunk: “{needle.question} …”"
     )
     _look(
-        "above, how many nats cheaper the answer is for having read the needle. Once "
-        "it has left attention's reach, orange is *exactly* zero; whatever blue keeps "
-        "then is in its weights. Below, the right answer's place among all guesses "
-        "(dotted: where the needle was never read)."
+        "above, how many nats the needle saves on the answer. Once the needle is out "
+        "of attention's reach, orange is *exactly* zero; what blue still saves is in "
+        "the weights. Below, the right answer's place among all guesses (dotted: "
+        "without the needle)."
     )
 
 
 def _extent(player: Player) -> int:
-    """The x axis' end: a recording's is fixed, a live one doubles as it grows."""
+    """The end of the x axis: fixed for a recording, doubling for a live reading."""
     chunk = player.trace.header.chunk
     total = max(player.total, 1)
     if player.reading is None:
@@ -77,7 +77,7 @@ def _extent(player: Player) -> int:
 
 
 def _chart(key: str, figure) -> None:
-    """The figure under a heading of the page's own, which follows light and dark."""
+    """The figure under a heading of the page, which follows light and dark mode."""
     heading, height = figure.layout.title.text, figure.layout.height
     figure.update_layout(title=None, margin_t=24, height=height - 32, dragmode=False)
     with st.container(gap=None):

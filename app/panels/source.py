@@ -1,4 +1,4 @@
-"""What is read: a recording, or any text by the real model, with a needle or none."""
+"""What is read: a recording, or any text read live, with or without a needle."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ NEEDLES = {"none": "None", "passkey": "A pass-key", "sentence": "My own sentence
 
 
 def panel() -> None:
-    """Choose between recordings and live reading, and set up the latter."""
+    """Choose between recordings and live reading, and set up a live reading."""
     with st.container(horizontal=True, vertical_alignment="center", key="source-row"):
         st.segmented_control(
             "What you watch",
@@ -34,7 +34,7 @@ def panel() -> None:
 
 @st.fragment(run_every=1.0)
 def status() -> None:
-    """What compiles in the background, in words, every second until all is ready."""
+    """The state of the background work, in words, every second until all is ready."""
     programs = cache.programs(session.get("model"))
     ready = [programs.words(s) for s in STAGES if programs.ready(s)]
     words = [word for word in (*ready, programs.now) if word]
@@ -43,7 +43,7 @@ def status() -> None:
 
 
 def begin_if_asked() -> None:
-    """Make the reading once the model is open; problems become a sentence on screen."""
+    """Make the reading once the model is open; show a problem as a sentence."""
     programs = cache.programs(session.get("model"))
     if not (programs.ready("model") or programs.finished):
         return
@@ -73,7 +73,7 @@ def _recording() -> None:
 
 def _change_recording() -> None:
     name = st.session_state["widget-recording"]
-    # Also called when the widget merely comes or goes: then nothing was chosen.
+    # This is also called when the widget appears or disappears, with no new choice.
     if name in (None, session.get("recording")):
         return
     player.choose_recording(name)
@@ -122,7 +122,7 @@ def _document() -> None:
     names = cache.document_names()
     asked = session.get("document")
     known = [PASTE, UPLOAD, *names]
-    # An unknown name from the URL stays choosable: starting says what is wrong.
+    # An unknown name from the URL can still be chosen: the start reports the problem.
     known += [asked] if asked not in known else []
     st.selectbox("Document", known, **session.bound("document"))
     if asked == PASTE:
@@ -142,7 +142,7 @@ def _model(models: dict[str, str]) -> None:
     st.selectbox(
         "Model",
         models,
-        # A name from the URL may be none of them: starting says so.
+        # A name from the URL may be unknown: the start reports the problem.
         format_func=lambda name: (
             f"{name} ({remark})" if (remark := models.get(name)) else name
         ),
@@ -163,7 +163,7 @@ def _needle_label() -> str:
 def _needle() -> None:
     st.caption(
         "A sentence hidden in the document. After each chunk the model is asked for "
-        "its end, on a copy that learns nothing from being asked."
+        "the end of the sentence, on a copy that learns nothing from the question."
     )
     st.segmented_control(
         "Needle", NEEDLES, format_func=NEEDLES.get, **session.bound("needle")
@@ -229,14 +229,14 @@ def _text() -> tuple[str, str]:
     if name != UPLOAD:
         return name, _catalogued(name)
     if session.get("uploaded") is None:
-        raise ValueError("No file was uploaded yet: choose a UTF-8 text file first.")
+        raise ValueError("No file has been uploaded yet: choose a UTF-8 text file.")
     file, data = session.get("uploaded")
     return file, plan.text_from_bytes(data, file)
 
 
 def _catalogued(name: str) -> str:
     names = cache.document_names()
-    # A name may come from a URL: only the catalogue is opened, never a path.
+    # A name may come from a URL, so only the catalogue is opened, never a path.
     if name not in names:
         close = closest(name, names)
         meant = f" Did you mean {close[0]!r}?" if close else ""

@@ -10,7 +10,7 @@ TOKENS = 256
 
 
 def panel(player: Player) -> None:
-    """The last few chunks that were read, and what comes next in grey."""
+    """The last few chunks that were read, and the text that follows in grey."""
     trace = player.shown
     chunk = trace.header.chunk
     start = max(0, trace.read - TOKENS) // chunk * chunk
@@ -20,5 +20,6 @@ def panel(player: Player) -> None:
     st.caption(
         "**What to look for:** blue tokens were cheaper for the model that learns, "
         "orange ones for its frozen twin; names and phrases that come back should turn "
-        "blue. Dotted lines: the weights change here. Hover a token for its numbers."
+        "blue. Dotted lines: the weights change here. Hover over a token to see its "
+        "numbers."
     )

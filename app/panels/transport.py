@@ -26,7 +26,7 @@ def bar(player: Player) -> None:
 
 
 def headline(player: Player) -> None:
-    """Where we are and what it has brought so far, in one line."""
+    """The place in the reading and the gain so far, in one line."""
     trace = player.shown
     st.markdown(
         f"**Chunk {player.chunk:,}** of {player.total:,} · "
@@ -62,10 +62,10 @@ def _buttons(player: Player) -> None:
 
 
 def _scrubber(player: Player) -> None:
-    """While it plays the slider only shows; after each move it is a new widget.
+    """A slider that only shows during play, and becomes a new widget after each move.
 
-    A browser that draws slowly goes on reporting where its slider was before. Reports
-    on a widget that is gone are dropped, and no place of the past becomes a wish.
+    A slow browser keeps reporting old positions of its slider. Reports on a widget that
+    no longer exists are dropped, so no old position is taken for a request.
     """
     playing = session.get("playing")
     key = f"scrubber-{'playing' if playing else session.get('moves')}"

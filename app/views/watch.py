@@ -1,8 +1,8 @@
 """Watch it read: a model compresses a document into its weights, before your eyes.
 
-The page is one fragment. While it plays, a run of it takes one step (live: one chunk)
-and draws everything; once the browser has drawn it too, it asks for the next run. So
-each button is at most one chunk away. Nothing is computed here; see
+The page is one fragment. During play, each run of the fragment takes one step (live:
+one chunk) and draws everything; once the browser has drawn the picture, it asks for the
+next run. So no button waits for more than one chunk. Nothing is computed here; see
 `lab.reading.session`.
 """
 
@@ -14,8 +14,8 @@ from app.panels.pulse import PLAYING, WAITING, pulse
 
 
 INTRO = """
-A language model reads a document chunk by chunk, and after each chunk it takes one
-gradient step on what it has just read, so that what it saw ends up in its weights. Its
+A language model reads a document chunk by chunk, and after each chunk takes one
+gradient step on the text it has just read, so that the text ends up in the weights. Its
 frozen twin starts with the same weights, reads the same words and never learns: where
 the :blue[learner] is cheaper than the :orange[twin], something was remembered.
 """
@@ -44,12 +44,12 @@ def stage() -> None:
     else:
         session.share()
     if cache.models():
-        # Last, and a little later: the first picture comes before any compiling.
+        # This comes last, and a little later: no compiling delays the first picture.
         cache.programs(session.get("model")).start(after=0.5)
 
 
 def _step() -> player.Player | None:
-    """The player, one picture further if it plays."""
+    """The player, advanced by one picture if it is playing."""
     shown = player.current()
     if shown is None or not session.get("playing"):
         return shown

@@ -1,19 +1,19 @@
 """Do the gradients of different texts agree? What a training step's noise is made of.
 
-The gradient of one passage is the sum of three parts: what passages of all novels ask
-for, what this novel asks for, and what this passage alone does. Inner products tell
-them apart, with two passages of each of many novels:
+The gradient of one passage is the sum of three parts: one that passages of all novels
+share, one that passages of this novel share, and one of this passage alone. Inner
+products separate the parts, with two passages of each of many novels:
 
     all novels   <g_a, g_b>                   of passages of different novels
     its novel    <g_a1, g_a2> - the above     of two passages of one novel
-    it alone     |g|^2 - <g_a1, g_a2>         what is left
+    it alone     |g|^2 - <g_a1, g_a2>         the rest
 
 as shares of `|g|^2`. `passages` is the size of a batch (of passages of different
 novels) whose mean gradient is half signal and half noise: the *simple noise scale* of
 arXiv 1812.06162.
 
-A model that learns while it reads is asked for its meta-gradient, its frozen twin for
-the plain gradient of the same weights.
+For a model that learns while reading the gradient is the meta-gradient, for its frozen
+twin the plain gradient of the same weights.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class Agreement:
     """Shares of a passage's squared gradient, with intervals over novels.
 
     `norm`: root of the mean squared norm. `shared + novel + passage = 1` up to
-    rounding. `passages`: the noise scale, infinite where nothing is shared.
+    rounding. `passages`: the noise scale, infinite if nothing is shared.
     """
 
     norm: float
@@ -48,7 +48,7 @@ class Agreement:
 
 @dataclasses.dataclass(frozen=True)
 class Agreements:
-    """What gradients share, by label: a model, and its frozen twin where it learns."""
+    """The agreement of gradients by label: models, and frozen twins of learners."""
 
     KIND: ClassVar[str] = "agreement"
     text: TextRead
@@ -59,7 +59,7 @@ class Agreements:
 def pairs(passages: list[Passage], novels: int) -> list[Passage]:
     """Two passages of each of `novels` novels, evenly spread over those that have two.
 
-    **Raises** `ValueError` where fewer than two novels have two passages.
+    **Raises** `ValueError` if fewer than two novels have two passages.
     """
     by_novel: dict[str, list[Passage]] = {}
     for passage in passages:
@@ -67,8 +67,8 @@ def pairs(passages: list[Passage], novels: int) -> list[Passage]:
     both = [found[:2] for found in by_novel.values() if len(found) > 1]
     if len(both) < 2 or novels < 2:
         raise ValueError(
-            f"{len(both)} documents have two passages of this length, {novels} are "
-            "asked for: two or more are needed; use a smaller --length."
+            f"{len(both)} documents have two passages of this length, but {novels} "
+            "(at least two) are needed; use a smaller --length."
         )
     count = min(novels, len(both))
     chosen = [both[(2 * i + 1) * len(both) // (2 * count)] for i in range(count)]
@@ -80,7 +80,8 @@ def gram(
 ) -> np.ndarray:
     """Inner products of the passages' gradients, `[passages, passages]`.
 
-    Meta-gradients where the model learns. `report(done)` counts passages.
+    Gradients are meta-gradients if the model learns. `report(done)`: called with the
+    number of passages done.
     """
     import equinox as eqx
     import jax

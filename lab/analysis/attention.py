@@ -1,13 +1,14 @@
 """How far back does attention look? Shares of it by distance, head by head.
 
-A query's weights over the tokens up to itself sum to one; here they are summed by how
-far back those tokens are, and averaged over the second half of a passage, where a query
+A query's weights over the tokens up to itself sum to one. Here they are summed by the
+distance of those tokens, and averaged over the second half of a passage, where a query
 has at least half a passage to look at. The *spread* of a head is the exponential of its
-mean entropy: over so many tokens it might as well be even. A head that looks at all it
-can see evenly has not learned where to look; `even` says what that would give.
+mean entropy: an even head over that many tokens would have the same entropy. A head
+that looks evenly at all it can see has not learned where to look; `even` holds the
+numbers of such a head.
 
 Blocks are run with the weights as they are in the file: nothing is learned while
-reading. Blocks without attention only pass on what they make of the text.
+reading. Blocks without attention only pass the text on.
 """
 
 import dataclasses
@@ -20,14 +21,17 @@ import numpy as np
 from lab.measure.texts import Passage, TextRead
 
 
-# Distances at which a bin ends and the next begins; the first is the token itself.
+# Bins of distances end here, and the next begin; the first bin is the token itself.
 EDGES = (1, 8, 64, 512)
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """Where one head looks: `shares [bins]` of attention by distance, and over how many
-    tokens it might as well be even (`spread`)."""
+    """Where one head looks.
+
+    `shares [bins]`: attention by distance. `spread`: number of tokens over which an
+    even head has the same entropy.
+    """
 
     shares: tuple[float, ...]
     spread: float
@@ -37,8 +41,8 @@ class Head:
 class Looks:
     """Where the heads of one block look: means over passages.
 
-    `even`: a head that looks evenly at all it can see. Without attention there are no
-    heads, and `even` is None.
+    `even`: a head that looks evenly at all it can see. Without attention, there are no
+    heads and `even` is None.
     """
 
     kind: str
@@ -50,7 +54,7 @@ class Looks:
 class Attention:
     """Where each block of each model looks.
 
-    `distances [bins]`: what the bins are called. `blocks`: by model; `sha256` as well.
+    `distances [bins]`: names of the bins. `blocks`, `sha256`: by model.
     """
 
     KIND: ClassVar[str] = "attention"
@@ -67,12 +71,12 @@ def look(
 ) -> tuple[Looks, ...]:
     """Where each block looks, over passages of one length.
 
-    `report(read)` is called after each passage.
+    `report(read)`: called after each passage with the number of passages read.
 
     **Raises** `ValueError` for passages of fewer than two tokens.
     """
     if any(len(passage.tokens) < 2 for passage in passages):
-        raise ValueError("Passages of two tokens or more are needed to look back in.")
+        raise ValueError("Looking back needs passages of two tokens or more.")
     from lab.analysis.heads import look_once
 
     found = []
@@ -85,7 +89,7 @@ def look(
 
 
 def bins(length: int) -> list[str]:
-    """What the bins of a passage of `length` tokens are called.
+    """Names of the bins of a passage of `length` tokens.
 
     >>> bins(2048)
     ['itself', '1-7', '8-63', '64-511', '512+']

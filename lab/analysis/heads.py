@@ -1,6 +1,6 @@
-"""A passage through a model block by block: where do the heads of each block look?
+"""A passage through a model, block by block: where do the heads of each block look?
 
-The tensor code of `lab.analysis.attention`, which gives it meaning.
+This is the tensor code of `lab.analysis.attention`, which explains the numbers.
 """
 
 import equinox as eqx
@@ -15,14 +15,14 @@ from ttt_core.mixers.window import Window
 from ttt_core.model import Transformer, unstack
 
 
-QUERIES = 256  # at a time, so that their weights fit
+QUERIES = 256  # at a time, so that their weights fit into memory
 
 
 def look_once(model: Transformer, tokens: np.ndarray, edges: list[int]) -> list:
-    """`(shares [heads, bins], spread [heads], even [bins], even spread)` of each block,
-    None without attention.
+    """Where the heads of each block look; None for a block without attention.
 
-    `edges`: distances in tokens at which the bins end.
+    `edges`: distances in tokens at which the bins end. A block's entry is `(shares
+    [heads, bins], spread [heads], even [bins], even spread)`.
     """
     ids = jnp.asarray(np.concatenate([[model.config.bos], tokens[:-1]]))
     hidden, found = model.embed[ids], []
@@ -34,7 +34,7 @@ def look_once(model: Transformer, tokens: np.ndarray, edges: list[int]) -> list:
 
 @eqx.filter_jit
 def _through(block, fast_mlp, hidden, edges: tuple[int, ...]):
-    """Where a block's heads look, and what it hands on."""
+    """Where a block's heads look, and the block's output."""
     looks = None
     if isinstance(block.mixer, Full | Window):
         looks = _measure(block.mixer, block.around_mixer.pre(hidden), edges)
@@ -47,7 +47,7 @@ def _through(block, fast_mlp, hidden, edges: tuple[int, ...]):
 def _measure(
     mixer: Full | Window, x: Float[Array, "seq d_model"], edges: tuple[int, ...]
 ):
-    """Over the second half of the queries, so many at a time that weights fit."""
+    """Shares and spread over the second half of the queries, `QUERIES` at a time."""
     seq = len(x)
     q, k, _ = mixer.projections(x)
     place = jnp.arange(seq)
@@ -73,8 +73,7 @@ def _summed(
     back: Int[Array, "queries keys"],
     edges: tuple[int, ...],
 ):
-    """Shares by distance and entropy, summed over queries, `[heads, bins]` and
-    `[heads]`."""
+    """Shares by distance `[heads, bins]` and entropy `[heads]`, summed over queries."""
     starts = (0, *edges[:-1])
     spans = [(back >= a) & (back < b) for a, b in zip(starts, edges, strict=True)]
     shares = jnp.einsum("hqk,bqk->hb", weights, jnp.stack(spans).astype(weights.dtype))

@@ -1,16 +1,16 @@
-"""What a token costs to read and to write, after 8 K, 32 K and 128 K tokens, and what a
-reader remembers by then.
+"""What does a token cost to read and to write, after 8 K, 32 K and 128 K tokens?
 
-Every system first reads its way to the longest context; full attention, whose cost does
-not depend on what is in its buffers, has them filled with noise instead (reading 128 K
-tokens would take it an hour). Then all systems and contexts take turns, so that a
-machine that slows down slows all of them; the best of the turns counts.
+Every system first reads its way to the longest context. Full attention, whose cost does
+not depend on the contents of its buffers, gets buffers of noise instead (reading 128 K
+tokens would take an hour). Then all systems and contexts take turns, so that a machine
+that slows down slows all of them; the best of the turns counts. The size of a state is
+measured too.
 
-* *Reading* (prefill) is timed by pieces: those that a learner learns from, and wider
-  ones for systems that do not learn, whose products they suit better. A prompt's mean
-  cost is the trapezoid of the costs on its way.
-* *Writing* (decode) is timed token by token; a learner's tokens bear their share of the
-  inner step.
+* *Reading* (prefill) is timed piece by piece. A learner's piece is a chunk; systems
+  that do not learn read wider pieces, which are faster for them. The mean cost of a
+  prompt is the trapezoid rule over the costs on the way.
+* *Writing* (decode) is timed token by token; a learner's tokens include their share of
+  the inner step.
 """
 
 import dataclasses
@@ -30,8 +30,9 @@ WRITTEN = 8
 class ReadingCost:
     """Seconds per token of one system at each of `positions`, `[positions]` each.
 
-    `reading`: at that position. `prompt`: the mean over a prompt that long. `writing`:
-    decoding. `state_bytes`: what is remembered. `piece`: tokens of a timed reading.
+    `reading`: at that position. `prompt`: the mean over a prompt of that length.
+    `writing`: decoding. `state_bytes`: size of the state. `piece`: tokens per timed
+    reading.
     """
 
     system: str
@@ -46,15 +47,15 @@ class ReadingCost:
 
     @property
     def flatness(self) -> float:
-        """Reading cost at the longest context against that at the first position."""
+        """Reading cost at the longest context over the cost at the first position."""
         return float(self.reading[-1] / self.reading[0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A `ReadingCost` in plain numbers: milliseconds a token, `[positions]`.
+    """A `ReadingCost` in plain numbers: milliseconds per token, `[positions]`.
 
-    `late_over_early`: reading at the longest context against the first position.
+    `late_over_early`: reading cost at the longest context over the first position's.
     """
 
     system: str
@@ -70,7 +71,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class ReadingBench:
-    """What a token costs to read and to write, a row a system."""
+    """What a token costs to read and to write, one row per system."""
 
     KIND: ClassVar[str] = "bench-read"
     repeats: int
@@ -101,15 +102,13 @@ def measure_reading(
     repeats: int = 5,
     report: Callable[[str, int], None] | None = None,
 ) -> list[ReadingCost]:
-    """Costs of all models, by name, in turns.
+    """Costs of all models, by name, measured in turns.
 
-    `report(name, position)` is called before each turn.
+    Positions are the first at which all windows are full, and the contexts, rounded
+    down to pieces. `report(name, position)`: called before each turn.
 
-    Positions are the first one at which all windows are full, and the contexts, rounded
-    down to pieces.
-
-    **Raises** `ValueError` where no context is beyond that first position, or for no
-    repeats.
+    **Raises** `ValueError` if no context is beyond the first position, or `repeats` is
+    not positive.
     """
     if repeats < 1:
         raise ValueError(f"`repeats` must be >= 1: got {repeats}.")
@@ -133,7 +132,7 @@ def measure_reading(
 
 
 class _Reader:
-    """One system on its way, its states so far, and its times."""
+    """One system, its states at the positions reached so far, and its times."""
 
     def __init__(self, name: str, model, first: int):
         import ttt_core as ttt
@@ -141,7 +140,7 @@ class _Reader:
 
         config = model.config
         self.name, self.learns, self.piece = name, config.learns, widest(config)
-        self.model = widened(model)  # a piece is a chunk to the programs
+        self.model = widened(model)  # the programs read one piece as one chunk
         self.room = 2 * self.piece + WRITTEN
         self.tokens = np.random.default_rng(0).integers(0, config.vocab, 4096)
         self.state = ttt.init_state(self.model, capacity=first + self.room)
@@ -150,7 +149,7 @@ class _Reader:
         self.compile_seconds = 0.0
 
     def go_to(self, context: int):
-        """Read on to `context`, and keep the state there."""
+        """Read up to `context`, and keep the state."""
         import ttt_core as ttt
 
         stop = context // self.piece * self.piece
@@ -163,7 +162,7 @@ class _Reader:
             found = ttt.read_chunk(self.model, self.state, self._piece(start))
             self.state, report = found
             if start % 16_384 == 0:
-                np.asarray(report.nll)  # do not run far ahead of the machine
+                np.asarray(report.nll)  # wait: do not queue work far ahead
             if not start:
                 self.compile_seconds = time.perf_counter() - began
         self.positions.append(stop)
@@ -174,17 +173,17 @@ class _Reader:
     def take_turn(self, i: int):
         """Time one piece and a few written tokens at the `i`-th position.
 
-        Not the first call: whoever had the turn before has emptied the caches.
+        The first call is not timed: the system before has emptied the caches.
         """
         self._time(self.states[i])
         self.times[i].append(self._time(self.states[i]))
 
     def cost(self) -> ReadingCost:
-        """The best of all turns."""
+        """The cost in the best of all turns."""
         reading, writing = np.array([np.min(turns, axis=0) for turns in self.times]).T
         positions = np.array(self.positions)
         if self.learns:
-            writing = writing + reading  # per token: its share of a chunk's step
+            writing = writing + reading  # a token's share of reading its chunk
         steps = np.diff(positions) * (reading[1:] + reading[:-1]) / 2
         total = np.cumsum([positions[0] * reading[0], *steps])
         return ReadingCost(
@@ -208,7 +207,7 @@ class _Reader:
         return np.roll(self.tokens, -start)[: self.piece]
 
     def _time(self, state) -> tuple[float, float]:
-        """Seconds per token: of one piece read, of a few tokens written."""
+        """Seconds per token, for reading one piece and for writing a few tokens."""
         import jax
 
         import ttt_core as ttt
@@ -232,12 +231,12 @@ def _change_buffers(state, change: Callable):
     import jax
 
     one = lambda s: change(s) if _is_full(s) else s
-    states = jax.tree.map(one, state.states, is_leaf=_is_full)
-    return dataclasses.replace(state, states=states)
+    mixers = jax.tree.map(one, state.mixers, is_leaf=_is_full)
+    return dataclasses.replace(state, mixers=mixers)
 
 
 def _roomy(state, more: int):
-    """The state with room for `more` tokens, no more than that."""
+    """The state with room for exactly `more` tokens."""
     from ttt_core.mixers.full import grow
 
     needed = int(state.position) + more
@@ -263,11 +262,11 @@ def _jump(state, position: int):
 
 
 def _weight(state, position: int) -> int:
-    """Bytes that a state holds, buffers counted as far as they are filled."""
+    """Bytes of a state; buffers count as far as they are filled."""
     import jax
 
     total = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    for buffer in filter(_is_full, jax.tree.leaves(state.states, is_leaf=_is_full)):
+    for buffer in filter(_is_full, jax.tree.leaves(state.mixers, is_leaf=_is_full)):
         room = buffer.keys.shape[-2]
         total -= (buffer.keys.nbytes + buffer.values.nbytes) * (room - position) // room
     return total

@@ -1,4 +1,4 @@
-"""What rematerialisation buys: memory of one meta-gradient against `remat=n`."""
+"""What does rematerialisation save? Memory of one meta-gradient against `remat=n`."""
 
 import dataclasses
 from typing import ClassVar
@@ -15,9 +15,10 @@ class RematBench:
 
 
 def measure_remat(model, *, seq: int = 2048, choices=(None, 1, 2, 4, 8, 16)) -> dict:
-    """Bytes of temporary memory that the compiled meta-gradient asks for, by `remat`.
+    """Bytes of temporary memory that the compiled meta-gradient needs, by `remat`.
 
-    Read off the compiled program of one sequence of `seq` tokens; nothing is run.
+    The numbers are read from the compiled program of one sequence of `seq` tokens;
+    nothing is run.
     """
     import equinox as eqx
     import jax

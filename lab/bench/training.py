@@ -1,10 +1,10 @@
-"""What a training step costs here: time, tokens, memory, share of the machine's peak.
+"""What does a training step cost here? Time, tokens, memory, share of the peak.
 
-Meta-training, its plain twin and full attention of the same size, over lengths of
-context, by the trainer's own compiled step (optimiser included). Steps of the systems
-take turns, so that a machine that slows down slows all of them; the best time of each
-counts. Useful operations are counted by `lab.training.flops`, without what is
-recomputed.
+Meta-training, its plain twin and full attention of the same size are measured over
+lengths of context, with the trainer's own compiled step (optimiser included). The
+systems take turns, so that a machine that slows down slows all of them; the best time
+of each counts. Useful operations are counted by `lab.training.flops`, without
+recomputation.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from lab.training.machine import seconds_of
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """One system at one length, and what a step of it took.
+    """The cost of a step of one system at one length.
 
-    `flops_per_token`: useful ones. `temporary_bytes`: what the compiled step asks for
-    on each device beside weights and optimiser state.
+    `flops_per_token`: useful operations. `temporary_bytes`: memory of the compiled step
+    on each device besides weights and optimiser state.
     """
 
     system: str
@@ -43,7 +43,7 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A `Cost` in plain numbers, beside the plain twin's and the machine's peak."""
+    """A `Cost` in plain numbers, against the plain twin's and the machine's peak."""
 
     system: str
     seq: int
@@ -59,7 +59,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingBench:
-    """What a training step costs, a row a system and length.
+    """What a training step costs, one row per system and length.
 
     `systems`: presets by the names in the rows.
     """
@@ -96,10 +96,10 @@ def measure_training(
 ) -> list[Cost]:
     """Cost of a step of every system at every length.
 
-    `systems`: configurations by name. A step has `tokens` tokens, or one sequence for
-    each device where that is more. `report(name, seq)` says what is next.
+    `systems`: configurations by name. `tokens`: tokens per step, but at least one
+    sequence for each device. `report(name, seq)`: called before each compilation.
 
-    **Raises** `ValueError` where a length does not leave one sequence for each device.
+    **Raises** `ValueError` if a length does not leave one sequence for each device.
     """
     import jax
 
@@ -120,7 +120,7 @@ def measure_training(
 
 
 class _Step:
-    """A compiled outer step on random tokens; calling it takes one."""
+    """A compiled outer step on random tokens; a call takes one step."""
 
     def __init__(self, config, seq: int, batch: int):
         import equinox as eqx
@@ -147,7 +147,7 @@ class _Step:
         return measured
 
     def _temporary_bytes(self) -> int:
-        """Read off the very program that runs, which jit hands out again."""
+        """Temporary memory of the very program that runs, which jit returns again."""
         arguments = self.step.arrange(self.model, self.opt_state, self.tokens, 1.0)
         compiled = self.step.program.lower(*arguments).compile()
         return int(compiled.compiled.memory_analysis().temp_size_in_bytes)

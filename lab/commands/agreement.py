@@ -26,7 +26,7 @@ def agreement(
     Two passages of each novel are read.
 
     Args:
-        models: published names or paths; those that learn are asked with and without.
+        models: published names or paths; learners are read with and without learning.
     """
     from lab.analysis import agreement as numbers
     from lab.measure.readers import load
@@ -43,13 +43,12 @@ def agreement(
             found[label] = numbers.agreement(products)
     hashes = {one.name: one.sha256 for one in systems}
     result = numbers.Agreements(opened.about(chosen), hashes, found)
-    show(result)
-    finish(result, "-".join(hashes), output)
+    finish(result, "-".join(hashes), output, show)
 
 
 def show(result):
-    """A line a label: norm, shares, and the batch that is half noise."""
-    heads = ("gradient of", "norm", "all novels share", "its novel's", "its own")
+    """One line per label: norm, shares, and the batch that is half noise."""
+    heads = ("gradient of", "norm", "all novels", "its novel", "it alone")
     table = Table(*heads, "half noise at")
     table.title = f"squared gradients, {result.text}, ± 95 %"
     for label, found in result.found.items():

@@ -22,7 +22,7 @@ def attention(
 ):
     """How far back attention looks: its shares by distance, head by head.
 
-    Queries of a passage's second half are counted.
+    The queries of a passage's second half count.
 
     Args:
         models: published names or paths.
@@ -44,12 +44,11 @@ def attention(
         sha256={one.name: one.sha256 for one in found},
         blocks=blocks,
     )
-    show(result)
-    finish(result, "-".join(blocks), output)
+    finish(result, "-".join(blocks), output, show)
 
 
 def show(result):
-    """A table a model: a line a head, and what even heads would give."""
+    """One table per model: one line per head, and the numbers of even heads."""
     console = Console()
     for name, blocks in result.blocks.items():
         heads = ("block", "mixer", "head", *result.distances, "spread")
@@ -63,7 +62,7 @@ def show(result):
         for kind, even in {b.kind: b.even for b in blocks if b.heads}.items():
             table.add_row("", kind, "evenly", *_cells(even))
         console.print(table)
-    say(["spread: over so many tokens it might as well be even."], console)
+    say(["spread: an even head over this many tokens has the same entropy."], console)
 
 
 def _cells(head) -> list[str]:

@@ -11,8 +11,8 @@ from lab.recipes.family import EIGHT
 
 
 COPIED = (
-    "Full attention's buffers are copied at every call here, which weighs on writing "
-    "token by token; written in place they would not be. Compare reading."
+    "Full attention's buffers are copied at every call here, which slows down writing "
+    "token by token; an implementation in place would not copy. Compare reading."
 )
 
 
@@ -27,9 +27,9 @@ def read(
 
     Args:
         models: presets, published models or paths (default: the eight systems of the
-            family). Presets are built afresh: weights decide no time.
-        contexts: positions, in tokens; costs are measured there.
-        repeats: turns of all systems at all contexts; the best one counts.
+            family). Presets are built afresh: times do not depend on weights.
+        contexts: positions, in tokens, at which costs are measured.
+        repeats: turns of all systems at all contexts; the best turn counts.
     """
     from lab.bench.reading import ReadingBench, measure_reading, row
 
@@ -43,8 +43,7 @@ def read(
         knobs = {"contexts": contexts, "repeats": repeats, "report": say_where}
         costs = measure_reading(built, **knobs)
     result = ReadingBench(repeats, (COPIED,), tuple(map(row, costs)))
-    show_reading(result)
-    finish(result, "" if models == EIGHT else models[0], output)
+    finish(result, "" if models == EIGHT else models[0], output, show_reading)
 
 
 def _build_or_load(name: str):
@@ -64,7 +63,7 @@ def show_reading(result):
     heads = [f"{at:,}" for at in first.positions]
     for title, part in {
         "reading there, ms per token": "reading_ms",
-        "reading a prompt that long, ms per token": "prompt_ms",
+        "reading a prompt of that length, ms per token": "prompt_ms",
         "writing there, ms per token": "writing_ms",
     }.items():
         table = Table("system", *heads, "last / first", f"x {first.system}")
@@ -89,13 +88,12 @@ def train(
 ):
     """Step time, tokens/s, memory and share of the machine's peak, in training.
 
-    Meta-training, its plain twin and full attention of the same size (tiny), taking
-    turns.
+    Meta-training, its plain twin and full attention of the same size (tiny) take turns.
 
     Args:
         seqs: lengths of the training sequences.
-        tokens: tokens of a step (at least one sequence for each core).
-        repeats: steps timed of each; the best one counts.
+        tokens: tokens per step (at least one sequence for each core).
+        repeats: timed steps of each system; the best step counts.
     """
     from lab.training.devices import use_all_cores
 
@@ -112,12 +110,11 @@ def train(
     costs = measure_training(systems, **knobs)
     peak = max(before, measure_peak())
     result = TrainingBench(peak / 1e9, repeats, names, rows(costs, peak))
-    show_training(result)
-    finish(result, "", output)
+    finish(result, "", output, show_training)
 
 
 def show_training(result):
-    """A row a system and length."""
+    """One row per system and length."""
     table = Table(title=f"training steps; peak {result.peak_gflops:,.0f} GFLOP/s")
     for name, (_, _) in _COLUMNS.items():
         table.add_column(name, justify="right")
@@ -144,7 +141,7 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     """Memory of one meta-gradient against how often learners are kept.
 
     Args:
-        model: a preset's name.
+        model: the name of a preset.
         seq: tokens of the sequence.
     """
     import jax
@@ -155,9 +152,13 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     built = ttt.preset(model).build(key=jax.random.key(0))
     found = measure_remat(built, seq=seq)
     mib = {f"remat={n}": size / 2**20 for n, size in found.items()}
+    finish(RematBench(model, seq, mib), "", output, show_remat)
+
+
+def show_remat(result):
+    """A row for each `remat`."""
     table = Table("keep every", "MiB")
-    table.title = f"temporary memory, one sequence of {seq:,} tokens, {model}"
-    for name, size in mib.items():
+    table.title = f"temporary memory, {result.seq:,} tokens, {result.model}"
+    for name, size in result.mib.items():
         table.add_row(name, f"{size:,.1f}")
     Console().print(table)
-    finish(RematBench(model, seq, mib), "", output)

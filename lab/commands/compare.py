@@ -28,9 +28,9 @@ def compare(
 ):
     """Losses of systems on the same texts, paired by novel, and by position.
 
-    The first model is compared with every other, and each that learns with its frozen
-    twin, on one text after the other. What was read is kept in .runs/readings: run
-    again to go on.
+    The first model is compared with every other, and each learner with its frozen twin,
+    on one text after another. Readings are kept in .runs/readings: run the command
+    again to continue.
 
     Args:
         models: published names or paths.
@@ -44,8 +44,7 @@ def compare(
         from lab.evals.compare import compare as compare_readings
 
         result = compare_readings(found, readings, opened.about(passages))
-        show(result)
-        finish(result, f"{result.reference}-{result.text.name}", output)
+        finish(result, f"{result.reference}-{result.text.name}", output, show)
 
 
 def show(result):

@@ -1,7 +1,5 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
-import dataclasses
-
 from rich.console import Console
 from rich.table import Table
 
@@ -11,11 +9,10 @@ from lab.commands.options import (
     Reading,
     finish,
     read,
-    systems_and_text,
 )
 from lab.commands.tables import say, signed
 from lab.measure.positions import short
-from lab.measure.texts import Text
+from lab.measure.texts import Source
 from lab.quick import quick
 from lab.recipes.family import EIGHT
 
@@ -25,35 +22,34 @@ def context(
     /,
     contexts: tuple[int, ...] = (),
     region: int | None = None,
-    text: Text = Text(whole=True),
+    text: Source = Source(),
     reading: Reading = Reading(),
     output: Output = Output(),
 ):
     """What more context is worth: the same tokens, in windows of 2 K to 128 K.
 
     Args:
-        models: published names or paths. The first is what the others are compared
-            with.
+        models: published names or paths. The others are compared with the first.
         contexts: lengths of the windows, in tokens (default: 2, 8, 16, 32 and 128 K).
-        region: tokens of each document that are scored (default: 131,072).
+        region: scored tokens of each document (default: 131,072).
     """
     from lab.evals import context as numbers
     from lab.measure import texts
+    from lab.measure.readers import systems
 
-    whole = dataclasses.replace(text, whole=True)
-    found, opened = systems_and_text(models, whole, reading)
+    found = systems(models, full_to=reading.full_to)
+    shards = text.shards(found[0].tokenizer)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
     region = quick(numbers.REGION, 1024) if region is None else region
-    passages = texts.spread(texts.whole(opened.shards, limit=region), text.novels)
-    about = opened.about(passages)
+    passages = texts.whole(shards, limit=region)
+    about = texts.describe(shards, passages, whole=True)
     one = lambda readers, windows: read(readers, windows, reading)
     result = numbers.measure(found, passages, lengths, one, about)
-    show(result)
-    finish(result, f"{result.reference}-{about.corpus_name}", output)
+    finish(result, f"{result.reference}-{about.corpus_name}", output, show)
 
 
 def show(result):
-    """Every system's loss at every context, then its gap to the reference there."""
+    """Every system's loss at every context, then the gap to the reference there."""
     console, rows = Console(), result.by_label()
     heads = [short(context) for context in result.contexts]
     scored = f"{sum(result.lengths):,} tokens of {len(result.lengths)}"
@@ -73,13 +69,15 @@ def show(result):
             table.add_row(label, *(signed(gap) if gap else "-" for gap in gaps))
     console.print(table)
     words = "worth: what the longest context saves over the shortest."
-    marks = "*: longer than the training sequences. -: not read, or nothing to claim."
+    marks = "*: longer than the training sequences. -: not read, or not comparable."
     say([words, marks, *result.notes], console)
 
 
 def _table(title: str, *heads: str) -> Table:
-    """A table whose first column keeps its width: in a narrow terminal intervals are
-    broken into lines, never names."""
+    """A table whose first column keeps its width.
+
+    In a narrow terminal intervals are broken into lines, never names.
+    """
     table = Table(title=title)
     table.add_column("nats per token", no_wrap=True)
     for words in heads:

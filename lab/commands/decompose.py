@@ -29,7 +29,7 @@ def decompose(
 
     Args:
         better: a model that learns: a published name or a path.
-        than: the model to compare it with.
+        than: the model to compare with.
         starts: places in each document for the gap before the first update; 0: none.
     """
     from lab.evals import decompose as numbers
@@ -41,8 +41,7 @@ def decompose(
     if places := quick(starts, min(starts, 4)):
         with Console().status("reading first chunks"):
             result = numbers.with_starts(result, a, b, opened.shards, places)
-    show(result)
-    finish(result, f"{a.name}-{b.name}-{result.text.name}", output)
+    finish(result, f"{a.name}-{b.name}-{result.text.name}", output, show)
 
 
 def show(result):

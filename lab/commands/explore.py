@@ -1,4 +1,4 @@
-"""`ttt-lab explore`: the explorer, in a browser where there is a screen."""
+"""`ttt-lab explore`: the explorer, in a browser if there is a screen."""
 
 import os
 import socket
@@ -16,8 +16,8 @@ def explore(port: int = 8501, browser: bool = True):
     """Open the explorer on 127.0.0.1.
 
     Args:
-        port: the port that it listens on.
-        browser: open a browser window too, where there is a screen.
+        port: the port that the explorer listens on.
+        browser: open a browser window too, if there is a screen.
     """
     address = ["--server.address=127.0.0.1", f"--server.port={port}"]
     command = [sys.executable, "-m", "streamlit", "run", str(APP / "main.py"), *address]
@@ -31,7 +31,7 @@ def explore(port: int = 8501, browser: bool = True):
 
 
 def _answers(port: int, server: subprocess.Popen, seconds: float = 30.0) -> bool:
-    """Whether the server takes connections within some seconds."""
+    """Whether the server accepts connections within some seconds."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as door:

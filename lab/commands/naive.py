@@ -2,8 +2,8 @@
 
 Nothing is trained. The new card points at the weights of another model and differs from
 that model's card in the inner loop only. Rate and clip are chosen on passages of the
-*train* split, on which no result is reported, and the card names them. Where the best
-value is the least or the greatest one tried, more are tried, so that naive is as good
+*train* split, on which no result is reported, and are written on the card. If the best
+value is the smallest or largest tried, more values are tried, so that naive is as good
 as it can be.
 """
 
@@ -24,8 +24,8 @@ from lab.measure.texts import Passage, TextRead
 
 
 PASSAGES = 8
-WIDEN = 3.0  # factor to the next value beyond the least or greatest
-MOST_WIDENED = 4  # times
+WIDEN = 3.0  # factor to the next value beyond the smallest or largest
+MOST_WIDENED = 4  # the search is widened at most this many times
 
 
 def tune(
@@ -34,10 +34,13 @@ def tune(
     """Write the card `name` over the weights of `weights`, at the best rate and clip.
 
     The rate is searched under the weights' own clip, then the clip at that rate, then
-    the rate again. `weights` is taken from its run folder if it was trained here, else
-    from what is published. Returns the card's path, in the run folder `name`.
+    the rate again. `weights` comes from its run folder if it was trained here, else
+    from the published models.
 
-    **Raises** `FileNotFoundError` where there are no such weights.
+    Returns:
+        The path of the card, in the run folder `name`.
+
+    **Raises** `FileNotFoundError` if there are no such weights.
     """
     source = find_weights(weights)
     card = checkpoints.card(source)
@@ -46,14 +49,17 @@ def tune(
     best = search.along("lr", rates, float(card["config"]["inner"]["clip"]))
     best = search.along("clip", clips, best.lr)
     best = search.along("lr", rates, best.clip)
-    show(search.result(), f"{name}: {weights} learning while it reads {text}")
+    show(search.result())
     told = results.to_json(search.result()) | {"chosen": _numbers(best)}
     return write_card(name, source, best, told)
 
 
 def open_text(card: dict) -> tuple[list[Passage], TextRead]:
-    """Passages of a model's training text, as long as its longest sequences, and the
-    lines on them for a card."""
+    """Passages of a model's training text, as long as its longest sequences.
+
+    Returns:
+        The passages, and the facts about their text for a result.
+    """
     from lab.data import sources
     from lab.training import held_out
 
@@ -81,7 +87,7 @@ def open_text(card: dict) -> tuple[list[Passage], TextRead]:
 
 
 def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
-    """A card that points at the weights beside `source`, kept in a run folder."""
+    """Write a card that points at the weights beside `source` into a run folder."""
     card = json.loads(source.read_text("utf-8"))
     card["config"]["inner"] |= _numbers(best)
     described = card | {
@@ -101,7 +107,7 @@ def write_card(name: str, source: Path, best: Trial, found: dict) -> Path:
 
 
 class _Search:
-    """Trials on the same passages; a reading is kept and not made again."""
+    """Trials on the same passages; readings are kept and never repeated."""
 
     def __init__(
         self, source: Path, sha256: str, passages: list[Passage], text: TextRead
@@ -111,8 +117,10 @@ class _Search:
         self.readers: dict[str, Reader] = {}
 
     def along(self, axis: str, values: tuple[float, ...], other: float) -> Trial:
-        """The best of `values` of "lr" or "clip", the other one held; more values are
-        tried until the best is not the least or greatest."""
+        """The best of `values` of "lr" or "clip", with the other one fixed.
+
+        More values are tried until the best is neither the smallest nor the largest.
+        """
         for _ in range(MOST_WIDENED + 1):
             grid = (values, (other,)) if axis == "lr" else ((other,), values)
             readers = tune_inner.readers(self.model, *grid)
@@ -125,7 +133,7 @@ class _Search:
         return best
 
     def result(self) -> Tuning:
-        """All trials; `best` is None where none beats not learning."""
+        """All trials; `best` is None if no trial beats not learning."""
         return self._tuning(self.readers)
 
     def _tuning(self, readers: dict[str, Reader]) -> Tuning:

@@ -1,10 +1,11 @@
-"""What commands share: options, documented once, and the way down and up.
+"""Shared by all commands: options, documented once, and the way down and up.
 
 A command opens its systems and its text, reads (`read`), and hands a typed result to
 `finish`, which keeps it and draws its figures.
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -18,7 +19,7 @@ from lab.measure.texts import Text
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Where the numbers go.
+    """Where results go.
 
     Args:
         figures: a folder to write the figures to, as HTML.
@@ -35,14 +36,14 @@ class Reading:
 
     Args:
         full_to: full attention reads this many tokens (default: as trained).
-        workers: passages read side by side (default: one a core).
+        workers: passages read side by side (default: one per core).
     """
 
     full_to: Annotated[int | None, arg(metavar="TOKENS")] = None
     workers: Annotated[int | None, arg(metavar="N")] = None
 
 
-# The flags of these dataclasses stand without a prefix: `lab.cli` says so to tyro.
+# The flags of these dataclasses have no prefix, because `lab.cli` sets it so in tyro.
 Model: TypeAlias = Positional[Annotated[str, arg(metavar="MODEL")]]
 Models: TypeAlias = Positional[
     Annotated[tuple[str, ...], arg(metavar="MODEL [MODEL ...]")]
@@ -50,8 +51,7 @@ Models: TypeAlias = Positional[
 
 
 def read(readers: dict, passages: list, reading: Reading, *, strict: bool = True):
-    """Nats of every reader for every passage, with progress; what is kept is not read
-    again.
+    """Nats of every reader for every passage, with progress; stored ones are reused.
 
     **Raises** `ValueError` for fewer than one worker.
     """
@@ -68,23 +68,28 @@ def read(readers: dict, passages: list, reading: Reading, *, strict: bool = True
 
 
 def systems_and_text(models: tuple[str, ...], text: Text, reading: Reading = Reading()):
-    """The systems, ready to be compared, and the one text that they read."""
+    """The systems, ready to be compared, and the text that they read."""
     from lab.measure.readers import systems
 
     found = systems(models, full_to=reading.full_to)
     return found, text.open(found[0].tokenizer)
 
 
-def finish(result, name: str, output: Output):
-    """Keep the numbers in the run folder, or for all clones; draw them if asked."""
+def finish(result, name: str, output: Output, show: Callable):
+    """Keep a result in the run folder or among the published, show it, and draw its
+    figures if asked.
+
+    The result is kept first: nothing that fails on the way to the screen may lose it.
+    """
     path = results.keep(result, name, publish=output.publish)
+    show(result)
     Console().print(f"numbers: {path}", soft_wrap=True)
     if output.figures:
         draw(result, path.stem, output.figures)
 
 
 def draw(result, stem: str, folder: Path):
-    """Write a result's figures as HTML."""
+    """Write the figures of a result as HTML."""
     from lab import plots
 
     folder.mkdir(parents=True, exist_ok=True)

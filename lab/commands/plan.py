@@ -1,4 +1,4 @@
-"""`ttt-lab plan`: what a recipe would take on so many devices, before it is started."""
+"""`ttt-lab plan`: what would a recipe need on this many devices?"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +29,9 @@ def plan(
 
     Args:
         recipe: a name from `ttt-lab recipes`.
-        choice: what of it would be trained.
-        devices: how many there would be.
-        cut: into how many pieces weights are cut (default: as few as fit).
+        choice: what would be trained.
+        devices: number of devices.
+        cut: number of pieces that weights are cut into (default: as few as fit).
         memory: GiB of one device.
     """
     from lab.training.loop import make_optimizer
@@ -52,7 +52,7 @@ def plan(
 
 
 def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Table:
-    """One column a stage, one row a number."""
+    """One column per stage, one row per number."""
     first = plans[0]
     title = f"{experiment.name} ({experiment.method}) on {devices} device(s)"
     shown = Table("", *(stage.name for stage in plans), title=title)
@@ -63,12 +63,12 @@ def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Tab
         row("  of which fast", lambda p: f"{p.fast_parameters:,}")
         row("fast weights of one sequence", lambda p: _size(p.fast_bytes))
     shown.add_section()
-    row("tokens of a step", lambda p: f"{p.batch} x {p.seq:,}")
+    row("tokens per step", lambda p: f"{p.batch} x {p.seq:,}")
     row("FLOPs per token", lambda p: f"{p.flops.total:.3g}")
     row("  forward", lambda p: f"{p.flops.forward:.3g}")
     row("  inner gradient", lambda p: f"{p.flops.inner:.3g}")
     row("  outer gradient", lambda p: f"{p.flops.backward:.3g}")
-    row("FLOPs of a step", lambda p: f"{p.step_flops:.3g}")
+    row("FLOPs per step", lambda p: f"{p.step_flops:.3g}")
     shown.add_section()
     row("mesh", lambda p: f"data {p.mesh[0]} x model {p.mesh[1]}")
     row("sequences per device", lambda p: f"{p.share}, {p.at_once} at once")
@@ -79,7 +79,7 @@ def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Tab
 
 
 def advice(stage: "StagePlan", memory: float) -> str:
-    """What to try where a device is too small."""
+    """What to try if a device is too small."""
     said = (
         f"{stage.name}: {stage.total / GIB:.1f} GiB do not fit into {memory:g} GiB. "
         "Try more devices"

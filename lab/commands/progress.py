@@ -1,4 +1,4 @@
-"""How far is a long command? A progress line, or plain lines where no terminal is.
+"""How far is a long command? A progress line, or plain lines without a terminal.
 
 with Bar(total=tokens) as bar:
     bar.show(done, "tiny-e2e pretrain", "loss 3.141  12,000 tokens/s")
@@ -14,17 +14,19 @@ from rich.progress import (
 from rich.table import Column
 
 
-LINES = 40  # about so many plain lines, where the output is not a terminal
+LINES = 40  # about this many plain lines, if the output is not a terminal
 
 
 class Bar:
-    """A title, a bar, some words, and the time left; nothing before `show` is called.
+    """A title, a bar, some words, and the time left; empty before `show` is called.
 
-    `total`: what there is to do, in any unit, in proportion to the time it takes.
+    Args:
+        total: the work to do, in any unit that is proportional to time.
+        console: where to print, None = standard output.
     """
 
     def __init__(self, total: float, console: Console | None = None):
-        rest = Column(ratio=1, no_wrap=True)  # of the width: words are cut, no time is
+        rest = Column(ratio=1, no_wrap=True)  # words are cut to the width, times not
         columns = (
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=12),
@@ -54,7 +56,7 @@ class Bar:
         return self._task is None
 
     def show(self, done: float, title: str, words: str = "", *, news: bool = False):
-        """`done` of the total; with `news`, the plain line is printed in any case."""
+        """Show `done` of the total; `news` prints a plain line in any case."""
         if self._task is None:
             self._task = self._progress.add_task(title, total=self.total, words=words)
             self._progress.start()

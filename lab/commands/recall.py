@@ -1,4 +1,4 @@
-"""`ttt-lab eval recall`: held-out facts, asked for ever farther behind them."""
+"""`ttt-lab eval recall`: held-out facts, asked for at growing distances."""
 
 from typing import Annotated, Literal
 
@@ -7,8 +7,8 @@ from rich.progress import Progress
 from rich.table import Table
 from tyro.conf import arg
 
-from lab.commands.options import Models, Output, finish, systems_and_text
-from lab.measure.texts import Text
+from lab.commands.options import Models, Output, finish
+from lab.measure.texts import Source, TextRead
 from lab.quick import quick
 
 
@@ -19,29 +19,29 @@ def recall(
     distances: Annotated[tuple[int, ...], arg(metavar="TOKENS")] = (),
     world: Literal["asked", "trained"] = "asked",
     seed: int = 0,
-    text: Text = Text(whole=True),
+    text: Source = Source(),
     output: Output = Output(),
 ):
-    """How much of a fact is left, 64 to 16 K tokens behind it, beside the frozen twin.
+    """How much of a fact is left 64 to 16 K tokens later, beside the frozen twin.
 
     Args:
         models: published names or paths.
-        facts: how many, each in a passage of its own.
-        distances: at which to ask, in tokens (default: 64 to 16,384, doubling).
-        world: asked: in words that no training has seen. trained: in those of the
-            recall mixture, with new facts.
+        facts: number of facts, each in a passage of its own.
+        distances: where to ask, in tokens (default: 64 to 16,384, doubling).
+        world: asked: facts in words that no training has seen. trained: new facts in
+            the words of the recall mixture.
         seed: decides the facts.
     """
     from lab.data import questions, tokenizers
     from lab.data.facts import ASKED, TRAINED
     from lab.evals import recall as numbers
-    from lab.measure.texts import TextRead
+    from lab.measure.readers import systems
 
-    systems, opened = systems_and_text(models, text)
-    shards = opened.shards
+    found = systems(models)
+    shards = text.shards(found[0].tokenizer)
     built = questions.build(
         shards,
-        tokenizers.load(systems[0].tokenizer),
+        tokenizers.load(found[0].tokenizer),
         count=quick(facts, min(facts, 3)),
         distances=distances or quick(None, (200, 300)),
         seed=seed,
@@ -57,17 +57,16 @@ def recall(
         length=max(map(len, built.present)),
         passages=len(built.facts),
     )
-    pairs = zip(systems, models, strict=True)
+    pairs = zip(found, models, strict=True)
     result = numbers.Recall(
         text=about,
         world=world,
         seed=seed,
-        sha256={one.name: one.sha256 for one in systems},
+        sha256={one.name: one.sha256 for one in found},
         systems={one.name: _measure(one.name, model, built) for one, model in pairs},
     )
-    show(result)
     stem = "-".join(result.systems)
-    finish(result, stem if world == "asked" else f"{stem}-trained", output)
+    finish(result, stem if world == "asked" else f"{stem}-trained", output, show)
 
 
 def _measure(name: str, model: str, built):
@@ -82,7 +81,7 @@ def _measure(name: str, model: str, built):
 
 
 def show(result):
-    """A table a model, a line a distance: nats with intervals, then shares."""
+    """One table per model, one line per distance: nats with intervals, then shares."""
     for name, memory in result.systems.items():
         Console().print(_table(name, memory))
 

@@ -1,4 +1,4 @@
-"""`ttt-lab recipes`: what there is to train, and what it costs."""
+"""`ttt-lab recipes`: what can be trained, and what does it cost?"""
 
 from rich.console import Console
 from rich.table import Table
@@ -7,7 +7,7 @@ from lab.recipes import RECIPES
 
 
 def recipes():
-    """List the recipes with their question, cost and expected number."""
+    """List the recipes with their questions, costs and expected numbers."""
     table = Table.grid(padding=(0, 2, 1, 0))
     for name, recipe in RECIPES.items():
         told = (

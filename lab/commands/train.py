@@ -3,8 +3,8 @@
     ttt-lab train tiny-e2e --size nano
     ttt-lab train tiny-e2e --sweep lr=2e-3,4e-3,8e-3 --tokens 5e5
 
-What a training is lies in `lab.training`; here are its options and what a person at the
-terminal sees of it.
+The training itself is in `lab.training`; here are the options, and what a person at the
+terminal sees.
 """
 
 import dataclasses
@@ -24,17 +24,17 @@ from lab.training.conduct import Conduct
 from lab.training.hosts import Hosts, is_leader
 
 
-SMOOTHED = 20  # steps, at most, whose mean loss is shown
+SMOOTHED = 20  # the loss shown is a mean over at most this many steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What of a recipe is trained.
+    """Which experiment of a recipe is trained.
 
     Args:
         size: one of the recipe's sizes.
         set: overrides, as `lr=2e-3` (every stage) `extend.lr=1e-3` `model.window=256`.
-        plain: the twin that is not meta-trained (inner rate 0).
+        plain: train the twin that is not meta-trained (inner rate 0).
     """
 
     size: str = "tiny"
@@ -42,7 +42,7 @@ class Choice:
     plain: bool = False
 
     def experiment(self, recipe: str) -> Experiment:
-        """The experiment of a recipe, chosen so.
+        """The chosen experiment of a recipe.
 
         **Raises** `ValueError` naming the closest recipe, size or setting that exists.
         """
@@ -64,15 +64,16 @@ def train(
 
     Args:
         recipe: a name from `ttt-lab recipes`.
-        choice: what of it is trained.
-        conduct: how.
-        where: on which machines.
+        choice: which experiment of the recipe is trained.
+        conduct: how the training is conducted.
+        where: which machines take part.
         run: name of the run folder in .runs/ (default: the experiment's name).
         publish: put the finished model into lab/published/models.
         sweep: compare settings by short runs of the first stage, as `lr=2e-3,4e-3`.
-        tokens: length of each of a sweep's runs.
+        tokens: length of each run of a sweep.
 
-    Returns the path of the card, or of a sweep's results.
+    Returns:
+        The path of the card, or of a sweep's results.
     """
     where.join()
     if sweep:
@@ -94,11 +95,11 @@ def train(
 def train_experiment(
     experiment: Experiment, folder: Path, conduct: Conduct = Conduct()
 ) -> Path:
-    """Train, told at the terminal. Returns the card of the last stage's model."""
+    """Train with progress at the terminal, and return the card of the last stage."""
     from lab.training import cards, loop
     from lab.training.devices import use_all_cores
 
-    # One device a core, as far as the batches allow; before JAX is used.
+    # Each core becomes a device, if the batches allow, and before JAX is used.
     use_all_cores(max(stage.batch for stage in experiment.stages))
     with _Screen(experiment, folder) as screen:
         loop.train(
@@ -132,14 +133,14 @@ def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
     weights = recipe.points_at(choice.size)
     if choice.plain or choice.set or conduct.until:
         raise ValueError(
-            f"{weights}'s weights are used as they are: nothing to set, no stages, no "
-            "plain twin; leave out --set, --until and --plain."
+            f"{weights}'s weights are used as they are, so there is nothing to set, no "
+            "stage and no plain twin; leave out --set, --until and --plain."
         )
     return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
 
 
 class _Screen:
-    """What a person at the terminal sees of a training; the first process shows it."""
+    """What a person at the terminal sees of a training, shown by the first process."""
 
     def __init__(self, experiment: Experiment, folder: Path):
         self.experiment, self.folder = experiment, folder
@@ -158,13 +159,13 @@ class _Screen:
             self.console.print("nothing left to train")
 
     def say(self, text: str):
-        """Print what a person should know."""
+        """Print a sentence for the person at the terminal."""
         self.console.print(f"[yellow]{text}[/yellow]")
 
     def report(self, line: dict):
         """Show one metrics line."""
         self.losses.append(line["loss"])
-        if "gain" in line:  # over the frozen twin, which is read now and then
+        if "gain" in line:  # the frozen twin is only read now and then
             self.gain = f"  gain {line['gain']:+.3f}"
         steps, held_out = self.experiment.steps, line.get("held_out")
         recent = self.losses[-max(1, min(SMOOTHED, steps // 40)) :]
@@ -178,7 +179,7 @@ class _Screen:
         )
 
     def stage_done(self, phase: Phase, model):
-        """Keep the model and its card, unless they are there."""
+        """Save the model and its card, unless they have been saved."""
         from lab import checkpoints
         from lab.training import cards
 

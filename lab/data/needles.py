@@ -1,9 +1,9 @@
-"""Needles: a sentence planted in a document, to ask for later.
+"""Needles: a sentence planted in a document, to be asked for later.
 
-What a model kept of a needle is nll(absent) - nll(present) of the answer, in nats.
-For that to say something, the two documents must differ in nothing but the needle: so
-`plant` works on token ids, and puts in the needle's place filler of exactly as many
-tokens. Everything before and after is the same integer at the same index.
+What a model kept of a needle is nll(absent) - nll(present) of the answer, in nats. The
+difference is meaningful only if the two documents differ in nothing but the needle. So
+`plant` works on token ids and replaces the needle by filler of exactly as many tokens:
+every token before and after is the same integer at the same index.
 
 The generated tasks are the single needles of RULER (arXiv 2404.06654): S-NIAH-1 hides
 a number in repeated noise, S-NIAH-2 a number in prose, S-NIAH-3 a UUID in prose.
@@ -53,10 +53,10 @@ _AROUND = 4_000
 
 @dataclass(frozen=True)
 class Needle:
-    """A sentence, a question that is a beginning of it, and the answer.
+    """A sentence, a question that begins like the sentence, and the answer.
 
-    `question + answer` is text the sentence continues in the same way, so a model that
-    only knows how to go on can be asked. The answer starts with a space.
+    The answer continues the question as the sentence does, so a model that can only
+    continue a text can be asked. The answer starts with a space.
     """
 
     sentence: str
@@ -74,7 +74,7 @@ class Planted:
         start, stop: the tokens of the needle, or of the filler.
         prompt: `int32`, the question as a new paragraph.
         answer: `int32`, the answer.
-        byte: where in the text's UTF-8 the needle went.
+        byte: position of the needle in the text's UTF-8.
     """
 
     needle: Needle
@@ -92,7 +92,7 @@ class Task:
     """One of RULER's single-needle tasks: a needle for each seed, and its haystack.
 
     Attributes:
-        title: for people.
+        title: a title for people.
         haystack: "noise" (then `noise` makes the text) or "prose" (any document).
         needle: seed -> `Needle`.
     """
@@ -103,7 +103,7 @@ class Task:
 
 
 def passkey(seed: int) -> Needle:
-    """A number of seven digits that belongs to two words; the same for the same seed.
+    """A number of seven digits for a key of two words; equal seeds give equal needles.
 
     >>> passkey(0).sentence
     'One of the special magic numbers for quick-barrel is: 7463343.'
@@ -113,7 +113,7 @@ def passkey(seed: int) -> Needle:
 
 
 def magic_uuid(seed: int) -> Needle:
-    """A UUID of 36 characters that belongs to two words."""
+    """A UUID of 36 characters for a key of two words."""
     draw = random.Random(seed)
     return _magic(draw, "uuids", str(uuid.UUID(int=draw.getrandbits(128), version=4)))
 
@@ -122,11 +122,12 @@ def custom(sentence: str, question: str, answer: str) -> Needle:
     """A needle of your own.
 
     Args:
-        sentence: what is planted; line breaks become spaces.
-        question: what the model is made to continue.
-        answer: how it should; must stand in `sentence`.
+        sentence: the text to plant; line breaks become spaces.
+        question: the text that the model is to continue.
+        answer: the right continuation; must be part of `sentence`.
 
-    Raises ValueError where one of them is empty or the sentence lacks the answer.
+    **Raises** `ValueError` if one of the three is empty or the sentence lacks the
+    answer.
     """
     given = {"sentence": sentence, "question": question, "answer": answer}
     tidy = {name: " ".join(text.split()) for name, text in given.items()}
@@ -135,21 +136,21 @@ def custom(sentence: str, question: str, answer: str) -> Needle:
             raise ValueError(f"The needle's {name} is empty: type one.")
     if tidy["answer"] not in tidy["sentence"]:
         raise ValueError(
-            f"The answer {tidy['answer']!r} does not stand in the sentence "
-            f"{tidy['sentence']!r}: the document would never say it."
+            f"The answer {tidy['answer']!r} is not part of the sentence "
+            f"{tidy['sentence']!r}: the document would not contain the answer."
         )
     return Needle(tidy["sentence"], tidy["question"], " " + tidy["answer"])
 
 
 def from_sentence(sentence: str, *, words: int = 1) -> Needle:
-    """A needle of a sentence alone: its last words are the answer, the rest asks.
+    """A needle from one sentence: the last words are the answer, the rest asks.
 
     Args:
         sentence: such as "The name of the cat is Bartholomew."; a full stop is added
             where there is none.
-        words: number of words of the answer.
+        words: number of words in the answer.
 
-    Raises ValueError for an empty sentence or one with too few words.
+    **Raises** `ValueError` for a sentence that is empty or has too few words.
     """
     tidy = " ".join(sentence.split())
     said = tidy.rstrip(".!?…;:,\"'”’)")
@@ -159,7 +160,8 @@ def from_sentence(sentence: str, *, words: int = 1) -> Needle:
     if words < 1 or len(parts) <= words:
         raise ValueError(
             f"The sentence {tidy!r} has {len(parts)} word(s): the last {words} would "
-            "be the answer and some must remain to ask with; type a longer one."
+            "be the answer, and no word would be left for the question; type a longer "
+            "one."
         )
     ended = tidy if re.search(r"[.!?…][\"'”’)]*$", tidy) else f"{said}."
     return custom(ended, " ".join(parts[:-words]), " ".join(parts[-words:]))
@@ -176,17 +178,17 @@ def plant(
     """Put a needle into a document, and filler of as many tokens into its twin.
 
     Args:
-        tokenizer: decides the tokens; no `bos` is added.
+        tokenizer: makes the tokens; no `bos` is added.
         text: the document.
-        needle: what to plant.
+        needle: the needle to plant.
         at: a depth from 0.0 to 1.0 (float) or a position in the text's UTF-8 bytes
             (int). The needle goes to the nearest end of a sentence.
 
-    Raises ValueError for an empty document, a place outside of it, or a needle that
-    is longer than the document.
+    **Raises** `ValueError` for an empty document, a position outside the document, or a
+    needle that is longer than the document.
     """
     if not text.strip():
-        raise ValueError("The document is empty: there is nothing to plant in.")
+        raise ValueError("The document is empty: give one with text to plant in.")
     cut = _boundary(text, _wished_byte(text, at))
     before, after = tokenizer.encode(text[:cut]), tokenizer.encode(text[cut:])
     planted = tokenizer.encode(f" {needle.sentence}")
@@ -195,11 +197,11 @@ def plant(
             f"The needle has {len(planted)} tokens and the document only "
             f"{len(before) + len(after)}: use a shorter sentence or a longer document."
         )
-    blank = filler(tokenizer, len(planted))
+    present, absent = planted_pair(tokenizer, before, planted, after)
     return Planted(
         needle=needle,
-        present=_ids(before + planted + after),
-        absent=_ids(before + blank + after),
+        present=present,
+        absent=absent,
         start=len(before),
         stop=len(before) + len(planted),
         prompt=_ids(tokenizer.encode(f"\n\n{needle.question}")),
@@ -232,28 +234,39 @@ def _wished_byte(text: str, at: float | int) -> int:
         return int(at)
     if isinstance(at, bool) or not 0.0 <= at <= 1.0:
         raise ValueError(
-            f"A depth goes from 0.0, the start, to 1.0, the end: got at={at}; a whole "
-            "number is a position in bytes."
+            f"A depth must be from 0.0, the start, to 1.0, the end: got at={at}; a "
+            "whole number is a position in bytes."
         )
     return round(float(at) * size)
 
 
 def _boundary(text: str, byte: int) -> int:
-    """The end of a sentence nearest to a byte, else of a word, as a character index."""
+    """The character index of the sentence end, or else word end, nearest to a byte."""
     wished = len(text.encode("utf-8")[:byte].decode("utf-8", errors="ignore"))
     low, high = max(0, wished - _AROUND), wished + _AROUND
     near = text[low:high]
     for pattern in (_SENTENCE_END, _WORD_END):
         ends = [low + found.end() for found in pattern.finditer(near)]
-        # The window's own end only counts where the text ends there too.
+        # The end of the window counts only if the text ends there too.
         ends = [end for end in ends if end < high or high >= len(text)]
         if ends:
             return min(ends, key=lambda end: abs(end - wished))
     return wished
 
 
+def planted_pair(tokenizer: AbstractTokenizer, before, told, after):
+    """A text with a passage planted in it, and with filler of exactly as many tokens in
+    the passage's place.
+
+    All are ids. Returns `(present, absent)`, int32, of equal length.
+    """
+    blank = filler(tokenizer, len(told))
+    join = lambda *parts: np.concatenate([np.asarray(ids, np.int32) for ids in parts])
+    return join(before, told, after), join(before, blank, after)
+
+
 def filler(tokenizer: AbstractTokenizer, count: int) -> list[int]:
-    """Ids of `count` tokens that say nothing; they end as a sentence does."""
+    """Ids of `count` tokens of empty talk; the last token ends a sentence."""
     ids = list(islice(cycle(tokenizer.encode(_FILLER)), count))
     stop = tokenizer.encode(".")
     return ids[:-1] + stop if len(stop) == 1 else ids

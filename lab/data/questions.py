@@ -1,10 +1,10 @@
-"""Held-out questions: a fact in a novel never trained on, asked for far behind it.
+"""Held-out questions: a fact in a novel never trained on, asked for much later.
 
-Every fact comes with two documents of equal length: in one it is told, in its *absent*
-twin there is filler of as many tokens in its place; all else is the same integer at the
-same index. Both are read, and after given numbers of tokens a fork is asked: so that
-the answer, where it belongs, would lie exactly `distance` tokens behind the place where
-it was told. One reading serves every distance.
+Every fact comes with two documents of equal length. One tells the fact; its *absent*
+twin has filler of as many tokens instead, and every other token is the same integer at
+the same index. Both are read, and after given numbers of tokens a fork is asked, so
+that the right answer would lie exactly `distance` tokens after the told one. One
+reading serves every distance.
 """
 
 import dataclasses
@@ -13,13 +13,13 @@ import numpy as np
 
 from lab.data import batches, facts, recall
 from lab.data.facts import ASKED, Fact, World
-from lab.data.needles import filler
+from lab.data.needles import planted_pair
 from lab.data.shards import Shards
 from lab.data.tokenizers import AbstractTokenizer
 
 
 DISTANCES = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384)
-# Text before a fact, give or take what it takes to begin a sentence.
+# This much text precedes a fact, give or take the rest of a sentence.
 LEAD = 128
 
 
@@ -28,14 +28,14 @@ class Questions:
     """Facts in documents, and when to ask for them.
 
     Attributes:
-        facts: what is told and asked, one a document.
-        documents: where the text is from: name and offset in tokens.
+        facts: one fact per document.
+        documents: where the text comes from: name and offset in tokens.
         present, absent: `int32 [facts, length]`, without `bos`; equal outside of
             `start[i]:stop[i]`.
-        start, stop: `int [facts]`, the fact's tokens, or the filler's.
-        told: `int [facts]`, where the told answer begins.
-        prompts, answers: `int32` each, one a fact.
-        decoys: the prompts, asking the same of another thing, which no text tells of.
+        start, stop: `int [facts]`, the tokens of the fact, or of the filler.
+        told: `int [facts]`, the token at which the told answer begins.
+        prompts, answers: `int32` arrays, one per fact.
+        decoys: prompts that ask the same about another thing, which no text mentions.
         distances: `int [distances]`, ascending, in tokens.
         asked_at: `int [facts, distances]`, tokens read before the prompt.
     """
@@ -67,18 +67,18 @@ def build(
 
     Args:
         shards: tokens of held-out documents.
-        tokenizer: what they were prepared with.
+        tokenizer: the tokenizer of the shards.
         count: number of facts.
-        distances: at which to ask, None for those of `DISTANCES` that have room for
-            the sentence and its question.
+        distances: distances to ask at, in tokens; None for those of `DISTANCES` that
+            have room for the sentence and its question.
         seed: decides the facts.
-        world: what they are made of; `facts.TRAINED` asks in trained words.
+        world: the world of the facts; `facts.TRAINED` asks in trained words.
 
-    Raises ValueError for a distance that is too short for a sentence and its question,
-    or where the split has too few passages of the length this takes.
+    **Raises** `ValueError` for a distance that is too short for a sentence and its
+    question, or if the split has too few passages that are long enough.
     """
     if count < 1:
-        raise ValueError(f"At least one fact is asked for: got count={count}.")
+        raise ValueError(f"`count` must be >= 1 fact: got count={count}.")
     *drawn, spare = facts.draw(np.random.default_rng((seed, 1)), world, count + 1)
     pieces = [recall.tokenise(tokenizer, fact) for fact in drawn]
     chosen = _distances(distances, max(one.nearest for one in pieces))
@@ -120,7 +120,7 @@ def _distances(wished: tuple[int, ...] | None, least: int) -> np.ndarray:
         return np.array([d for d in DISTANCES if d >= least])
     if not wished or min(wished) < least:
         raise ValueError(
-            f"A sentence and its question take up to {least} tokens: got distances="
+            f"A sentence and its question need up to {least} tokens: got distances="
             f"{', '.join(map(str, wished)) or 'none'}; the smallest is {least}."
         )
     return np.unique(wished)
@@ -137,13 +137,10 @@ def _check_longest(shards: Shards, length: int, distance: int) -> None:
 
 
 def _plant(text, one: recall.Pieces, breaks: recall.Breaks, tokenizer):
-    """The text with the fact, the text with filler, and where either begins."""
-    cut, blank = breaks.nearest(text, LEAD), filler(tokenizer, len(one.told))
-    twins = (
-        np.concatenate([text[:cut], middle, text[cut:]])[: len(text)].astype(np.int32)
-        for middle in (one.told, np.array(blank, np.int32))
-    )
-    return *twins, cut
+    """The text with the fact, the text with filler, and where both begin."""
+    cut = breaks.nearest(text, LEAD)
+    twins = planted_pair(tokenizer, text[:cut], one.told, text[cut:])
+    return *(twin[: len(text)] for twin in twins), cut
 
 
 def _decoy(tokenizer: AbstractTokenizer, fact: Fact, other: Fact) -> np.ndarray:

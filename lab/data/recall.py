@@ -1,15 +1,15 @@
 """The recall mixture: text in which planted facts are asked for again, far later.
 
-A model that reads through a window forgets what has left it, unless its weights keep
-it. Reading novels asks for that so seldom that no model learns to. Here a share of the
-training sequences has facts planted (`facts.py`) that the same sequence asks for again:
-told in one sentence, asked by the beginning of one, with the answer after it. How far
-apart the two answers lie is drawn log-uniformly, from within the window to the whole
-sequence.
+A model that reads through a window forgets a token that has left the window, unless the
+weights remember it. Novels need such memory so seldom that models do not acquire it by
+reading them. Here a share of the training sequences contains planted facts (`facts.py`)
+that the same sequence asks for again: one sentence tells a fact, and the beginning of
+another, followed by the answer, asks for it. The distance between the two answers is
+drawn log-uniformly, from within the window to the whole sequence.
 
-A fact goes between two sentences where one ends nearby, and the text goes on behind it;
-what no longer fits falls off at the end, so a sequence keeps its length and its one
-document. Row `(epoch, window)` follows from the seed and these two alone.
+A fact goes between two sentences if one ends nearby, and the text continues after the
+fact. Tokens that no longer fit are cut off at the end, so a sequence keeps its length
+and its one document. Row `(epoch, window)` follows from the seed, `epoch` and `window`.
 
     recall:eltec-eng                        the mixture as it stands
     recall:eltec-eng?share=0.3&density=8    with other settings, see `Mixture`
@@ -26,7 +26,7 @@ from lab.data.facts import Fact, World
 from lab.data.tokenizers import AbstractTokenizer
 
 
-# A fact moves at most so many tokens to where a sentence ends.
+# A fact moves by at most this many tokens to reach the end of a sentence.
 REACH = 24
 _ATTEMPTS = 16
 _SALT = 0x5EC411
@@ -34,14 +34,18 @@ _SALT = 0x5EC411
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-    """How much of what is planted.
+    """How many facts are planted, and of what kind.
 
-    `share`: of the sequences that have facts. `density`: facts in 1,000 tokens at most;
-    their number is drawn uniformly, from one up. `nearest`: smallest distance of the
-    two answers, tokens (a longer question takes more). `relations`: a sequence's facts
-    are of at most so many kinds, their number drawn uniformly from one up: where two
-    are of one kind, the sentence alone does not give the answer, the thing must.
-    `reworded`: share of facts asked for in other words than they were told in.
+    Attributes:
+        share: share of the sequences that have facts.
+        density: at most this many facts in 1,000 tokens; the number in a sequence is
+            drawn uniformly, from one up.
+        nearest: smallest distance between the two answers, in tokens (a longer question
+            needs more).
+        relations: at most this many relations in a sequence, their number drawn
+            uniformly, from one up. Two facts of one relation differ only in the thing,
+            so the answer follows from the thing and not from the sentence.
+        reworded: share of facts whose question uses other words than the telling.
 
     **Raises** `ValueError` with the offending value.
     """
@@ -56,7 +60,7 @@ class Mixture:
         for name in ("share", "reworded"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
-                    f"`{name}` is a share, from 0 to 1: got {getattr(self, name)}."
+                    f"`{name}` must be a share from 0 to 1: got {getattr(self, name)}."
                 )
         if not self.density > 0:
             raise ValueError(f"`density` must be > 0: got {self.density}.")
@@ -66,12 +70,12 @@ class Mixture:
 
 
 def parse(name: str) -> tuple[str, Mixture]:
-    """Corpus and settings of what stands after `recall:`.
+    """Corpus and settings from the text after `recall:`.
 
-    Raises ValueError for a setting that there is not, or no number.
+    **Raises** `ValueError` for an unknown setting or a value that is not a number.
 
-        >>> parse("eltec-eng?share=0.3")[0]
-        'eltec-eng'
+    >>> parse("eltec-eng?share=0.3")[0]
+    'eltec-eng'
     """
     corpus, _, query = name.partition("?")
     known = {field.name: field.type for field in dataclasses.fields(Mixture)}
@@ -86,7 +90,7 @@ def parse(name: str) -> tuple[str, Mixture]:
             given[setting] = known[setting](text)
         except ValueError as error:
             raise ValueError(
-                f"`{setting}` of the recall mixture is a number: got {text!r}."
+                f"`{setting}` of the recall mixture must be a number: got {text!r}."
             ) from error
     if not corpus:
         raise ValueError("Name a corpus after `recall:`, as in recall:eltec-eng.")
@@ -109,16 +113,16 @@ class Pieces:
 
     @property
     def nearest(self) -> int:
-        """The distance of the two answers when one sentence follows on the other."""
+        """The distance between the two answers if the sentences are adjacent."""
         return len(self.told) - self.told_answer + self.asked_answer
 
 
 def tokenise(
     tokenizer: AbstractTokenizer, fact: Fact, before=" ", before_asking="\n\n"
 ) -> Pieces:
-    """The tokens of a fact, with what stands before it and before its question.
+    """The tokens of a fact, with the text before the fact and before its question.
 
-    The answer is encoded by itself, so that it is the same tokens in both places.
+    The answer is encoded by itself, so that both places have the same tokens.
     """
     encode = tokenizer.encode
     told, asked = encode(before + fact.told), encode(before_asking + fact.asked)
@@ -137,10 +141,10 @@ class Planter:
 
     Args:
         row: `(epoch, window) -> {"tokens": int32 [seq + 1]}`, `bos` first.
-        tokenizer: of the rows.
-        mixture: how much of what.
+        tokenizer: the tokenizer of the rows.
+        mixture: how many facts, and of what kind.
         seed: decides what is planted where.
-        world: what the facts are made of.
+        world: the world of the facts.
     """
 
     def __init__(
@@ -162,7 +166,7 @@ class Planter:
         Returns:
             `tokens`, `int32 [seq + 1]`, `bos` first; `answers`, `bool [seq]`, True
             where the target is a token of an answer that is asked for; `distances`,
-            `int32 [seq]`, tokens from there back to where it was told, 0 elsewhere.
+            `int32 [seq]`, tokens from there back to the told answer, 0 elsewhere.
         """
         tokens = self._row(epoch, window)["tokens"]
         random = np.random.default_rng((self._seed, _SALT, epoch, int(window)))
@@ -193,7 +197,7 @@ class Planter:
 
 
 class Breaks:
-    """Where a text may be opened: after a sentence, or else between two words."""
+    """Where a fact may enter a text: after a sentence, or else between two words."""
 
     def __init__(self, tokenizer: AbstractTokenizer) -> None:
         pieces = tokenizer.pieces
@@ -204,7 +208,7 @@ class Breaks:
     def nearest(self, text: np.ndarray, wished: int, *, least: int = 0) -> int:
         """The best place within `REACH` tokens of `wished` and not before `least`.
 
-        Places are numbers of tokens before them; `wished` itself where none is better.
+        A place is the number of tokens before it; `wished` itself if none is better.
         """
         low, high = max(wished - REACH, least), min(wished + REACH, len(text) - 1)
         places = np.arange(max(low, 1), high + 1)
@@ -219,7 +223,7 @@ class Breaks:
 
 @dataclasses.dataclass(frozen=True)
 class Placed:
-    """A fact and where it is to begin: `told` and `asked`, tokens from the start."""
+    """A fact, and where its two sentences begin: tokens from the start."""
 
     pieces: Pieces
     told: int
@@ -229,12 +233,12 @@ class Placed:
 def weave(
     text: np.ndarray, placed: list[Placed], breaks: Breaks
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The text with facts in it, as long as before.
+    """The text with facts in it, of the same length.
 
     Args:
-        text: `[seq]`.
+        text: `int32 [seq]`.
         placed: facts; `REACH` tokens must be free on both sides of every piece.
-        breaks: where the text may be opened.
+        breaks: where a fact may enter the text.
 
     Returns:
         `int32 [seq]`, and the distance of every asked answer's tokens, `int32 [seq]`.
@@ -264,7 +268,7 @@ def _distances(placed: list[Placed], began: dict, seq: int) -> np.ndarray:
 
 
 def _arrange(random, pieces: list[Pieces], seq: int, nearest: int) -> list[Placed]:
-    """Places for as many of the facts as there is room for."""
+    """Places for as many facts as there is room for."""
     placed: list[Placed] = []
     for one in pieces:
         fact = _try(random, one, seq, nearest, placed)
@@ -273,9 +277,9 @@ def _arrange(random, pieces: list[Pieces], seq: int, nearest: int) -> list[Place
 
 
 def _try(random, one: Pieces, seq: int, nearest: int, placed: list[Placed]):
-    """A place that is free, at a distance that is drawn once; None without one."""
+    """A free place, at a distance that is drawn once; None if there is none."""
     least = max(nearest, one.nearest + 2 * REACH)
-    room = seq - 2 * REACH - len(one.asked)  # of the question, from the first token on
+    room = seq - 2 * REACH - len(one.asked)  # where the question can begin
     most = room - one.told_answer + one.asked_answer
     if least > most:
         return None

@@ -1,13 +1,13 @@
 """Prepared tokens: every document of a split as one run of integers on disk.
 
 Tokenising 52 MB takes half a minute, so it is done once. The ids of all documents lie
-end to end in a few `.npy` files (uint16 where the vocabulary allows), no document is
-cut between two files, and `index.json` says where each begins. Reading maps the
-files into memory: a slice costs what it holds. No `bos` is stored; `batches.py` puts
-it where a training sequence begins.
+end to end in a few `.npy` files (uint16 if the vocabulary allows), no document is cut
+between two files, and `index.json` says where each begins. Reading maps the files into
+memory, so that a slice costs no more than its own tokens. No `bos` is stored;
+`batches.py` adds one at the start of each training sequence.
 
-The folder's name follows from corpus, split, tokenizer and what changes with them, so
-nothing on disk is ever stale; the folders of older states may be deleted at will.
+The folder's name follows from the corpus, the split, the tokenizer and their contents,
+so nothing on disk is ever stale; folders of older contents may be deleted at will.
 """
 
 import hashlib
@@ -42,10 +42,11 @@ class Shards:
 
     Attributes:
         documents: an `Entry` per document, in the corpus's order.
-        corpus, split, tokenizer: names of what was prepared with what.
-        fingerprint: the tokenizer's.
+        corpus, split, tokenizer: their names.
+        fingerprint: the tokenizer's fingerprint.
         total: number of tokens.
-        data_hash: sha256 of the ids and the documents' names, whatever the files.
+        data_hash: sha256 of the ids and the documents' names, however they are split
+            into files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +65,7 @@ class Shards:
         return len(self.documents)
 
     def tokens(self, document: int) -> np.ndarray:
-        """Ids of document number `document`: a memory-mapped `[length]`, unsigned."""
+        """Ids of document number `document`: memory-mapped, unsigned, `[length]`."""
         entry = self.documents[document]
         return self._shard(entry.shard)[entry.start : entry.start + entry.length]
 
@@ -98,8 +99,8 @@ def open(corpus: str, tokenizer: str | AbstractTokenizer, split: str) -> Shards:
         tokenizer: a tokenizer or its name.
         split: `train`, `val` or `all`.
 
-    Raises FileNotFoundError where the corpus is not there, with the command that
-    brings it; ValueError for an unknown split.
+    **Raises** `FileNotFoundError` if the corpus is not on this machine, with the
+    command that prepares it; `ValueError` for an unknown split.
     """
     return Shards(prepare_tokens(corpus, tokenizer, split))
 
@@ -111,9 +112,9 @@ def prepare_tokens(
     *,
     shard_tokens: int = SHARD_TOKENS,
 ) -> Path:
-    """Tokenise a split unless that is done, and return its folder.
+    """Tokenise a split unless that has been done, and return its folder.
 
-    Args and errors as `open`; a new file begins when one holds `shard_tokens`.
+    Arguments and errors are those of `open`; a file that holds `shard_tokens` is full.
     """
     if isinstance(tokenizer, str):
         tokenizer = tokenizers.load(tokenizer)
@@ -136,7 +137,7 @@ def prepare_tokens(
 
 
 def _write(texts, tokenizer: AbstractTokenizer, folder: Path, limit: int) -> dict:
-    """Write the shards; returns the part of the index that follows from the ids."""
+    """Write the shards and return the part of the index that follows from the ids."""
     dtype = np.uint16 if tokenizer.vocab <= 2**16 else np.uint32
     entries, pending, written, total = [], [], 0, 0
     digest = hashlib.sha256(tokenizer.fingerprint.encode())

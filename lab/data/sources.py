@@ -1,14 +1,14 @@
-"""Where training sequences come from: one name, whatever lies behind it.
+"""Where training sequences come from: one name for any kind of corpus.
 
     eltec-eng, sotu, PATH        documents, tokenised here (`corpora.py`, `shards.py`)
     zarr:STORE                   the paper's tokens, read in place (`zarr_source.py`)
     recall:CORPUS                a corpus with planted facts asked for (`recall.py`)
 
-`open_batches` gives every kind the same iterator: dicts with `tokens`, `int32 [rows,
-seq + 1]`, resumed to the bit by one number. Some kinds add to it; whoever trains passes
-on what is there:
+`open_batches` returns the same kind of iterator for all: dicts with `tokens`, `int32
+[rows, seq + 1]`, resumed to the bit from one number. Some kinds add arrays, and
+training uses those that are there:
 
-* `mask`, `bool [rows, seq]`: targets that count, inside and out (zarr);
+* `mask`, `bool [rows, seq]`: targets that count in the inner and outer loss (zarr);
 * `answers`, `bool [rows, seq]`, and `distances`, `int32 [rows, seq]`: targets that
   repeat a planted fact, and how far back it was told (recall).
 """
@@ -37,21 +37,21 @@ def open_batches(
 ):
     """Batches of any corpus as a Grain iterator.
 
-    It has `get_state()` and `set_state(state)`; a state is one number, `next_index`,
-    the number of batches before it.
+    The iterator has `get_state()` and `set_state(state)`; a state is one number,
+    `next_index`, the number of batches before it.
 
     Args:
         corpus: a name as above.
         tokenizer: a tokenizer or its name.
         split: `train` or `val` (documents have `all` too).
-        seq: tokens of a sequence, the first input not counted.
+        seq: tokens per sequence, not counting the first input.
         batch: sequences per batch, over all processes together.
         seed: decides the order, the shifts and the facts.
-        epochs: passes; None never ends.
-        process_index, process_count: this process and how many share each batch.
+        epochs: passes over the corpus; with None the batches never end.
+        process_index, process_count: which process this is, of how many.
 
-    Raises ValueError or FileNotFoundError, a sentence, for what is not there or does
-    not fit.
+    **Raises** `FileNotFoundError` if the corpus is missing, `ValueError` if a name or
+    size does not fit.
     """
     tokenizer = _tokenizer(tokenizer)
     sizes = {
@@ -75,7 +75,10 @@ def open_batches(
 def count_windows(
     corpus: str, tokenizer: str | AbstractTokenizer, split: str, seq: int
 ) -> int:
-    """Sequences of `seq` tokens in an epoch of a split. Errors as `open_batches`."""
+    """Sequences of `seq` tokens in an epoch of a split.
+
+    **Raises** what `open_batches` raises.
+    """
     if corpus.startswith(_ZARR):
         tokens = zarr_source.open(corpus.removeprefix(_ZARR), split)
         return zarr_source.windows(tokens, seq)
@@ -90,9 +93,9 @@ def open_passages(
     count: int,
     length: int,
 ) -> Passages:
-    """Evenly spread passages of any corpus; of a mixture, its text without any facts.
+    """Evenly spread passages of any corpus; for a mixture, of its text without facts.
 
-    Raises ValueError where there are fewer than `count` of them.
+    **Raises** `ValueError` if there are fewer than `count` passages.
     """
     tokenizer = _tokenizer(tokenizer)
     if corpus.startswith(_ZARR):
@@ -103,7 +106,7 @@ def open_passages(
 
 
 def data_hash(corpus: str, tokenizer: str | AbstractTokenizer, split: str) -> str:
-    """What changes when the tokens do, for cards: sha256 (hex)."""
+    """A sha256 (hex) for cards that changes when the tokens change."""
     if corpus.startswith(_ZARR):
         return zarr_source.open(corpus.removeprefix(_ZARR), split).data_hash()
     found = _shards(corpus, tokenizer, split).data_hash

@@ -2,11 +2,11 @@
 
 Three vocabularies share one small interface. `bytes` needs no training, `bpe-4k` is
 a byte-level BPE learned on 19th-century novels and shipped beside this file, and
-`llama-3` is what the paper's models read. Each is a list of byte strings, one per
-entry, plus one entry, `bos`, that stands for "a document starts here" and that no
-text encodes to. So the bytes of the tokens, joined, are always the text's UTF-8, and
-the place of every token in the text follows from byte lengths alone. That matters
-because a byte-level BPE may cut inside a character.
+`llama-3` is the paper's. Each is a list of byte strings, one per entry, plus one entry,
+`bos`, that means "a document starts here" and that no text encodes to. So the bytes of
+the tokens, joined, are always the text's UTF-8, and the place of every token in the
+text follows from byte lengths alone, even though a byte-level BPE may cut inside a
+character.
 
 Read next: `documents.py` (the texts), `shards.py` (tokens on disk).
 """
@@ -31,10 +31,10 @@ class AbstractTokenizer:
     """What every tokenizer offers; `load` returns one.
 
     Attributes:
-        name: one of `NAMES`, or whatever a newly trained tokenizer was called.
-        vocab: number of entries, `bos` included.
+        name: one of `NAMES`, or the file name of a newly trained tokenizer.
+        vocab: number of entries, including `bos`.
         bos: the entry that starts every document; no text encodes to it.
-        fingerprint: sha256 (hex) of the definition; shards remember it.
+        fingerprint: sha256 (hex) of the definition; shards record it.
     """
 
     name: str
@@ -54,25 +54,26 @@ class AbstractTokenizer:
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without any special token.
 
-        Raises ValueError where `text` holds lone surrogates, which no UTF-8 can say.
+        **Raises** `ValueError` if `text` contains lone surrogates, which UTF-8 cannot
+        encode.
         """
         _utf8(text)
         return self._encode(text)
 
     def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        """Ids of each text, `int32 [n]`, one array after the other."""
+        """Ids of each text, `int32 [n]`, one array after another."""
         for text in texts:
             yield np.asarray(self.encode(text), dtype=np.int32)
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes that `ids` stand for; special entries stand for none.
+        """The bytes of `ids`; special entries have none.
 
-        Raises ValueError for an id outside the vocabulary.
+        **Raises** `ValueError` for an id outside the vocabulary.
         """
         return b"".join(self.pieces[self._checked(i)] for i in ids)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text that `ids` stand for; bytes that are not UTF-8 become U+FFFD."""
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -81,7 +82,7 @@ class AbstractTokenizer:
         Returns:
             `(ids, spans)`: `int32 [n]`, and `int32 [n, 2]` with the first byte and
             the byte after the last, counted in the text's UTF-8. Neighbouring spans
-            touch; the last one ends where the text ends.
+            touch; the last span ends at the end of the text.
         """
         ids = np.asarray(self.encode(text), dtype=np.int32)
         stops = np.cumsum(self.lengths[ids], dtype=np.int32)
@@ -140,7 +141,7 @@ class BpeTokenizer(AbstractTokenizer):
         return self._model.encode(text, add_special_tokens=False).ids
 
     def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        # A few texts at a time: all cores at work, yet never a corpus in memory.
+        # A few texts at a time keep all cores busy without a whole corpus in memory.
         for group in _groups(texts, 8):
             for text in group:
                 _utf8(text)
@@ -168,7 +169,7 @@ class LlamaTokenizer(AbstractTokenizer):
         return *ordinary, *(b"" for _ in range(self.bos, self.vocab))
 
     def _encode(self, text: str) -> list[int]:
-        # Written-out special tokens, such as "<|eot_id|>", stay ordinary text.
+        # Special tokens spelled out in a text, such as "<|eot_id|>", stay plain text.
         return self._model.encode(text, bos=False, eos=False)
 
 
@@ -176,11 +177,11 @@ class LlamaTokenizer(AbstractTokenizer):
 def load(name: str) -> AbstractTokenizer:
     """The tokenizer called `name`: `bytes`, `bpe-4k` or `llama-3`.
 
-    Raises ValueError for an unknown name, ModuleNotFoundError where `llama-3` needs
-    its extra.
+    **Raises** `ValueError` for an unknown name, `ModuleNotFoundError` for `llama-3` if
+    its package is not installed.
 
-        >>> load("bytes").encode("hi")
-        [104, 105]
+    >>> load("bytes").encode("hi")
+    [104, 105]
     """
     if name == "bytes":
         return ByteTokenizer()
@@ -192,9 +193,9 @@ def load(name: str) -> AbstractTokenizer:
 
 
 def from_file(path: Path) -> BpeTokenizer:
-    """A tokenizer that `train_bpe` made and somebody saved; named after its file.
+    """A saved definition from `train_bpe`, as a tokenizer named after its file.
 
-    Raises FileNotFoundError where there is no such file.
+    **Raises** `FileNotFoundError` if there is no such file.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -209,23 +210,23 @@ def train_bpe(texts: Iterable[str], vocab: int) -> str:
 
     Nothing is normalised, no space is put in front, and all 256 bytes are entries from
     the start, so any text round-trips. `bos` takes the last of the `vocab` entries and
-    stays outside the file: there is no way to write it.
+    is not in the file: no text can encode to it.
 
     Args:
         texts: the texts to learn from, read once.
-        vocab: number of entries, `bos` included; at least 257.
+        vocab: number of entries, including `bos`; at least 257.
 
-    Raises ValueError where `vocab` is too small, or too large for so little text.
+    **Raises** `ValueError` if `vocab` is too small, or too large for so little text.
     """
     if vocab < 257:
         raise ValueError(
-            f"A byte-level BPE has 256 bytes and bos: got vocab={vocab}; use 257 or "
+            f"A byte-level BPE needs 256 bytes and bos: got vocab={vocab}; use 257 or "
             "more, such as 4096."
         )
     model = _train(texts, vocab - 1)
     if model.get_vocab_size() != vocab - 1:
         raise ValueError(
-            f"The texts are too small for vocab={vocab}: they hold only "
+            f"The texts are too small for vocab={vocab}: they give only "
             f"{model.get_vocab_size() + 1} entries; ask for fewer or give more text."
         )
     return json.dumps(json.loads(model.to_str()), ensure_ascii=False, indent=0)
@@ -246,10 +247,10 @@ def _train(texts: Iterable[str], entries: int):
 
 
 def _byte_level_alphabet() -> dict[str, int]:
-    """The printable character that byte-level BPE writes for each byte, inverted."""
+    """The byte of each printable character that byte-level BPE writes for a byte."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [value for value in range(256) if value not in shown]
-    # GPT-2's table: bytes with no printable character move up past 255, in order.
+    # As in GPT-2, bytes without a printable character move up past 255, in order.
     return {chr(value): value for value in shown} | {
         chr(256 + rank): value for rank, value in enumerate(hidden)
     }
@@ -260,7 +261,7 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"The text cannot be written as UTF-8: character {error.start} is the lone "
+            f"The text cannot be encoded as UTF-8: character {error.start} is the lone "
             f"surrogate {text[error.start]!r}; read the file with errors='replace'."
         ) from error
 
@@ -286,7 +287,7 @@ def _llama_file() -> Path:
     path = Path(found.submodule_search_locations[0], "llama3", "tokenizer.model")
     if not path.is_file():
         raise FileNotFoundError(
-            f"The package llama-models holds no {path.name} under llama3: it has moved "
-            "since 0.3.0; pip install 'llama-models==0.3.0'."
+            f"The package llama-models has no {path.name} under llama3: the file has "
+            "moved since 0.3.0; pip install 'llama-models==0.3.0'."
         )
     return path

@@ -3,15 +3,15 @@
 The authors publish their corpora tokenised, as a store with two one-dimensional arrays,
 `train` and `val`. Documents lie end to end in them, each after its `bos`. Sample `i` is
 `tokens[i * seq : (i + 1) * seq + 1]`: neighbours share one token, the last target of
-one being the first input of the next. Unlike in our own shards a sequence may cross
-from one document into another; the target there is a `bos`, which nobody can predict,
-so it counts neither in the inner nor in the outer loss: `mask` says so.
+one being the first input of the next. Unlike in our own shards, a sequence may cross
+from one document into another. The target there is a `bos`, which cannot be predicted,
+so `mask` excludes it from the inner and the outer loss.
 
     zarr:/data/dclm_filter_8k        a folder
     zarr:gs://bucket/llama3-books3   whatever TensorStore can open
 
-TensorStore (which Orbax brings) reads and decompresses what a sample needs, from a disk
-or a bucket; a small cache keeps the chunks of the store that were read last.
+TensorStore (installed with Orbax) reads and decompresses what a sample needs, from a
+disk or a bucket; a small cache holds the chunks of the store that were read last.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from lab.data.batches import Passages
 from lab.data.tokenizers import AbstractTokenizer
 
 
-# What the paper's authors publish, by name: buckets whose readers pay for the transfer.
+# Buckets that the paper's authors publish; the reader pays for the transfer.
 PUBLISHED = ("llama3-dclm-filter-8k", "llama3-books3")
 CACHE_BYTES = 256 * 2**20
 _MARKS = 64
@@ -34,7 +34,7 @@ class ZarrTokens:
     """One split of a store.
 
     Attributes:
-        store, split: where it is.
+        store, split: where the tokens are.
         total: number of tokens.
     """
 
@@ -59,14 +59,14 @@ class ZarrTokens:
 
 
 def open(store: str, split: str) -> ZarrTokens:
-    """The tokens of a split, opened and not read.
+    """The tokens of a split, opened but not yet read.
 
     Args:
         store: a folder, or an address that TensorStore understands (`gs://...`).
         split: `train` or `val`.
 
-    Raises ValueError for another split or an array that is no row of whole numbers,
-    FileNotFoundError where there is no such array.
+    **Raises** `ValueError` for another split or an array that is not a row of whole
+    numbers, `FileNotFoundError` if there is no such array.
     """
     if split not in ("train", "val"):
         raise ValueError(f"A zarr store has the splits train and val: got {split!r}.")
@@ -84,18 +84,18 @@ def open(store: str, split: str) -> ZarrTokens:
     if array.ndim != 1 or not np.issubdtype(array.dtype.numpy_dtype, np.integer):
         raise ValueError(
             f"{store}/{split} has shape {list(array.shape)} and holds "
-            f"{array.dtype.name}: tokens are one row of whole numbers."
+            f"{array.dtype.name}: tokens must be one row of whole numbers."
         )
     return ZarrTokens(store, split, array)
 
 
 def windows(tokens: ZarrTokens, seq: int) -> int:
-    """Samples of `seq + 1` tokens in a split.
+    """Number of samples of `seq + 1` tokens in a split.
 
-    Raises ValueError where `seq` is not positive or there is none.
+    **Raises** `ValueError` if `seq` is not positive or there is no sample.
     """
     if seq < 1:
-        raise ValueError(f"A sample has at least one token: got seq={seq}.")
+        raise ValueError(f"`seq` must be >= 1 token: got seq={seq}.")
     total = (tokens.total - 1) // seq
     if total < 1:
         raise ValueError(
@@ -116,14 +116,14 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
 ):
-    """Training batches as a Grain iterator, see `lab.data.batches.batches`.
+    """Training batches as a Grain iterator, as in `lab.data.batches.batches`.
 
     Returns:
         A `grain.DatasetIterator` of `{"tokens": int32 [rows, seq + 1], "mask": bool
         [rows, seq]}`; `mask` is False where the target is the tokenizer's `bos`.
 
-    Raises ValueError for sizes that do not fit; the iterator raises it for a token that
-    the tokenizer does not have.
+    **Raises** `ValueError` for sizes that do not fit; the iterator raises one for a
+    token that the tokenizer does not have.
     """
 
     def row(_epoch: int, window: int) -> dict[str, np.ndarray]:
@@ -148,7 +148,7 @@ def passages(
 ) -> Passages:
     """`count` samples of `length + 1` tokens spread evenly; the same ones every time.
 
-    Raises ValueError where there are fewer.
+    **Raises** `ValueError` if there are fewer samples.
     """
     total = windows(tokens, length)
     if not 0 < count <= total:
@@ -181,9 +181,9 @@ def _why_not(store: str, split: str, said: str) -> str:
         return (
             f"The tokens {here.name} are not in {here.absolute()}. The paper's authors "
             f"publish them: gcloud storage cp -r gs://{here.name}/ {here.name} (the "
-            f"reader pays). They may lie elsewhere (--set corpus=zarr:PATH/{here.name})"
-            ", or train on another text (--set corpus=eltec-eng tokenizer=bpe-4k "
-            "model.vocab=4096 model.bos=4095)."
+            f"reader pays). Give their path if they are elsewhere (--set corpus=zarr:"
+            f"PATH/{here.name}), or train on another text (--set corpus=eltec-eng "
+            "tokenizer=bpe-4k model.vocab=4096 model.bos=4095)."
         )
     return f"Cannot open the zarr store {store}, split {split}: {said.splitlines()[0]}"
 

@@ -1,1 +1,1 @@
-"""Evaluations: one file is one number or one curve. They never draw."""
+"""Evaluations: one number or one curve per file. Evaluations never draw."""

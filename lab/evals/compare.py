@@ -1,13 +1,13 @@
 """Which system reads better, by how much, at which position, and does that last?
 
-The same passages (or whole novels) are read by every system, and by the frozen twin of
-each that learns. A gap is `loss(other) - loss(reference)`, token by token, so positive
-means that the reference is better; it is averaged by novel and given with a 95 %
-t-interval over novels. Where one of the two read less (full attention), only what both
-have read counts.
+Every system reads the same passages (or whole novels), and so does the frozen twin of
+each system that learns. A gap is `loss(other) - loss(reference)`, token by token, so
+positive means that the reference is better. Gaps are averaged by novel and given with a
+95 % t-interval over novels. If one of the two reads less (full attention), only the
+tokens that both have read count.
 
-Does a gap shrink as the text grows longer? Its slope against log2(position) says so, as
-does the last doubling against the first from `start` on.
+Does a gap shrink as the text grows longer? The slope against log2(position) answers,
+and so does the last doubling against the first from 2 K on.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ class Slope:
 
     @property
     def verdict(self) -> str:
-        """What the interval allows to say, in words."""
+        """The conclusion that the interval allows, in words."""
         if not self.change.is_known:
             return "too few novels or positions to say"
         words = {1: "grows with position", -1: "shrinks with position"}
@@ -47,8 +47,10 @@ class Slope:
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """The gap in the doubling `late` minus that in the doubling `early` (edges in
-    tokens)."""
+    """The gap in the doubling `late` minus the gap in the doubling `early`.
+
+    Both doublings are given by their edges in tokens.
+    """
 
     early: tuple[int, int]
     late: tuple[int, int]
@@ -61,8 +63,8 @@ class Gap:
 
     `to`: tokens of the longest passage that both have read. `trained_to`: the longest
     position that both were trained at (None: unknown). `by_novel [novels]`: mean gaps.
-    `curves`: by position, under the names of `grids`. `first_chunk`: before anything
-    was learned. `growth`: None where there are no two whole doublings from 2 K on.
+    `curves`: by position, under the names of `grids`. `first_chunk`: the gap before
+    anything is learned. `growth`: None if there are no two whole doublings from 2 K on.
     """
 
     better: str
@@ -84,7 +86,7 @@ class Gap:
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What one label reads at, as far as it read: nats per token.
+    """The loss of one label, as far as it has read, in nats per token.
 
     `by_novel [novels]`: means. `curves`: by position, under the names of `grids`.
     """
@@ -96,7 +98,7 @@ class Loss:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """All that was compared on one text: losses by label, and the gaps.
+    """Systems compared on one text: losses by label, and gaps.
 
     `longest`: tokens of the longest passage. `systems`, `losses`: by name and by label;
     the first system is the reference.
@@ -119,8 +121,8 @@ class Comparison:
 def grids(length: int, chunk: int) -> dict[str, np.ndarray]:
     """The positions at which curves are given, as edges in tokens.
 
-    `doublings` and `half_doublings` begin with the first chunk, before which nothing is
-    learned; `linear` is sixteenths, or 8,192 tokens each beyond 131,072.
+    `doublings` and `half_doublings` begin with the first chunk, in which nothing has
+    been learned yet; `linear` is sixteenths, or 8,192 tokens each beyond 131,072.
     """
     wide = length > 16 * LINEAR_WIDTH
     parts = {"grain": LINEAR_WIDTH} if wide else {"parts": 16, "grain": chunk}
@@ -133,9 +135,9 @@ def grids(length: int, chunk: int) -> dict[str, np.ndarray]:
 
 
 def compare(systems: list[System], readings: Readings, text: TextRead) -> Comparison:
-    """Every system against the first, and each that learns against its frozen twin.
+    """Every system against the first, and each learner against its frozen twin.
 
-    `readings` has every label of every system's `readers`; `text` is what was read.
+    `readings`: for every label of every system's `readers`. `text`: the text read.
     """
     chunk = systems[0].chunk
     longest = max(len(passage.tokens) for passage in readings.passages)
@@ -170,7 +172,7 @@ def measure_gap(
     chunk: int,
     systems: tuple[System, ...] = (),
 ) -> Gap:
-    """The gap between two labels; `systems` only say which lengths were trained."""
+    """The gap between two labels; `systems` only supply the training lengths."""
     values = readings.gap(than, better)
     to = max(map(len, values))
     by_novel = readings.by_novel(values, positions.mean)
@@ -196,14 +198,14 @@ def _rows(readings: Readings, values: list[np.ndarray], edges: np.ndarray):
 
 
 def _slopes(rows: np.ndarray, edges: np.ndarray, to: int) -> tuple[Slope, ...]:
-    """From 2 K (an eighth of shorter texts) up to 128 K, and up to the end."""
+    """Slopes from 2 K (an eighth of shorter texts) up to 128 K, and up to the end."""
     start = min(SLOPE_FROM, to // 8)
     stops = sorted({min(to, PAPER_END), to})
     return tuple(Slope(start, stop, slope(rows, edges, start, stop)) for stop in stops)
 
 
 def _growth(rows: np.ndarray, edges: np.ndarray) -> Growth | None:
-    """Last whole doubling that every novel reaches, minus the first from 2 K on."""
+    """The last whole doubling that every novel reaches, minus the first from 2 K on."""
     start = min(SLOPE_FROM, edges[-1] // 8)
     whole = (edges[:-1] >= start) & (edges[1:] == 2 * edges[:-1])
     found = np.flatnonzero(whole & np.isfinite(rows).all(axis=0))
@@ -216,7 +218,7 @@ def _growth(rows: np.ndarray, edges: np.ndarray) -> Growth | None:
 
 
 def notes(systems: Iterable[System], longest: int) -> list[str]:
-    """What a reader of the numbers must know: sentences, most important first.
+    """Sentences that a reader of the numbers should know, the most important first.
 
     `longest`: tokens of the longest text read.
     """
@@ -224,7 +226,7 @@ def notes(systems: Iterable[System], longest: int) -> list[str]:
     seen = {one.tokens_seen for one in systems}
     if len(seen) > 1:
         each = (f"{s.name} {_count(s.tokens_seen)}" for s in systems)
-        said.append(f"Not at equal tokens: trained on {', '.join(each)}.")
+        said.append(f"Trained on unequal numbers of tokens: {', '.join(each)}.")
     if len({one.data_hash for one in systems}) > 1:
         said.append("These models were not trained on the same text.")
     trained: dict[int | None, list[str]] = {}
@@ -236,7 +238,7 @@ def notes(systems: Iterable[System], longest: int) -> list[str]:
             trained.setdefault(one.trained_to, []).append(one.name)
     for to, names in trained.items():
         if to is None:
-            said.append(f"No card says at which length {', '.join(names)} trained.")
+            said.append(f"No card gives the training length of {', '.join(names)}.")
         elif to < longest:
             said.append(
                 f"{', '.join(names)} trained on sequences of up to {to:,} tokens: "

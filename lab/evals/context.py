@@ -1,14 +1,14 @@
-"""What is more context worth? The same tokens, read with ever more text before them.
+"""What is more context worth? The same tokens, read with more and more text before.
 
 The first `region` tokens of each document are cut into windows of `T` tokens, for every
 context `T`. A window is read from a fresh state, so its tokens have `0` to `T - 1`
-tokens before them (as the sequences of `T` tokens that the paper's figures average
+tokens before them (like the sequences of `T` tokens that the paper's figures average
 over). Whatever `T`, all tokens of the region are scored, and each once: differences
-between contexts, as those between systems, are paired by document.
+between contexts, like those between systems, are paired by document.
 
 A context longer than a system's training sequences is extrapolated, and marked. Full
-attention (alone or in a hybrid) is not read beyond them, and where somebody has it read
-on, nothing is claimed against it.
+attention (alone or in a hybrid) does not read beyond its training length by default;
+with `--full-to` it may, but then no comparison with it is reported.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ REGION = 131_072
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Window:
-    """A passage that is read from its first token and scored from `scored_from` on."""
+    """A passage read from its first token, and scored from `scored_from` on."""
 
     passage: Passage
     scored_from: int
@@ -41,11 +41,10 @@ class Window:
 class Score:
     """One label's loss at one context.
 
-    `by_novel [novels]`: mean nats over the region. `extrapolated`: the context is
-    longer than the training sequences, None where the card does not say how long those
-    were. `gap`: how much worse than the reference at the same context, `worth`: how
-    much better than the same label at the shortest context; None where it may not be
-    said.
+    `by_novel [novels]`: mean nats over the region. `extrapolated`: whether the context
+    is longer than the training sequences, None if the card does not say. `gap`: how
+    much worse than the reference at the same context, `worth`: how much better than the
+    same label at the shortest context; None if no claim can be made.
     """
 
     label: str
@@ -61,7 +60,7 @@ class Score:
 class Contexts:
     """Every label's score at every context that it reads.
 
-    `lengths`: tokens scored of each document. The first system is the reference.
+    `lengths`: number of scored tokens per document. The first system is the reference.
     """
 
     KIND: ClassVar[str] = "context"
@@ -88,7 +87,7 @@ class Contexts:
 def cut(passage: Passage, context: int) -> list[Window]:
     """Windows of `context` tokens that score every token of a passage once.
 
-    The last one ends where the passage does, and scores what the others left.
+    The last window ends with the passage, and scores the tokens that the others left.
     """
     tokens, windows = passage.tokens, []
     for start in range(0, len(tokens), context):
@@ -108,14 +107,16 @@ def measure(
 ) -> Contexts:
     """The loss of every label at every context that it reads, context by context.
 
-    `passages`: one a document, the region, of `text`. `read(readers, passages)`: their
-    nats. The first system is the reference.
+    `passages`: the region of each document of `text`. `read(readers, passages)`:
+    returns their nats. The first system is the reference.
 
-    **Raises** `ValueError` where no context is given, or one is not positive.
+    **Raises** `ValueError` if no context is given, or a context is not positive.
     """
     contexts = tuple(sorted(set(contexts)))
     if not contexts or contexts[0] < 1:
-        raise ValueError(f"Contexts are positive numbers of tokens: got {contexts}.")
+        raise ValueError(
+            f"Contexts must be positive numbers of tokens: got {contexts}."
+        )
     labels = {label: one for one in systems for label in one.readers}
     scores: list[Score] = []
     for context in contexts:
@@ -129,7 +130,7 @@ def measure(
         losses = {label: _by_novel(readings, windows, label) for label in readers}
         for label in losses:
             scores.append(_score(labels, systems[0], label, context, losses, scores))
-    # What is extrapolated is marked number by number: no sentence says it again.
+    # Extrapolated numbers are marked one by one, so no sentence repeats it.
     said = compare.notes(systems, longest=0)
     return Contexts(
         text=text,
@@ -148,7 +149,7 @@ def _by_novel(readings: Readings, windows: list[Window], label: str) -> np.ndarr
 
 
 def _score(labels, reference: System, label: str, context: int, losses, before):
-    """One score, with what may be said of it."""
+    """One score, with the claims that can be made about it."""
     one, loss = labels[label], losses[label]
     first = next((score.by_novel for score in before if score.label == label), None)
     gap = None
@@ -167,8 +168,10 @@ def _extrapolates(system: System, context: int) -> bool | None:
 
 
 def reads_all(system: System) -> bool:
-    """Whether some block attends to all tokens: it has nothing to say of positions
-    that it was not trained at."""
+    """Whether some block attends to all tokens.
+
+    Such a model cannot read positions that it was not trained at.
+    """
     return system.frozen.limit is not None
 
 
@@ -177,7 +180,7 @@ def _comparable(a: System, b: System, context: int) -> bool:
 
 
 def notes(systems: list[System], passages: list[Passage], contexts) -> list[str]:
-    """What to know of the contexts: sentences."""
+    """Sentences on the contexts that a reader of the numbers should know."""
     said = []
     for one in systems:
         if reads_all(one) and max(contexts) > one.frozen.limit:

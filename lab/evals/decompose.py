@@ -4,11 +4,11 @@ For a system A that learns and a system B, at every position,
 
     loss(B) - loss(A) = [loss(B frozen) - loss(A frozen)]   the better start
                       + [loss(A frozen) - loss(A)]          A learning while reading
-                      - [loss(B frozen) - loss(B)]          B learning, where it does
+                      - [loss(B frozen) - loss(B)]          B learning, if B learns
 
 exactly, token by token. Before A's first update the second part is zero, so the gap in
-the first chunk is all start. That chunk is short, so `measure_starts` asks it of many
-more places than the passages begin at.
+the first chunk is all start. That chunk is short, so `measure_starts` reads first
+chunks at many more places than those where passages begin.
 """
 
 import dataclasses
@@ -32,9 +32,9 @@ START_BATCH = 32
 class Decomposition:
     """The gap between two systems and its parts, each a `Gap` of its own.
 
-    `total = start + learning`, minus `rival` (what B gains by learning; None where it
-    does not). `starts`: the gap in a first chunk, over `places` places of each novel;
-    None where it was not measured.
+    `total = start + learning`, minus `rival` (what B gains by learning; None if B does
+    not learn). `starts`: the gap in a first chunk, over `places` places of each novel;
+    None if it was not measured.
     """
 
     KIND: ClassVar[str] = "decompose"
@@ -55,7 +55,7 @@ class Decomposition:
 
     @property
     def share(self) -> float:
-        """The better start's share of the whole gap; NaN where there is no gap."""
+        """The better start's share of the whole gap; NaN if there is no gap."""
         total = self.total.overall.mean
         return self.start.overall.mean / total if total else np.nan
 
@@ -63,11 +63,11 @@ class Decomposition:
 def decompose(
     a: System, b: System, readings: Readings, text: TextRead
 ) -> Decomposition:
-    """Take apart how much better `a` reads than `b`.
+    """The parts of the gap by which `a` reads better than `b`.
 
-    `readings` has every label of both systems' `readers`; `text` is what was read.
+    `readings`: for every label of both systems' `readers`. `text`: the text read.
 
-    **Raises** `ValueError` where `a` does not learn.
+    **Raises** `ValueError` if `a` does not learn.
     """
     if a.learning is None:
         raise ValueError(
@@ -88,7 +88,7 @@ def decompose(
 
 
 def with_starts(found: Decomposition, a, b, shards: Shards, places: int, report=None):
-    """`found` with the gap before the first update, over `places` of each novel."""
+    """`found` with the gap before the first update, at `places` in each novel."""
     losses = [
         measure_starts(load(one.frozen), shards, a.chunk, places, report)
         for one in (a, b)
@@ -100,11 +100,11 @@ def with_starts(found: Decomposition, a, b, shards: Shards, places: int, report=
 def measure_starts(
     model, shards: Shards, length: int, places: int, report=None
 ) -> np.ndarray:
-    """Mean nats of the first `length` tokens read, from `places` in each document.
+    """Mean nats of `length` tokens from `places` in each document, `[documents]`.
 
-    The places are spread evenly over the document; every one is read from BOS on.
-    Returns `[documents]`, NaN for documents shorter than `length`. `report(tokens)` is
-    told after each batch how many tokens it read.
+    The places are spread evenly over the document; each is read from BOS on. The mean
+    is NaN for documents shorter than `length`. `report(tokens)`: called after each
+    batch with its number of tokens.
     """
     import equinox as eqx
     import jax

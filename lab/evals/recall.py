@@ -1,19 +1,19 @@
-"""How much does a reader still know of a fact, and how far behind it?
+"""How much does a reader still know of a fact, and how much later?
 
 Held-out facts are told in novels never trained on (`lab.data.questions`). The reader
-reads on, and at each distance a fork is asked for the answer: nothing it says or sees
-there is kept. Four numbers, each with learning and by the frozen twin:
+reads on, and at each distance a fork is asked for the answer and then dropped. Four
+numbers are measured, each with learning and by the frozen twin:
 
-* nats recalled: cost of the answer where the fact had been filler, minus its cost where
-  it was told; per token of the answer. Zero = no better than never having read it.
-* nats for a decoy: the same when the question is about another thing. What was read
-  comes more easily whatever is asked; only what the right question has above this was
-  remembered *of the thing*.
+* nats recalled: cost of the answer after filler instead of the fact, minus its cost
+  after the fact, per token of the answer. Zero = no better than never having read it.
+* nats for a decoy: the same when the question is about another thing. Words that were
+  read come more easily whatever is asked; only the nats above the decoy's show that
+  the answer was remembered *of the thing*.
 * first choice: share of the answer's tokens that the model itself would have written.
 * whole answers: share of answers all of whose tokens are the first choice.
 
-Nats are evidence of memory, nats above the decoy's of an association, whole answers are
-recall.
+Nats are evidence of memory, nats above the decoy's are evidence of an association,
+whole answers are recall.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ from lab.measure.texts import TextRead
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Answers:
-    """What one reader answered, `[facts, distances]` each.
+    """The answers of one reader, `[facts, distances]` each.
 
-    `nats`: recalled, per answer token; `decoy`: the same asked of another thing.
-    `cost`: of an answer token where the fact was told. `first`: share of its tokens
-    that were first choice; `first_absent`: the same where it had been filler, which is
-    what guessing gives. `whole`: 1.0 where all were.
+    `nats`: nats recalled per answer token; `decoy`: the same for a question about
+    another thing. `cost`: nats of an answer token after the fact. `first`: share of the
+    answer's tokens that are first choice; `first_absent`: the same after filler, which
+    is what guessing gives. `whole`: 1.0 if all tokens are first choice.
     """
 
     nats: np.ndarray
@@ -50,9 +50,9 @@ class Answers:
 class Asked:
     """All answers, of a model and of its frozen twin.
 
-    `distances [distances]`: tokens between the answer told and the answer asked for.
-    `relations`: what each fact is about, `[facts]`. `learning`: None for a model that
-    does not learn. `reach`: that of the configuration, None = all.
+    `distances [distances]`: tokens between the told answer and the answer asked for.
+    `relations [facts]`: the relation of each fact. `learning`: None for a model that
+    does not learn. `reach`: the configuration's, None = all.
     """
 
     distances: np.ndarray
@@ -66,8 +66,8 @@ class Asked:
 class Known:
     """What one reader knows at each distance, over facts: fields as in `Answers`.
 
-    Intervals are t-intervals, of whole answers Wilson's. `nats_by_relation`: means of
-    the facts about each thing.
+    Intervals are t-intervals, and Wilson intervals for whole answers.
+    `nats_by_relation`: means over the facts of each relation.
     """
 
     nats: tuple[Interval, ...]
@@ -81,10 +81,10 @@ class Known:
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """What a model and its frozen twin know; `learning` is None where it never does.
+    """What a model and its frozen twin know; `learning` is None if it never learns.
 
-    `distances`: tokens behind the fact. `facts`: how many. `reach`: tokens that
-    attention can look back, None = all.
+    `distances`: tokens after the fact. `facts`: number of facts. `reach`: number of
+    tokens that attention can look back, None = all.
     """
 
     distances: tuple[int, ...]
@@ -95,7 +95,7 @@ class Memory:
 
     @property
     def readers(self) -> dict[str, Known]:
-        """ "learning", where the model learns, and "frozen"."""
+        """The frozen twin as "frozen", and "learning" if the model learns."""
         found = {} if self.learning is None else {"learning": self.learning}
         return found | {"frozen": self.frozen}
 
@@ -104,8 +104,8 @@ class Memory:
 class Recall:
     """Memories of several models, asked the same questions.
 
-    `world`: whose words the facts are in, "asked" or "trained". `seed` decides the
-    facts. `sha256`: of each model's weights.
+    `world`: the world of the facts, "asked" or "trained". `seed`: decides the facts.
+    `sha256`: of each model's weights.
     """
 
     KIND: ClassVar[str] = "recall"
@@ -121,9 +121,9 @@ def measure_recall(
 ) -> Asked:
     """Ask a model, and its frozen twin, all questions at all distances.
 
-    Each document is read twice by each: with the fact and with filler in its place.
-    `report(done, total)` counts readings. The model's vocabulary must be the
-    questions'.
+    Both read each document twice: with the fact, and with filler instead of the fact.
+    `report(done, total)`: called with counts of readings. The model's vocabulary must
+    be that of the questions.
     """
     import ttt_core as ttt
 
@@ -168,7 +168,7 @@ def _ask(model, text: np.ndarray, questions: Questions, i: int):
 
 
 def _answers(rows: list) -> Answers:
-    """From `[facts][present, absent][nats, first, nats for the decoy][distances]`."""
+    """Answers from `[facts][present, absent][nats, first, decoy nats][distances]`."""
     present, absent = np.moveaxis(np.array(rows), 1, 0)
     (cost, first, decoy), (cost_absent, first_absent, decoy_absent) = (
         np.moveaxis(twin, 1, 0) for twin in (present, absent)

@@ -1,12 +1,12 @@
 """Loss at each position of short sequences: the paper's toy experiment, five curves.
 
 Models without attention differ in what their weights learn while reading; full
-attention and no learning at all are the two ends. *Naive* is the model that does not
-learn, learning all the same, at the inner rate that is best on the train split.
+attention and no learning at all are the two extremes. *Naive* is the model that was not
+trained to learn, made to learn at the inner rate that is best on the train split.
 
 A novel is the independent unit: its sequences are averaged at each position, and every
-interval is a t-interval over novels. A position is what was read before: at `t = 1`
-only the sequence's start is known.
+interval is a t-interval over novels. Position `t` is predicted from the `t` entries
+before it: at `t = 1` only the start of the sequence is known.
 """
 
 import dataclasses
@@ -21,13 +21,13 @@ from lab.measure.texts import Passage, TextRead
 
 
 AT_ONCE = 32
-TOGETHER = 4  # of them: wider batches leave the processor's caches, at half the speed
+TOGETHER = 4  # sequences per batch: more would not fit the caches, at half the speed
 NAIVE_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """An inner rate tried for naive, and its mean nats."""
+    """An inner rate that was tried for naive, and its mean nats."""
 
     rate: float
     loss: float
@@ -35,9 +35,9 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """Which model drew a curve: its name, the hash of its weights, its training.
+    """The model behind a curve: its name, the hash of its weights, its training.
 
-    `rate`, `clip`, `tried`: naive's inner numbers, and all rates tried.
+    `rate`, `clip`, `tried`: naive's inner rate and clip, and all rates tried.
     """
 
     model: str
@@ -51,9 +51,10 @@ class About:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Read:
-    """Mean nats at each position, novel by novel: `by_novel [novels, length]`.
+    """Mean nats at each position, novel by novel.
 
-    `kind`: "b1", "b16" and so on, "full", "none" or "naive".
+    `kind`: "b1", "b16" and so on, "full", "none" or "naive". `by_novel`: `[novels,
+    length]`.
     """
 
     kind: str
@@ -65,9 +66,9 @@ class Read:
 class Line:
     """A model's losses at each position, and what it saves over no attention.
 
-    `loss`, `gain`: a bin a position; `overall`, `gain_overall`: over all. `gain_late`:
-    over the last quarter, and `share_of_full` what it is of full attention's there.
-    None where there is nothing to compare with.
+    `loss`, `gain`: one bin per position; `overall`, `gain_overall`: over all positions.
+    `gain_late`: over the last quarter; `share_of_full`: the share of full attention's
+    gain there. None if there is no curve to compare with.
     """
 
     label: str
@@ -84,8 +85,8 @@ class Line:
 class Toy:
     """The experiment's curves by kind.
 
-    `length`: positions of a sequence; `late_from`: the first of the last quarter.
-    `paper_at`, `paper`: positions read off the paper's figure, and its losses by kind.
+    `length`: positions per sequence; `late_from`: the first of the last quarter.
+    `paper_at`, `paper`: positions read from the paper's figure, and its losses by kind.
     """
 
     KIND: ClassVar[str] = "toy"
@@ -99,9 +100,9 @@ class Toy:
 
 
 def kind_of(name: str, config) -> str:
-    """Which of the experiment's curves a model of this configuration draws.
+    """The kind of curve that belongs to a model of this configuration.
 
-    **Raises** `ValueError` for a model that belongs to none of them.
+    **Raises** `ValueError` for a model that is not part of the experiment.
     """
     from ttt_core.mixers import kinds_of
 
@@ -113,14 +114,14 @@ def kind_of(name: str, config) -> str:
     learns = "learns" if config.learns else "does not learn"
     mixers = ", ".join(sorted(set(config.kinds)))
     raise ValueError(
-        f"{name} is no part of the toy experiment, which compares models without "
-        f"attention to full attention that does not learn: it {learns}, with "
+        f"{name} is not part of the toy experiment, which compares models without "
+        f"attention with full attention that does not learn: it {learns}, with "
         f"{mixers} as mixers; name toy, toy-b16, toy-full, toy-none."
     )
 
 
 def label_of(kind: str) -> str:
-    """A curve's name for people.
+    """The name of a curve for people.
 
     >>> label_of("b16")
     'learning, b = 16'
@@ -137,15 +138,15 @@ def read(
 ) -> np.ndarray:
     """Nats of every token of passages of one length, `[passages, length]`.
 
-    `rate` is a factor on the model's inner rate; `report(n)` is called after each `n`
-    passages. Equal to `ttt_core.read` from a fresh state each, to rounding.
+    `rate`: a factor on the model's inner rate. `report(n)`: called after each `n`
+    passages. The result is that of `ttt_core.read` from fresh states, to rounding.
     """
     tokens = np.stack([passage.tokens for passage in passages]).astype(np.int32)
     start = np.full((len(tokens), 1), model.config.bos, np.int32)
     rows, found = np.concatenate([start, tokens], axis=1), []
     for first in range(0, len(rows), AT_ONCE):
         part = rows[first : first + AT_ONCE]
-        # The last part is filled up, so that one program reads all of them.
+        # The last part is padded, so that one program reads all parts.
         whole = np.resize(part, (AT_ONCE, rows.shape[1]))
         found.append(np.asarray(_nll()(model, whole, rate))[: len(part)])
         if report:
@@ -178,10 +179,11 @@ def by_novel(nll: np.ndarray, passages: list[Passage]) -> np.ndarray:
 def choose_rate(
     model, passages: list[Passage], rates: tuple[float, ...], report=None
 ) -> tuple[float, list[Rate]]:
-    """The inner rate at which `model` reads best, and all that were tried.
+    """The inner rate at which `model` reads best, and all rates that were tried.
 
-    `passages` are of text that no result is reported on. `model` has an inner rate of
-    1. **Raises** `ValueError` where no rate gives a finite loss.
+    `passages`: of text that no result is reported on. `model`: with an inner rate of 1.
+
+    **Raises** `ValueError` if no rate gives a finite loss.
     """
     losses = {rate: read(model, passages, rate, report).mean() for rate in rates}
     tried = [Rate(rate, float(loss)) for rate, loss in losses.items()]
@@ -192,7 +194,7 @@ def choose_rate(
 
 
 def gap(worse: Read, better: Read, start: int = 0) -> Interval:
-    """`worse - better` from position `start` on, paired by novel, with its interval."""
+    """`worse - better` from position `start` on, paired by novel, with an interval."""
     difference = worse.by_novel[:, start:] - better.by_novel[:, start:]
     return interval(difference.mean(axis=1))
 
@@ -200,7 +202,7 @@ def gap(worse: Read, better: Read, start: int = 0) -> Interval:
 def lines(curves: list[Read]) -> dict[str, Line]:
     """Curves, gaps to no attention, and shares of full attention's gain.
 
-    `late` are the last quarter of the positions (`late_from`).
+    "Late" means the last quarter of the positions (`late_from`).
     """
     by_kind = {one.kind: one for one in curves}
     reference, full = by_kind.get("none"), by_kind.get("full")

@@ -1,9 +1,9 @@
 """Which inner rate and clip suit a model that was not trained to learn?
 
 A naive model (plainly trained, learning at test time only) deserves its best rate, and
-that is to be chosen on text that no result is reported on: the train split, or another
-corpus. Every rate and clip reads the same passages; the lowest mean over novels wins.
-A rate too high shows as a large loss, not as an error.
+the rate must be chosen on text that no result is reported on: the train split, or
+another corpus. The same passages are read at every rate and clip; the lowest mean over
+novels wins. Too high a rate shows as a large loss, not as an error.
 """
 
 import dataclasses
@@ -35,11 +35,11 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """All trials in the order asked for, the frozen twin's loss, and the best trial.
+    """All trials in their given order, the frozen twin's loss, and the best trial.
 
-    `best` is None where no trial beats the frozen twin. `edges`: names of the numbers
-    for which the best is the least or greatest tried, so that a wider grid may do
-    better. `sha256`: of the weights.
+    `best`: None if no trial beats the frozen twin. `edges`: "lr" or "clip" where the
+    best value is the smallest or largest tried, so that a wider grid may do better.
+    `sha256`: of the weights.
     """
 
     KIND: ClassVar[str] = "tune-inner"
@@ -53,7 +53,10 @@ class Tuning:
 
 
 def check_text(corpus: str, split: str):
-    """**Raises** `ValueError` where results are reported on that text."""
+    """Check that a rate may be chosen on a text.
+
+    **Raises** `ValueError` if results are reported on that text.
+    """
     if split == "val" or (corpus == REPORTED and split != "train"):
         raise ValueError(
             f"Results are reported on text of {corpus}/{split}: an inner rate chosen "
@@ -86,7 +89,7 @@ def tune(
     model: str,
     sha256: str,
 ) -> Tuning:
-    """The trials of `readers`, whose readings of `text` these are."""
+    """The trials of `readers` on `text`, from their readings."""
     by_novel = lambda values: readings.by_novel(values, positions.mean)
     trials = tuple(
         Trial(

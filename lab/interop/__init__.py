@@ -1,1 +1,1 @@
-"""Models that come from elsewhere and go elsewhere, one foreign layout per file."""
+"""Models from other programs and for other programs, one foreign layout per file."""

@@ -4,12 +4,12 @@
     logits = flax.twin(model)(tokens)          # [batch, seq] -> [batch, seq, vocab]
 
 Embedding, linear maps, RMSNorm and attention are Flax's own; masks and rotary positions
-are written here in their plainest form. Nothing of `ttt_core` runs in it but the
-weights, so equal logits are a second opinion on our Transformer. It is also a way out:
-an `nnx.Module` for whatever else is built on Flax.
+are written here in their plainest form. The twin shares only the weights with
+`ttt_core`, so equal logits are a second opinion on our Transformer. It is also an
+export: an `nnx.Module` for other programs that are built on Flax.
 
-Sliding windows and full attention, whole sequences, no learning while reading: a fast
-MLP is an MLP that keeps its trained start.
+The twin has sliding windows and full attention, reads whole sequences, and does not
+learn while reading: a fast MLP is an MLP that keeps its trained start.
 """
 
 import math
@@ -30,7 +30,7 @@ from ttt_core.shapes import PyTree
 class Attention(nnx.Module):
     """Causal attention over the last `window` keys (None = all), rotary, normed.
 
-    `make` here and below: what every layer of Flax takes, `rngs` and `param_dtype`.
+    `make`, here and below: arguments of every Flax layer, `rngs` and `param_dtype`.
     """
 
     def __init__(self, config: ModelConfig, window: int | None, **make):
@@ -59,8 +59,8 @@ class Attention(nnx.Module):
         k, v = (jnp.repeat(a, self.group, axis=2) for a in (k, v))
         back = jnp.arange(x.shape[1])[:, None] - jnp.arange(x.shape[1])[None, :]
         seen = back >= 0 if self.window is None else (back >= 0) & (back < self.window)
-        # `nnx.dot_product_attention` itself hands over to JAX's, whose softmax is in
-        # float32 whatever the rest is.
+        # `nnx.dot_product_attention` itself calls JAX's, whose softmax is in float32
+        # whatever the other precisions are.
         weights = dot_product_attention_weights(q, k, mask=seen[None, None])
         return self.out(jnp.einsum("bhqk,bkhd->bqhd", weights, v))
 
@@ -87,13 +87,13 @@ class Residual(nnx.Module):
         self.post = norm() if config.post_norm else None
 
     def __call__(self, x: Float[Array, "batch seq d_model"]):
-        """`x` and what the branch adds to it."""
+        """`x` plus the output of the branch."""
         y = self.branch(self.pre(x))
         return x + (y if self.post is None else self.post(y))
 
 
 class Twin(nnx.Module):
-    """The whole model: residual branches one after the other, a norm, logits."""
+    """The whole model: residual branches one after another, a norm, logits."""
 
     def __init__(self, config: ModelConfig, **make):
         self.embed = nnx.Embed(config.vocab, config.d_model, **make)
@@ -114,7 +114,7 @@ class Twin(nnx.Module):
 
 
 def twin(model: Transformer) -> Twin:
-    """The Flax module that computes what `model` does, in the weights' own precision.
+    """The Flax module that computes the same as `model`, in the weights' precision.
 
     **Raises** `ValueError` for mixers other than sliding windows and full attention.
 
@@ -126,7 +126,7 @@ def twin(model: Transformer) -> Twin:
     if others:
         raise ValueError(
             f"the Flax twin has no {' and no '.join(others)}; it is made of sliding "
-            "windows and full attention, as tiny-swa and tiny-full are."
+            "windows and full attention, like tiny-swa and tiny-full."
         )
     precision = {"param_dtype": model.embed.dtype}
     copy = nnx.eval_shape(lambda: Twin(config, rngs=nnx.Rngs(0), **precision))

@@ -1,8 +1,8 @@
 """The authors' checkpoints: reading them, writing them, and their names for our arrays.
 
-They keep weights as Orbax does, `<directory>/<step>/model_weights/`: zarr arrays in one
-OCDBT store, each under its dotted path. Twenty arrays are a model, and their shapes
-decide everything but window, chunk and the inner loop's numbers:
+The authors' weights are in Orbax layout, `<directory>/<step>/model_weights/`: zarr
+arrays in one OCDBT store, each under its dotted path. A model is twenty arrays, and
+their shapes decide everything but window, chunk and the inner loop's numbers:
 
     language_model.model.
       wte.weight                            the embedding, and (tied) the head
@@ -10,9 +10,10 @@ decide everything but window, chunk and the inner loop's numbers:
       h.blocks.*                            one stack over all layers, the fast ones too
       h.prime_storage.*                     fast MLPs and their norms, last blocks only
 
-We keep slow and fast blocks apart, so `h.blocks` is both of our stacks, one after the
-other. Matrices are `[in, out]` and rotary pairs interleaved in both. A checkpoint
-without `prime_storage` (their full-attention baselines) is a model without fast blocks.
+Our slow and fast blocks are separate, so `h.blocks` is both of our stacks, one after
+the other. Both layouts have matrices `[in, out]` and interleaved rotary pairs. A
+checkpoint without `prime_storage` (the full-attention baselines) is a model without
+fast blocks.
 """
 
 from collections.abc import Callable
@@ -82,12 +83,12 @@ def load(
 ) -> Transformer:
     """The model of one of the authors' checkpoints, computing in float32.
 
-    `directory` is a step, the folder of its steps (the latest is taken), or
-    `model_weights` itself. `window=None` reads with full attention. `bos=None` takes
-    128000 where the vocabulary is Llama 3's 128,256, else 0.
+    `directory`: a step, the folder of steps (the latest is taken), or `model_weights`
+    itself. `window=None` reads with full attention. `bos=None` takes 128000 if the
+    vocabulary is Llama 3's 128,256, else 0.
 
-    **Raises** `FileNotFoundError` where no checkpoint is; `ValueError` naming the array
-    that is missing or has a shape that does not fit the others.
+    **Raises** `FileNotFoundError` if there is no checkpoint; `ValueError` naming the
+    array that is missing or has a shape that does not fit the others.
 
     >>> model = load("checkpoints/125m_ttt_e2e_pretrain_dclm_8k_1x_cc")
     """
@@ -108,14 +109,14 @@ def load(
 
 
 def save(directory: str | Path, model: Transformer, step: int = 0) -> Path:
-    """Write `<directory>/<step>/model_weights/` as the authors do; returns `<step>`.
+    """Write `<directory>/<step>/model_weights/` as the authors do, and return `<step>`.
 
-    **Raises** `ValueError` for a model that their layout has no place for, and
-    `FileExistsError` rather than overwrite a step.
+    **Raises** `ValueError` for a model that does not fit the official layout,
+    `FileExistsError` for a step that exists.
 
     >>> save("exported", model)
     """
-    import orbax.checkpoint as ocp  # takes seconds, and only writing needs it
+    import orbax.checkpoint as ocp  # this takes seconds, and only writing needs it
 
     if jax.tree.leaves(model.rule):
         raise ValueError(
@@ -136,10 +137,11 @@ def save(directory: str | Path, model: Transformer, step: int = 0) -> Path:
 def to_arrays(tree: Transformer) -> dict[str, np.ndarray]:
     """`{official dotted path: array}` of a tree shaped like the model.
 
-    Weights, gradients, updates, anything `jax.grad` or `jax.tree.map` gives; parts that
-    are None (say, the slow weights of a gradient of the fast ones) are left out.
+    The tree may hold weights, gradients, updates, or any result of `jax.grad` or
+    `jax.tree.map`. Parts that are None (say, the slow weights in a gradient of the fast
+    ones) are left out.
 
-    **Raises** `ValueError` for a model that the official layout has no place for.
+    **Raises** `ValueError` for a model that does not fit the official layout.
 
     >>> gradients = to_arrays(eqx.filter_grad(loss)(model))
     """
@@ -179,9 +181,9 @@ def from_arrays(config: ModelConfig, arrays: dict[str, np.ndarray]) -> Transform
 
 
 def read_arrays(directory: str | Path) -> dict[str, np.ndarray]:
-    """All weights of a checkpoint, `{dotted path: array}`, as they lie on disk.
+    """All weights of a checkpoint, `{dotted path: array}`, as stored on disk.
 
-    **Raises** `FileNotFoundError` where no checkpoint is.
+    **Raises** `FileNotFoundError` if there is no checkpoint.
     """
     base = {"driver": "file", "path": f"{find_weights(directory)}/"}
     store = {"driver": "ocdbt", "base": base}
@@ -195,7 +197,7 @@ def read_arrays(directory: str | Path) -> dict[str, np.ndarray]:
 
 
 def find_weights(directory: str | Path) -> Path:
-    """The `model_weights` folder in, above or below `directory`: of the latest step."""
+    """The `model_weights` folder in, above or below `directory`, of the latest step."""
     directory = Path(directory).absolute()
     steps = [p for p in directory.glob("*") if p.name.isdigit() and p.is_dir()]
     steps = sorted(steps, key=lambda p: int(p.name), reverse=True)
@@ -210,7 +212,7 @@ def find_weights(directory: str | Path) -> Path:
 
 
 def _sizes(arrays: dict[str, np.ndarray]) -> dict[str, int]:
-    """What the shapes decide, as fields of `ModelConfig`."""
+    """The fields of `ModelConfig` that the shapes decide."""
 
     def shape(path: str, axes: int) -> tuple[int, ...]:
         if path not in arrays:
@@ -248,7 +250,7 @@ def _check_layout(config: ModelConfig):
     if found:
         raise ValueError(
             f"the official layout has no place for a model with {' and '.join(found)}; "
-            "it keeps tied, normed attention blocks with a slow MLP each."
+            "it holds tied, normed attention blocks, each with a slow MLP."
         )
 
 
@@ -265,7 +267,7 @@ def _check_shapes(skeleton: Transformer, arrays: dict[str, jax.Array]):
 
 
 def _over_layers(stacks: tuple[Stack, ...], get: Getter):
-    """One array of all blocks, `[layers, ...]`, in the order in which they run."""
+    """One array of all blocks, `[layers, ...]`, in the order of execution."""
     rows = [_over_repeats([get(block) for block in stack.unit]) for stack in stacks]
     return None if any(row is None for row in rows) else np.concatenate(rows)
 

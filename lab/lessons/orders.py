@@ -5,9 +5,9 @@
              but not that another start would have learned something else
     none     no inner loop at all: the loss of the weights as they are
 
-`with_order` gives the model whose plain `ttt_core.meta_loss` has that gradient, so that
-the three differ in one place and share all code. First order costs one `stop_gradient`
-in the update rule.
+`with_order` returns the model whose plain `ttt_core.meta_loss` has that gradient, so
+that the three differ in one place and share all code. First order needs one
+`stop_gradient` in the update rule.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ ORDERS = ("second", "first", "none")
 
 
 class FirstOrder(AbstractRule):
-    """A rule that steps by the same gradients and lets no derivative through them.
+    """A rule that steps by the same gradients and stops derivatives through them.
 
-    `through` is the share that it does let through: 1 would be second order again.
+    `through`: the share of the derivative that passes; 1 would be second order again.
     """
 
     rule: AbstractRule
@@ -38,21 +38,21 @@ class FirstOrder(AbstractRule):
     def init(self, fast):
         return self.rule.init(fast)
 
-    def step(self, grads, rule_state, fast, rate):
+    def step(self, grads, rule_state, fast, lr):
         def stop(g):
             through = jnp.asarray(self.through, g.dtype)
             return through * g + jax.lax.stop_gradient((1 - through) * g)
 
-        return self.rule.step(jax.tree.map(stop, grads), rule_state, fast, rate)
+        return self.rule.step(jax.tree.map(stop, grads), rule_state, fast, lr)
 
 
 def with_order(model: ttt.Transformer, order: str) -> ttt.Transformer:
-    """The same weights; the gradient of its `meta_loss` is of that order.
+    """The same weights, in a model whose `meta_loss` has a gradient of that order.
 
-    The losses of "second" and "first" are equal, bit for bit; "none" has that of the
-    frozen twin.
+    The losses of "second" and "first" are equal, bit for bit; the loss of "none" is the
+    frozen twin's.
 
-    **Raises** `ValueError` for another word than those in `ORDERS`.
+    **Raises** `ValueError` for a word that is not in `ORDERS`.
     """
     check_order(order)
     if order == "none":
@@ -63,7 +63,10 @@ def with_order(model: ttt.Transformer, order: str) -> ttt.Transformer:
 
 
 def check_order(order: str):
-    """**Raises** `ValueError` for another word than those in `ORDERS`."""
+    """Check the name of an order.
+
+    **Raises** `ValueError` for a word that is not in `ORDERS`.
+    """
     if order not in ORDERS:
         raise ValueError(f"`order` must be one of {', '.join(ORDERS)}: got {order!r}.")
 
@@ -71,7 +74,7 @@ def check_order(order: str):
 def gradient(model: ttt.Transformer, order: str, tokens, rate: Scalar = 1.0):
     """Loss and gradient of `meta_loss` on one sequence: `(loss, (fast, slow))`.
 
-    Compiled once for each order.
+    The function is compiled once for each order.
     """
     rate = jnp.asarray(rate, model.final_norm.weight.dtype)
     return _gradient(model, order, tokens, rate)
@@ -88,10 +91,10 @@ def _gradient(model, order, tokens, rate):
 
 @dataclass(frozen=True)
 class Angles:
-    """How two of the gradients stand to the true one, at each inner rate `[n]`.
+    """The two cheaper gradients against the true one, at each inner rate `[n]`.
 
     `cosine[order][part]` and `length[order][part]`: `part` is "fast" (W0) or "slow"
-    (everything else); `length` is relative to the second-order gradient's.
+    (everything else); `length` is relative to the length of the second-order gradient.
     """
 
     rates: np.ndarray
@@ -139,10 +142,10 @@ def _flat(tree) -> np.ndarray:
 
 
 def central_difference(function, point, direction, steps) -> np.ndarray:
-    """`(f(x + h d) - f(x - h d)) / 2h` for each `h`: what a gradient must promise.
+    """`(f(x + h d) - f(x - h d)) / 2h` for each `h`: the slope a gradient must predict.
 
-    `point` and `direction` are trees of one shape; `function` maps such a tree to a
-    number. `steps` are the widths `h`.
+    `point`, `direction`: trees of one shape. `function`: maps such a tree to a number.
+    `steps`: the widths `h`.
     """
 
     def at(h):
@@ -153,6 +156,6 @@ def central_difference(function, point, direction, steps) -> np.ndarray:
 
 
 def along(grads, direction) -> float:
-    """The slope that a gradient promises in a direction: their inner product."""
+    """The slope that a gradient predicts in a direction: their inner product."""
     products = jax.tree.map(lambda g, d: jnp.sum(g * d), grads, direction)
     return float(sum(jax.tree.leaves(products)))

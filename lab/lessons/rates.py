@@ -1,4 +1,4 @@
-"""What if it learned slower, or faster? One text, read again at several inner rates."""
+"""What if a model learned slower, or faster? One text, read at several inner rates."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ from lab.measure.intervals import batch_means
 class Sweep:
     """The same chunks read at each of `rates [n]` (factors on the model's own rate).
 
-    `loss [n, chunks]` in nats per token, `frozen [chunks]` that of the twin,
-    `drift [n, chunks]` of the fast block that moved furthest.
+    `loss [n, chunks]`: nats per token. `frozen [chunks]`: the twin's. `drift [n,
+    chunks]`: drift of the fast block that moved furthest.
     """
 
     rates: np.ndarray
@@ -31,8 +31,8 @@ class Sweep:
     def mean_gain(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean gain at each rate and the half-width of its 95 % interval, `[n]` each.
 
-        Neighbouring chunks are alike, so the interval is that of the means of ten
-        stretches of the text (fewer where there are fewer chunks).
+        Neighbouring chunks are alike, so the interval comes from the means of ten
+        stretches of the text (fewer if there are fewer chunks).
         """
         found = [batch_means(row, 10) for row in self.gain]
         means, halves = ([getattr(one, n) for one in found] for n in ("mean", "half"))
@@ -42,7 +42,7 @@ class Sweep:
 def sweep(model: ttt.Transformer, tokens, rates) -> Sweep:
     """Read `tokens` (whole chunks of them) from the start, once at each rate.
 
-    Rates are data to the compiled program: turning them compiles nothing.
+    Rates are data to the compiled program: another rate compiles nothing.
     """
     rates = np.asarray(rates, float)
     frozen, _ = _read(ttt.without_learning(model), tokens, 1.0)

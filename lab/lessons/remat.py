@@ -1,8 +1,8 @@
 """What forgetting buys: memory of the gradient through a loop against `remat=n`.
 
-`lab.bench.remat` measures whole models, whose compiling takes a while. Here the fast
-weights are one matrix, so that they are nearly all there is to keep and the law of
-`ttt_core.adapt`, `n_chunks / n + n` copies of them, shows undisturbed.
+`lab.bench.remat` measures whole models, which take a while to compile. Here the fast
+weights are one matrix and nearly all there is to keep, so that the law of
+`ttt_core.adapt`, `n_chunks / n + n` copies of the fast weights, shows clearly.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ttt_core.rules import SGD
 class Memory:
     """Bytes of temporary memory by `remat`, None for keeping everything.
 
-    `copy` is the size of one copy of the fast weights.
+    `copy`: bytes of one copy of the fast weights.
     """
 
     chunks: int
@@ -29,9 +29,9 @@ class Memory:
 
 
 def matrix_memory(*, chunks: int, choices, width: int = 256, chunk: int = 4) -> Memory:
-    """Memory that the compiled gradient of a loop over one matrix asks for.
+    """Memory that the compiled gradient of a loop over one matrix needs.
 
-    Read off the compiled program; nothing is run.
+    The number is read from the compiled program; nothing is run.
     """
     shape = (chunks, chunk)
     row = jax.ShapeDtypeStruct((*shape, width), jnp.float32)
@@ -39,7 +39,7 @@ def matrix_memory(*, chunks: int, choices, width: int = 256, chunk: int = 4) -> 
 
     def loss(start, x, y, remat):
         text = ttt.Chunk(x, y, jnp.ones(shape, bool))
-        knobs = {"rule": SGD(), "rate": 0.1, "clip": 1.0, "origin": start}
+        knobs = {"rule": SGD(), "lr": 0.1, "clip": 1.0, "origin": start}
         step = partial(ttt.inner_step, loss=_squared_error, **knobs)
         _, report = ttt.adapt(ttt.Learner(start, (), ()), text, step, remat=remat)
         return jnp.mean(report.nll)

@@ -3,10 +3,10 @@
 A document is a stream of points `x` and their answers `y = a . x`: the reader has to
 find the two numbers `a`, one chunk of points at a time. There are two kinds.
 
-* In *loud* documents `x` is long. Errors cost much, and one chunk teaches nearly
-  everything: where you start matters little after that.
-* In *quiet* documents `x` is short. Errors cost little each, but reading hardly
-  corrects them: where you start is where you stay.
+* In *loud* documents `x` is long. Errors are expensive, and one chunk teaches nearly
+  everything: the start matters little after that.
+* In *quiet* documents `x` is short. Errors are cheap, but reading hardly corrects them:
+  where you start is where you stay.
 
 The best guess before reading is near the loud documents' `a`. The best start to *learn*
 from is not, and only a gradient that follows the learning can know that. The reading
@@ -27,9 +27,9 @@ from ttt_core.rules import SGD
 
 @dataclass(frozen=True)
 class World:
-    """What documents are like: `target` of each kind, how loud, how many points.
+    """The documents of a world: the `target` and loudness of each kind, and sizes.
 
-    `spread` is how much `a` differs between documents of a kind.
+    `spread`: standard deviation of `a` between documents of a kind.
     """
 
     loud_target: tuple[float, float] = (1.0, 0.5)
@@ -70,14 +70,14 @@ def squared_error(fast, chunk: ttt.Chunk, states):
 def read(start, document: ttt.Chunk, rate, through=1.0) -> ttt.Report:
     """Read one document from `start [2]`, learning from every chunk.
 
-    `through` is how much of a derivative the inner gradient lets through: 1 is second
-    order, 0 is first.
+    `through`: the share of the derivative that passes through the inner gradient; 1 is
+    second order, 0 is first.
     """
     step = partial(
         ttt.inner_step,
         loss=squared_error,
         rule=FirstOrder(SGD(), through),
-        rate=rate,
+        lr=rate,
         clip=jnp.inf,
         origin=start,
     )
@@ -86,7 +86,7 @@ def read(start, document: ttt.Chunk, rate, through=1.0) -> ttt.Report:
 
 @jax.jit
 def mean_loss(start, documents: ttt.Chunk, rate, through=1.0):
-    """The outer loss: mean over documents and chunks, read from `start`."""
+    """The outer loss: the mean over documents and chunks, read from `start`."""
     one = lambda document: read(start, document, rate, through)
     return jnp.mean(jax.vmap(one)(documents).nll)
 
@@ -123,8 +123,8 @@ def landscape(documents: ttt.Chunk, rate, xs, ys):
 def resting_point(documents: ttt.Chunk, rate, order: str) -> np.ndarray:
     """The start at which descent by that gradient comes to rest, `[2]`.
 
-    In this world the gradient is a linear function of the start, so three values of it
-    say where it is zero.
+    In this world the gradient is a linear function of the start, so three of its values
+    determine where the gradient is zero.
     """
     points = jnp.asarray([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     grads = [np.asarray(gradient(p, documents, rate, order)) for p in points]
@@ -134,10 +134,10 @@ def resting_point(documents: ttt.Chunk, rate, order: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class View:
-    """The landscape of starts at one inner rate, and what three gradients make of it.
+    """The landscape of starts at one inner rate, and where three gradients lead.
 
-    `loss [len(ys), len(xs)]` is the outer loss. `gradients[order] [2]` are taken at
-    `start [2]`; `rests[order] [2]` is where descent by each comes to rest.
+    `loss [len(ys), len(xs)]`: the outer loss. `gradients[order] [2]`: taken at `start
+    [2]`. `rests[order] [2]`: where descent by that gradient comes to rest.
     """
 
     rate: float
@@ -168,8 +168,8 @@ def view(documents: ttt.Chunk, rate: float, start, *, size: int = 41) -> View:
 class Trained:
     """Starts found by meta-training, by order.
 
-    `starts[order] [seeds, 2]`; `loss[order] [seeds]` on one set of held-out documents,
-    read with learning; `by_chunk[order] [seeds, chunks]` the same, chunk by chunk.
+    `starts[order] [seeds, 2]`. `loss[order] [seeds]`: on one set of held-out documents,
+    read with learning. `by_chunk[order] [seeds, chunks]`: the same, chunk by chunk.
     """
 
     starts: dict[str, np.ndarray]
@@ -177,9 +177,9 @@ class Trained:
     by_chunk: dict[str, np.ndarray]
 
     def excess(self, order: str) -> tuple[float, float]:
-        """Mean over seeds of what an order's start costs more than second order's.
+        """Extra loss of an order's start over second order's, and its half-width.
 
-        With the half-width of its 95 % interval; seeds are paired.
+        The mean over seeds, which are paired, and half its 95 % interval.
         """
         from scipy.stats import t
 
@@ -200,9 +200,9 @@ def meta_train(
 ) -> Trained:
     """Meta-train a start by each of the three gradients, from several seeds.
 
-    All orders of a seed begin at the same random start and see the same documents, by
-    plain descent whose rate falls linearly to zero. All are tested on the same held-out
-    documents, with learning on.
+    All orders of a seed begin at the same random start and see the same documents. They
+    use plain descent whose rate falls linearly to zero, and are tested on the same
+    held-out documents, with learning on.
     """
     keys = jax.random.split(key, 3)
     first = jax.random.normal(keys[0], (seeds, 2))

@@ -1,8 +1,8 @@
 """How sure: Student's t-intervals over novels, shares, batch means, slopes.
 
-Inputs are one value (or one row of bins) a novel, NaN where a novel has none: a novel
-(an address, a document) is the independent unit, its passages are not. Every interval
-of the lab is made here.
+Inputs are one value (or one row of bins) per novel, NaN where a novel has no value. A
+novel (an address, a document) is the independent unit; its passages are not
+independent. Every interval of the lab is made here.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ class Interval:
 
     @property
     def half(self) -> float:
-        """Half the interval's width: what stands behind a `±`."""
+        """Half the interval's width: the number after a `±`."""
         return (self.high - self.low) / 2
 
     @property
@@ -45,7 +45,7 @@ class Interval:
 class Curve:
     """Mean and interval in each bin: `edges [bins + 1]` in tokens, others `[bins]`.
 
-    `novels` counts those that reach the bin.
+    `novels`: number of novels that reach the bin.
     """
 
     edges: tuple[int, ...]
@@ -88,11 +88,11 @@ def interval(values) -> Interval:
 
 
 def batch_means(values, blocks: int = 20) -> Interval:
-    """Mean of a series and its interval, `values [chunks]`; neighbours are alike.
+    """Mean and interval of a series whose neighbours are alike, `values [chunks]`.
 
     The interval comes from the means of consecutive stretches (batch means): `blocks`
-    of them, fewer where the series has not two values for each, three at least. NaN
-    below three values.
+    stretches, or fewer (at least three) so that each has two values. It is NaN for
+    fewer than three values.
     """
     values = np.asarray(values, np.float64)
     values = values[np.isfinite(values)]
@@ -108,8 +108,8 @@ def batch_means(values, blocks: int = 20) -> Interval:
 def share(values) -> Interval:
     """Mean of zeros and ones and its Wilson interval, `values [cases]`.
 
-    Unlike a t-interval it stays between 0 and 1, and has a width where all are alike:
-    none right of 24 means less than 14 %.
+    Unlike a t-interval, a Wilson interval stays between 0 and 1, and has a width even
+    if all cases are alike: 0 right of 24 means less than 14 %.
     """
     from scipy import stats
 
@@ -124,16 +124,17 @@ def curve(rows, edges) -> Curve:
 
 
 def curve_of(found: list[Interval], edges) -> Curve:
-    """Intervals side by side as a curve."""
+    """A list of intervals as a curve."""
     parts = (tuple(getattr(one, name) for one in found) for name in _PARTS)
     return Curve(tuple(int(edge) for edge in edges), *parts)
 
 
 def slope(rows, edges, start: int, stop: int) -> Interval:
-    """Change of a gap with each doubling of the position, over `start` to `stop`.
+    """Change of a gap with each doubling of the position, from `start` to `stop`.
 
-    Least squares of the bins' means on log2 of their middles, novel by novel; then a
-    t-interval over novels. A novel with fewer than three bins there has no slope.
+    The bins' means are fitted by least squares to log2 of their middles, novel by
+    novel; then follows a t-interval over novels. A novel with fewer than three bins in
+    the range has no slope.
     """
     edges = np.asarray(edges)
     inside = (edges[:-1] >= start) & (edges[1:] <= stop)
@@ -145,7 +146,7 @@ _PARTS = ("mean", "low", "high", "novels")
 
 
 def _t(freedom: int) -> float:
-    """The point of Student's t that 95 % lie within."""
+    """The bound within which 95 % of Student's t distribution lie."""
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     return float(stdtrit(freedom, 0.5 + LEVEL / 2))

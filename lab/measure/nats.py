@@ -1,11 +1,11 @@
-"""What reading cost: nats of every token, read once and kept on disk.
+"""What does reading cost? Nats of every token, read once and kept on disk.
 
 A reading is decided by the model (weights and configuration) and the tokens, so it is
-kept under both hashes in `.runs/readings` (`TTT_LAB_RUNS` moves it; delete it at will).
-A comparison that was stopped goes on with what is missing, and models share what they
-share: tiny-naive's frozen twin is tiny-swa.
+stored under both hashes in `.runs/readings` (`TTT_LAB_RUNS` moves the folder; delete it
+at will). A comparison that was stopped continues with the missing readings, and equal
+models share readings: tiny-naive's frozen twin is tiny-swa.
 
-With `workers` > 1, passages are read side by side, one process to a core: the products
+With `workers` > 1, passages are read side by side, one process per core: the products
 of a small model are too small to be split.
 """
 
@@ -27,7 +27,7 @@ from lab.measure.readers import Reader, load
 from lab.measure.texts import Passage
 
 
-SEGMENT = 4096  # tokens, about
+SEGMENT = 4096  # tokens, approximately
 _FORMAT = 1
 
 
@@ -35,7 +35,7 @@ _FORMAT = 1
 class Readings:
     """Nats of every token, for several labelled readers of the same passages.
 
-    `nll[label][i]` is `[tokens read]` of `passages[i]`.
+    `nll[label][i]`: `[tokens read]` of `passages[i]`.
     """
 
     passages: tuple[Passage, ...]
@@ -47,12 +47,12 @@ class Readings:
         return tuple(dict.fromkeys(passage.novel for passage in self.passages))
 
     def gap(self, worse: str, better: str) -> list[np.ndarray]:
-        """`worse - better` token by token, as far as both have read: `[passages]`."""
+        """`worse - better`, token by token, as far as both have read: `[passages]`."""
         pairs = zip(self.nll[worse], self.nll[better], strict=True)
         return [_difference(a, b) for a, b in pairs]
 
     def by_novel(self, values: list[np.ndarray], reduce: Callable) -> np.ndarray:
-        """`reduce` (a list of arrays -> anything) of each novel's passages, stacked."""
+        """`reduce` (called with a list of arrays) of each novel's passages, stacked."""
         owners = [passage.novel for passage in self.passages]
         groups = (
             [v for v, owner in zip(values, owners, strict=True) if owner == novel]
@@ -69,11 +69,11 @@ def read_all(
     strict: bool = True,
     report: Callable[[int, int], None] | None = None,
 ) -> Readings:
-    """Every reader's nats for every passage; only what is not kept yet is read.
+    """Every reader's nats for every passage; only missing readings are made.
 
-    `report(done, total)` counts tokens that had to be read.
+    `report(done, total)`: called with counts of tokens that had to be read.
 
-    **Raises** `ValueError` where a loss is not finite, if `strict`.
+    **Raises** `ValueError` if `strict` and a loss is not finite.
     """
     passages = tuple(passages)
     jobs = {
@@ -92,14 +92,14 @@ def read_all(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Job:
-    """One passage for one reader, and where the reading is kept."""
+    """One passage for one reader, and the file of the reading."""
 
     reader: Reader
     tokens: np.ndarray
     path: Path
 
     def kept(self) -> np.ndarray | None:
-        """The reading, None where there is none (or a damaged one)."""
+        """The stored reading, None if there is none or the file is damaged."""
         try:
             found = np.load(self.path)
         except (OSError, ValueError, EOFError):
@@ -107,7 +107,7 @@ class _Job:
         return found if found.shape == self.tokens.shape else None
 
     def keep(self, nll: np.ndarray):
-        """Write it, whole or not at all."""
+        """Write a reading, whole or not at all."""
         content = io.BytesIO()
         np.save(content, nll.astype(np.float32))
         files.write(self.path, content.getvalue())
@@ -135,9 +135,9 @@ def _read_missing(jobs: list[_Job], workers: int, report: Callable[[int, int], N
 
 
 def read_tokens(model, tokens: np.ndarray, report=None) -> np.ndarray:
-    """Nats of every token when `model` reads them from the start, `[length]`.
+    """Nats of every token when `model` reads `tokens` from the start, `[length]`.
 
-    `report(done)` counts tokens.
+    `report(done)`: called with the number of tokens read.
     """
     import ttt_core as ttt
 
@@ -153,7 +153,7 @@ def read_tokens(model, tokens: np.ndarray, report=None) -> np.ndarray:
 
 
 def _read_apart(jobs: list[_Job], workers: int, report: Callable[[int], None]):
-    """Each worker is a process of its own on a core of its own; longest jobs first."""
+    """Read in processes, each with its own core; the longest jobs come first."""
     context = multiprocessing.get_context("spawn")
     cores = context.Queue()
     for core in _cores(workers):
@@ -206,6 +206,6 @@ def _check_finite(label: str, row: list[np.ndarray], passages: tuple[Passage, ..
         if len(wrong):
             raise ValueError(
                 f"{label} gives token {wrong[0]:,} of {passage.novel} (from "
-                f"{passage.offset:,} on) a loss of {nll[wrong[0]]}: its inner rate is "
-                "too high or its weights are broken; try a smaller rate."
+                f"{passage.offset:,} on) a loss of {nll[wrong[0]]}: the inner rate is "
+                "too high or the weights are damaged; try a smaller rate."
             )

@@ -1,18 +1,18 @@
-"""How many tokens to read at a time.
+"""How many tokens are read at a time?
 
-A model that learns reads chunk by chunk. One that does not may read wider pieces: the
-same mathematics in larger products, and the same numbers to rounding.
+A model that learns reads chunk by chunk. A model that does not learn may read wider
+pieces: the same mathematics in larger products, and the same numbers to rounding.
 """
 
 import dataclasses
 
 
-# Tokens of a piece: no wider than a window, and widest with full attention alone.
+# A piece has this many tokens, at most a window; the most with full attention alone.
 WIDE, WIDE_FULL = 128, 512
 
 
 def widest(config) -> int:
-    """Tokens of a piece that suit a `ModelConfig`: its chunk where it learns.
+    """Tokens of a piece that suit a `ModelConfig`: one chunk for a model that learns.
 
     >>> widest(ttt.preset("tiny-full"))
     512
@@ -27,7 +27,7 @@ def widest(config) -> int:
 
 
 def widened(model):
-    """The model with `widest` pieces for chunks; what binds by chunks goes on so."""
+    """The model with `widest` pieces for chunks; KV binding keeps its own chunks."""
     config = model.config
     changes = {"chunk": widest(config), "bind_chunk": config.bind_every}
     return dataclasses.replace(model, config=config.replace(**changes))

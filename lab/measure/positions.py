@@ -1,6 +1,6 @@
-"""At which position: doublings, half doublings and equal parts, averaged by novel.
+"""At which position? Doublings, half doublings and equal parts, averaged by novel.
 
-A bin counts for a passage that covers at least half of it; elsewhere it is NaN.
+A bin counts for a passage that covers at least half of the bin; otherwise it is NaN.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def doublings(length: int, first: int, *, per_doubling: int = 1) -> np.ndarray:
 
 
 def equal_parts(length: int, parts: int = 16, *, grain: int = 1) -> np.ndarray:
-    """Edges of at most `parts` equal parts, each a multiple of `grain` but the last."""
+    """Edges of at most `parts` equal parts, multiples of `grain` except the last."""
     width = max(grain, -(-length // (parts * grain)) * grain)
     return np.unique([*range(0, length, width), length])
 
@@ -29,7 +29,7 @@ def equal_parts(length: int, parts: int = 16, *, grain: int = 1) -> np.ndarray:
 def bin_means(values: list[np.ndarray], edges: np.ndarray) -> np.ndarray:
     """Mean in each bin over all of `values` (arrays `[tokens]`), `[bins]`.
 
-    NaN where no array covers half of the bin.
+    The mean is NaN where no array covers half of the bin.
     """
     sums, counts = np.zeros(len(edges) - 1), np.zeros(len(edges) - 1)
     for array in values:
@@ -48,16 +48,16 @@ def mean(values: list[np.ndarray]) -> float:
 
 
 def middles(edges: np.ndarray) -> np.ndarray:
-    """Where on a logarithmic axis each bin lies: the geometric middle, `[bins]`.
+    """The place of each bin on a logarithmic axis: the geometric middle, `[bins]`.
 
-    The first bin begins at zero and counts as one doubling: its upper half.
+    The first bin begins at zero and counts as one doubling, its upper half.
     """
     lower = np.where(edges[:-1] > 0, edges[:-1], edges[1:] / 2)
     return np.sqrt(lower * edges[1:])
 
 
 def short(tokens: float) -> str:
-    """`64`, `2K`, `128K`, `1M`: in units of 1,024, as people say them."""
+    """A number of tokens in units of 1,024: `64`, `2K`, `128K`, `1M`."""
     for size, letter in ((2**20, "M"), (2**10, "K")):
         if tokens >= size:
             return f"{tokens / size:.4g}{letter}"

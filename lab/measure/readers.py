@@ -1,7 +1,7 @@
-"""Who reads: a model as its card says, frozen, or with another inner rate and clip.
+"""Who reads? A model as its card says, frozen, or with another inner rate and clip.
 
 A `Reader` is a name and a few numbers: it can be listed, compared and sent to another
-process without JAX. `load` makes it a model.
+process without JAX. `load` turns a reader into a model.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ FULL_LIMIT = 16_384
 class Reader:
     """How one model reads.
 
-    `model`: a published name or a path. `learning`: whether it learns while reading.
-    `lr`, `clip`: inner rate and clip, None = the card's. `limit`: it reads no more than
-    this many tokens of a passage, None = all.
+    `model`: a published name or a path. `learning`: whether the model learns while
+    reading. `lr`, `clip`: inner rate and clip, None = the card's. `limit`: the model
+    reads at most this many tokens of a passage, None = all.
     """
 
     model: str
@@ -31,11 +31,11 @@ class Reader:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a result says of a system.
+    """The facts about a system that a result records.
 
-    `learns`: whether it learns while reading. `trained_to`: longest training sequence,
-    `tokens_seen`: training tokens in all, None where the card does not say. `reads_to`:
-    tokens of a passage that it reads, None = all.
+    `learns`: whether the system learns while reading. `trained_to`: longest training
+    sequence, `tokens_seen`: number of training tokens, None if the card does not say.
+    `reads_to`: number of tokens that the system reads of a passage, None = all.
     """
 
     learns: bool
@@ -48,11 +48,11 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A model under comparison, its two ways of reading, and what its card says.
+    """A model under comparison, its two ways of reading, and facts from its card.
 
-    `frozen` is the twin that does not learn; `learning` is None for a model that never
-    does. `trained_to`: longest training sequence in tokens, `tokens_seen`: training
-    tokens in all; both None where the card does not say.
+    `frozen`: the twin that does not learn. `learning`: None for a model that never
+    learns. `trained_to`: longest training sequence in tokens, `tokens_seen`: number of
+    training tokens; both None if the card does not say.
     """
 
     name: str
@@ -67,14 +67,14 @@ class System:
 
     @property
     def readers(self) -> dict[str, Reader]:
-        """Label -> reader: `NAME` as the card says, `NAME, frozen` where it learns."""
+        """Label -> reader: `NAME` as the card says, and for learners `NAME, frozen`."""
         if self.learning is None:
             return {self.name: self.frozen}
         return {self.name: self.learning, self.frozen_label: self.frozen}
 
     @property
     def facts(self) -> Facts:
-        """What a result says of this system."""
+        """The facts about this system that a result records."""
         return Facts(
             learns=self.learning is not None,
             chunk=self.chunk,
@@ -93,11 +93,11 @@ class System:
 def system(model: str, *, full_to: int | None = None) -> System:
     """The system of a published model or a path.
 
-    Full attention costs ever more per token and has nothing to say for positions that
-    it was not trained at, so such a model reads `full_to` tokens of a passage: by
-    default as many as its training sequences had (16,384 where the card does not say).
+    Full attention costs more and more per token and cannot read positions that it was
+    not trained at, so such a model reads `full_to` tokens of a passage. The default is
+    the length of its training sequences (16,384 if the card does not say).
 
-    **Raises** `FileNotFoundError` naming what is published, `ValueError` for a
+    **Raises** `FileNotFoundError` naming the published models, `ValueError` for a
     `full_to` that is not positive.
     """
     if full_to is not None and full_to < 1:
@@ -125,8 +125,8 @@ def system(model: str, *, full_to: int | None = None) -> System:
 def systems(models: tuple[str, ...], *, full_to: int | None = None) -> list[System]:
     """Several systems, ready to be compared on the same tokens.
 
-    **Raises** `ValueError` for none, for two of one name, or where their tokenizers
-    differ.
+    **Raises** `ValueError` for no model, two models of one name, or different
+    tokenizers.
     """
     found = [system(model, full_to=full_to) for model in models]
     names = [one.name for one in found]
@@ -145,7 +145,7 @@ def systems(models: tuple[str, ...], *, full_to: int | None = None) -> list[Syst
 
 
 def trained_length(card: dict) -> int | None:
-    """Tokens of a model's longest training sequences, None where its card is silent."""
+    """Tokens of a model's longest training sequences, None if the card does not say."""
     experiment = card.get("experiment") or {}
     stages = [experiment, *(experiment.get("stages") or [])]
     lengths = [stage["seq"] for stage in stages if stage.get("seq")]
@@ -155,10 +155,10 @@ def trained_length(card: dict) -> int | None:
 def load(reader: Reader):
     """The reader's model.
 
-    **Raises** `ValueError` where it is to learn and has nothing to learn with.
+    **Raises** `ValueError` if the reader learns and the model cannot learn.
     """
     model = checkpoints.load(reader.model)
-    changes = {"clip": 1.0, "lr": 0.0}  # one frozen twin, whatever the clip was
+    changes = {"clip": 1.0, "lr": 0.0}  # one frozen twin, whatever the card's clip
     if reader.learning:
         given = {"lr": reader.lr, "clip": reader.clip}
         changes = {name: value for name, value in given.items() if value is not None}
@@ -179,15 +179,15 @@ def with_inner(model, **changes):
 
 
 def find_weights(name: str) -> Path:
-    """The card of `name`: of its finished run here, else the published one.
+    """The card of `name`: from a finished run on this machine, else the published one.
 
-    **Raises** `FileNotFoundError` where there is neither.
+    **Raises** `FileNotFoundError` if there is neither.
     """
     here = runs.folder(name) / f"{name}.json"
     path = here if here.exists() else checkpoints.PUBLISHED / f"{name}.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"{name} has neither been trained here nor is it published: "
+            f"{name} has neither been trained here nor been published: run "
             f"`ttt-lab train {name}` first."
         )
     return path

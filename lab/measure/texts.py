@@ -1,16 +1,16 @@
-"""What is read: passages of held-out documents, or the documents whole.
+"""What is read? Passages of held-out documents, or whole documents.
 
-Every document gives equally many passages, evenly spread: the same ones every time, so
-that systems are compared on the very same tokens. The *unit* of a passage is what it
-counts as in an interval: its novel, its address, its document. Passages of one unit are
-not independent of each other, units are.
+Every document contributes the same number of passages, evenly spread: the same ones
+every time, so that systems are compared on the very same tokens. An interval is over
+*units*: the novel, the address or the document that a passage belongs to. Passages of
+one unit are not independent of each other, units are.
 
 A stream of many addresses (`sotu-chronicle`) is one document with many units: its
-passages begin where an address begins, and read on into those that follow.
+passages begin where an address begins, and continue into the addresses that follow.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -24,64 +24,81 @@ UNITS = {"eltec-eng": "novels", "sotu": "addresses", "sotu-chronicle": "addresse
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
-    """What is read.
+class Source:
+    """Where text comes from, for commands that choose what they read of it.
 
     Args:
-        corpus: a name from `ttt-lab data list`, a folder or a file; with a split of its
-            own as NAME/SPLIT. Some commands take several.
-        split: train, val or all, of a corpus that names none.
-        length: tokens of a passage.
-        per_novel: passages of each novel (address, document), evenly spread.
-        novels: read at most so many novels, evenly spread.
-        whole: read the documents whole instead of passages.
+        corpus: a name from `ttt-lab data list`, a folder or a file; NAME/SPLIT names a
+            split too. Some commands take several.
+        split: train, val or all, for a corpus that names no split.
     """
 
     corpus: tuple[str, ...] = ("eltec-eng",)
     split: Literal["train", "val", "all"] = "val"
-    length: int = 16_384
-    per_novel: int = 6
-    novels: int = 24
-    whole: bool = False
 
-    def each(self) -> "tuple[Text, ...]":
-        """One `Text` a corpus, its split taken from its name where that has one."""
+    def each(self) -> tuple[Self, ...]:
+        """One per corpus; a split in the corpus's name replaces `split`."""
         return tuple(self._of(name) for name in self.corpus)
 
-    def only(self) -> "Text":
-        """The one text.
+    def only(self) -> Self:
+        """The text, for a command that reads one.
 
-        **Raises** `ValueError` where several are named.
+        **Raises** `ValueError` if several texts are named.
         """
         if len(self.corpus) != 1:
-            raise ValueError(f"One text is read here: got {', '.join(self.corpus)}.")
+            raise ValueError(f"Name one text: got {', '.join(self.corpus)}.")
         return self.each()[0]
 
-    def open(self, tokenizer: str) -> "OpenText":
-        """The text's tokens, and what is read of them.
+    def shards(self, tokenizer: str) -> Shards:
+        """The text's tokens.
 
-        **Raises** what `lab.data.shards.open` raises.
+        **Raises** `ValueError` or `FileNotFoundError` as `lab.data.shards.open` does.
         """
         from lab.data import shards
 
         one = self.only()
-        return OpenText(one, shards.open(one.corpus[0], tokenizer, one.split))
+        return shards.open(one.corpus[0], tokenizer, one.split)
 
-    def _of(self, name: str) -> "Text":
+    def _of(self, name: str) -> Self:
         corpus, _, split = name.rpartition("/")
         if corpus and split in SPLITS:
             return dataclasses.replace(self, corpus=(corpus,), split=split)
-        # one document has nothing to hold out: it is read as it is
+        # A single document has no held-out part, so all of it is read.
         split = "all" if name == "sotu-chronicle" else self.split
         return dataclasses.replace(self, corpus=(name,), split=split)
 
 
 @dataclasses.dataclass(frozen=True)
-class TextRead:
-    """What a result says of the text that was read.
+class Text(Source):
+    """The text that is read.
 
-    `unit`: what an interval is over, in the plural. `length`: tokens of a passage, None
-    for documents read whole. `passages`: how many. `units`: their names, in order.
+    Args:
+        length: tokens per passage.
+        per_novel: passages per novel (address, document), evenly spread.
+        novels: read at most this many novels, evenly spread.
+        whole: read whole documents instead of passages.
+    """
+
+    length: int = 16_384
+    per_novel: int = 6
+    novels: int = 24
+    whole: bool = False
+
+    def open(self, tokenizer: str) -> "OpenText":
+        """The text with its tokens opened, to take passages from.
+
+        **Raises** `ValueError` or `FileNotFoundError` as `lab.data.shards.open` does.
+        """
+        return OpenText(self.only(), self.shards(tokenizer))
+
+
+@dataclasses.dataclass(frozen=True)
+class TextRead:
+    """The facts about a text that a result records.
+
+    `unit`: the kind of unit that intervals are over, in the plural. `length`: tokens
+    per passage, None for whole documents. `passages`: number of passages. `units`:
+    names of the units, in order.
     """
 
     corpus: str
@@ -100,24 +117,26 @@ class TextRead:
 
     @property
     def name(self) -> str:
-        """The text in a file's name, as `eltec-eng-val-16384`."""
+        """The text as part of a file name, such as `eltec-eng-val-16384`."""
         return f"{self.corpus_name}-{'whole' if self.whole else self.length}"
 
     @property
     def corpus_name(self) -> str:
-        """Corpus and split in a file's name, as `eltec-eng-val`."""
+        """Corpus and split as part of a file name, such as `eltec-eng-val`."""
         return self._said.replace("/", "-")
 
     @property
     def _said(self) -> str:
-        """`eltec-eng/val`; of a folder or a file its last part, of one document no
-        split."""
+        """Corpus and split, such as `eltec-eng/val`; a document has no split.
+
+        A folder or a file is named by the last part of its path.
+        """
         corpus = self.corpus.rstrip("/").rpartition("/")[2]
         return corpus if corpus == "sotu-chronicle" else f"{corpus}/{self.split}"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know of the text: sentences."""
+        """Sentences on the text that a reader of the numbers should know."""
         notes = []
         if self.whole and self.unit == "novels":
             notes.append(
@@ -145,13 +164,13 @@ class Passage:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OpenText:
-    """A text whose tokens are there; small where `TTT_LAB_QUICK` is set."""
+    """A text whose tokens are open; small if `TTT_LAB_QUICK` is set."""
 
     text: Text
     shards: Shards
 
     def passages(self) -> list[Passage]:
-        """What is read, the same passages every time."""
+        """The passages to read, the same every time."""
         text = self.text
         if text.whole:
             found = whole(self.shards, limit=quick(None, 1024))
@@ -162,25 +181,29 @@ class OpenText:
         return passages(self.shards, length=length, per_novel=count, novels=novels)
 
     def about(self, read: list[Passage]) -> TextRead:
-        """What was read, for a result."""
-        opened, longest = self.shards, max(len(passage.tokens) for passage in read)
-        return TextRead(
-            corpus=opened.corpus,
-            split=opened.split,
-            tokenizer=opened.tokenizer,
-            text_hash=opened.data_hash,
-            unit=UNITS.get(opened.corpus, "documents"),
-            units=tuple(dict.fromkeys(passage.novel for passage in read)),
-            length=None if self.text.whole else longest,
-            passages=len(read),
-        )
+        """The facts for a result about the passages that were read."""
+        return describe(self.shards, read, whole=self.text.whole)
+
+
+def describe(shards: Shards, read: list[Passage], *, whole: bool) -> TextRead:
+    """The facts for a result about passages that were read, or documents read whole."""
+    return TextRead(
+        corpus=shards.corpus,
+        split=shards.split,
+        tokenizer=shards.tokenizer,
+        text_hash=shards.data_hash,
+        unit=UNITS.get(shards.corpus, "documents"),
+        units=tuple(dict.fromkeys(passage.novel for passage in read)),
+        length=None if whole else max(len(passage.tokens) for passage in read),
+        passages=len(read),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Unit:
     """An independent piece of text: tokens of a document, from `start` on.
 
-    `length`: tokens of the unit's own. `room`: tokens up to the document's end.
+    `length`: tokens of the unit itself. `room`: tokens up to the end of the document.
     """
 
     name: str
@@ -195,9 +218,10 @@ def passages(
 ) -> list[Passage]:
     """At most `per_novel` passages of `length` tokens from each unit.
 
-    `novels`: of so many units at most, evenly spread. Units without room for `length`
-    tokens give none. **Raises** `ValueError` where no document is that long, or a
-    number is not positive.
+    `novels`: at most this many units, evenly spread. A unit without room for `length`
+    tokens gives no passage.
+
+    **Raises** `ValueError` if no document is that long, or a number is not positive.
     """
     if length < 1 or per_novel < 1:
         raise ValueError(
@@ -224,7 +248,7 @@ def whole(shards: Shards, *, limit: int | None = None) -> list[Passage]:
     **Raises** `ValueError` for a limit that is not positive.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"A document's first {limit} tokens: take 1 or more.")
+        raise ValueError(f"`limit` must be >= 1 token, or None: got {limit}.")
     return [
         _cut(shards, document, 0, min(entry.length, limit or entry.length), entry.name)
         for document, entry in enumerate(shards.documents)
@@ -233,8 +257,9 @@ def whole(shards: Shards, *, limit: int | None = None) -> list[Passage]:
 
 
 def spread(found: list, count: int | None) -> list:
-    """`count` of the passages or units, evenly spread (all where there are no more, or
-    None).
+    """`count` of the passages or units, evenly spread; all, if there are no more.
+
+    With `count=None` all are taken.
 
     **Raises** `ValueError` for fewer than one.
     """
@@ -259,13 +284,12 @@ def _units(shards: Shards) -> list[_Unit]:
 def _addresses(shards: Shards) -> list[_Unit]:
     """The addresses of the chronicle, oldest first, by their tokens.
 
-    Addresses are told apart by bytes: a token belongs to the address that its first
-    byte is in.
+    A token belongs to the address that its first byte is in.
     """
     from lab.data import tokenizers
 
     lengths = tokenizers.load(shards.tokenizer).lengths[shards.tokens(0)]
-    begins = np.cumsum(lengths) - lengths  # of each token, in bytes
+    begins = np.cumsum(lengths) - lengths  # first byte of each token
     total, starts = len(lengths), addresses.starts()
     cuts = np.searchsorted(begins, [*starts.values(), int(lengths.sum())])
     spans = zip(starts, cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)

@@ -1,6 +1,6 @@
 """Data in, `plotly` figure out: one theme for the explorer and the notebooks.
 
-Nothing here computes a result: numbers come from traces, evals and analysis.
+Nothing here computes a result: numbers come from traces, evals and analyses.
 
     >>> from lab import plots, traces
     >>> plots.gain(traces.load("reading.npz")).show()          # doctest: +SKIP
@@ -30,6 +30,6 @@ from lab.plots.toy import loss_by_index as loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
 
 
-# Last: `plots.recall(trace)` is this function, not the module of that name.
+# This import comes last: `plots.recall` is the function, not the module of that name.
 # isort: split
 from lab.plots.needle import recall as recall

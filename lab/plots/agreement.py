@@ -1,4 +1,4 @@
-"""What a passage's gradient is made of, as one bar a model."""
+"""What a passage's gradient is made of, as one bar per model."""
 
 import plotly.graph_objects as go
 
@@ -9,14 +9,14 @@ from lab.plots.compare import OTHERS
 
 
 PARTS = {
-    "shared": ("what all novels ask for", theme.LEARNING),
-    "novel": ("what its novel asks for", theme.FROZEN),
-    "passage": ("what it alone asks for", OTHERS[4]),
+    "shared": ("shared by all novels", theme.LEARNING),
+    "novel": ("shared within its novel", theme.FROZEN),
+    "passage": ("this passage alone", OTHERS[4]),
 }
 
 
 def gradient_parts(result: Agreements) -> go.Figure:
-    """Shares of the squared gradient, with their intervals in the hover text."""
+    """Shares of the squared gradient, with intervals in the hover text."""
     rows = result.found
     bars = [
         go.Bar(

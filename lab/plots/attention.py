@@ -1,4 +1,4 @@
-"""Where heads look, as one bar a head."""
+"""Where heads look, as one bar per head."""
 
 import plotly.graph_objects as go
 
@@ -6,14 +6,14 @@ from lab.analysis.attention import Attention
 from lab.plots import theme
 
 
-# Near to far.
+# The colours go from near to far.
 NEAR_TO_FAR = ("#1f4e79", "#2a8fd0", "#2fa37c", "#c79a1e", "#e0641a")
 
 
 def looks_by_distance(result: Attention) -> go.Figure:
     """Shares of attention by distance, head by head, beside a head that looks evenly.
 
-    How many tokens a head spreads over is in the hover text.
+    The hover text gives the number of tokens that a head spreads over.
     """
     names, rows = [], []
     for name, blocks in result.blocks.items():

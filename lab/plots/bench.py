@@ -1,7 +1,7 @@
-"""What a token costs after ever more tokens, in milliseconds.
+"""What a token costs after more and more tokens, in milliseconds.
 
-Both axes are logarithmic: a flat line costs the same for ever, full attention's slope
-is one.
+Both axes are logarithmic: a flat line means a constant cost, full attention's slope is
+one.
 """
 
 import math
@@ -14,12 +14,12 @@ from lab.plots.compare import looks
 
 
 def reading_cost(result: ReadingBench) -> go.Figure:
-    """Reading a token, at each position."""
+    """The cost of reading a token, at each position."""
     return _figure(result, "reading_ms", "What reading a token costs")
 
 
 def writing_cost(result: ReadingBench) -> go.Figure:
-    """Writing a token, at each position; learners' inner steps are included."""
+    """The cost of writing a token, at each position, including inner steps."""
     return _figure(result, "writing_ms", "What writing a token costs")
 
 

@@ -1,10 +1,10 @@
 """Systems compared, by position in the text: losses, and paired gaps with intervals.
 
-The reference is blue and its frozen twin orange, as everywhere; every system has a
-marker of its own too, and frozen twins are dashed, so that no line is told by colour
-alone.
-Where fewer novels reach, a gap's line is dotted: the mix of texts changes. Whole novels
-are drawn from token 1,024 on: before it they are title pages, each like no other.
+The reference is blue and its frozen twin orange, as everywhere. Every system has its
+own marker too, and frozen twins are dashed, so that no two lines differ in colour only.
+Where fewer novels reach, a gap's line is dotted, because the mix of texts changes.
+Whole novels are drawn from token 1,024 on: before that are title pages, and no two are
+alike.
 """
 
 from collections.abc import Iterable
@@ -43,9 +43,9 @@ WHOLE_FROM = 1024
 
 
 def loss_by_position(result: Comparison) -> go.Figure:
-    """Mean loss over novels at each position, one line a system and frozen twin.
+    """Mean loss over novels at each position, one line per system and frozen twin.
 
-    As far as all novels reach: the mean over fewer would be one of other texts.
+    Lines end where the shortest novel ends: a mean over fewer would be of other texts.
     """
     styles = looks(result.systems)
     curves = {
@@ -62,7 +62,7 @@ def loss_by_position(result: Comparison) -> go.Figure:
 def gap_by_position(result: Comparison) -> go.Figure:
     """How much better the reference reads than each other system, with 95 % bands.
 
-    Above zero, the reference is better. Its gap to its own frozen twin is orange.
+    Above zero, the reference is better. The gap to its own frozen twin is orange.
     """
     styles, reference = looks(result.systems), result.reference
     gaps = [gap for gap in result.gaps if gap.better == reference]
@@ -82,10 +82,10 @@ def gap_by_position(result: Comparison) -> go.Figure:
 def position_figure(
     lines: list, trained: int | None, *, title: str, zero: bool = False
 ) -> go.Figure:
-    """The common frame: a logarithmic axis of positions, the legend below it.
+    """The common frame: a logarithmic axis of positions, with the legend below.
 
-    Marks where training ended (`trained`) and extrapolation begins, if the text goes
-    beyond.
+    A mark shows where the trained lengths end (`trained`) and extrapolation begins, if
+    the text goes beyond.
     """
     longest = max((max(line.x) for line in lines if len(line.x)), default=1)
     beyond = trained is not None and trained < longest
@@ -109,12 +109,12 @@ def position_axis(longest: float) -> dict:
 
 
 def shown(part: Gap | Loss, text: TextRead, grid: str = "doublings") -> Curve:
-    """The curve of a gap or loss on one grid, without a whole novel's title pages."""
+    """The curve of a gap or loss on one grid, without title pages of whole novels."""
     curve = part.curves[grid]
     if not text.whole:
         return curve
     first = int(np.searchsorted(curve.edges, WHOLE_FROM))
-    # A text that is over by then keeps its last bin: an empty figure helps nobody.
+    # A shorter text keeps its last bin: an empty figure would show nothing.
     return curve.since(min(first, len(curve) - 1))
 
 
@@ -123,7 +123,7 @@ def curve_lines(curve: Curve, name: str, style: theme.Look, *, sign: str = "+") 
     x, y = middles(np.array(curve.edges)), np.array(curve.mean)
     novels = np.array(curve.novels)
     most = novels == novels.max(initial=0)
-    # The dotted part begins at the last full point, so that the line does not break.
+    # The dotted part begins at the last full point, so that the line is not broken.
     rest = ~most & (novels > 0)
     rest |= most & np.roll(rest, -1) & (np.arange(len(rest)) < len(rest) - 1)
     common = dict(
@@ -160,7 +160,7 @@ def _part(x, y, where, name, colour, dash, common) -> go.Scatter:
 
 
 def looks(names: Iterable[str]) -> dict[str, theme.Look]:
-    """How every system and its frozen twin are drawn: the reference first."""
+    """How every system and its frozen twin are drawn, the reference first."""
     found = {}
     for i, name in enumerate(names):
         colour = theme.LEARNING if i == 0 else OTHERS[(i - 1) % len(OTHERS)]

@@ -1,6 +1,6 @@
-"""Loss against context: the same tokens with ever more text before them.
+"""Loss against context: the same tokens with more and more text before them.
 
-Markers are open where a context is longer than a system's training sequences.
+A marker is open if the context is longer than a system's training sequences.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from lab.plots import theme
 from lab.plots.compare import looks, zero_line
 
 
-APART = 0.38  # octaves; intervals lie this far around the context they belong to
+APART = 0.38  # octaves; intervals stand within this distance of their context
 _GAP_HOVER = "%{y:+.4f} at %{customdata}"
 
 
 def loss_by_context(result: Contexts) -> go.Figure:
-    """Mean loss over documents at each context, one line a system and frozen twin."""
+    """Mean loss over documents at each context, one line per system and frozen twin."""
     lines = [
         _line(label, rows, "loss", style, "%{y:.4f}")
         for label, rows, style in _labels(result)
@@ -29,8 +29,8 @@ def loss_by_context(result: Contexts) -> go.Figure:
 def gap_by_context(result: Contexts) -> go.Figure:
     """How much worse than the reference each system reads, with 95 % intervals.
 
-    The intervals of eight systems would hide each other: they stand side by side around
-    the context that they belong to.
+    The intervals of eight systems would hide each other, so they stand side by side
+    around their context.
     """
     found = [
         (label, [row for row in rows if row.gap], style)
@@ -57,7 +57,7 @@ def _whiskers(gaps: list[Interval]) -> dict:
 
 
 def _labels(result: Contexts):
-    """Every label with its rows and its style."""
+    """Every label with its scores and its style."""
     styles = looks(result.systems)
     for label, scores in result.by_label().items():
         yield label, list(scores.values()), styles[label]

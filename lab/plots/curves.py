@@ -1,7 +1,7 @@
 """What happens chunk by chunk: loss, gain, drift, and the whole reading in one strip.
 
-All take a `lab.traces.Trace` and draw as much of it as was read. `extent` is the right
-end of the x axis in tokens; it keeps the axis still while a reading grows.
+All functions take a `lab.traces.Trace` and draw as much as has been read. `extent` is
+the right end of the x axis in tokens and keeps the axis still while a reading grows.
 """
 
 import numpy as np
@@ -76,7 +76,7 @@ def gain(trace: Trace, *, extent: int | None = None) -> go.Figure:
 
 
 def drift(trace: Trace, *, extent: int | None = None) -> go.Figure:
-    """How far each block's fast weights are from where they started, in per cent."""
+    """How far each block's fast weights are from their start, in per cent."""
     lines = [
         theme.line(
             trace.ends,
@@ -103,7 +103,7 @@ def overview(
 ) -> go.Figure:
     """The whole reading at a glance: each block's drift as colour, chunk by chunk.
 
-    `cursor` marks a chunk.
+    `cursor`: a chunk to mark.
     """
     strip = go.Heatmap(
         x=trace.ends - trace.header.chunk / 2,

@@ -1,7 +1,7 @@
 """A gap taken apart: the better start, and learning while reading.
 
-Orange is what the frozen twin already has, blue what learning adds, pink their sum: the
-gap.
+Orange is the part that the frozen twin already has, blue the part that learning adds,
+pink their sum, the gap.
 """
 
 import plotly.graph_objects as go
@@ -20,14 +20,14 @@ from lab.plots.compare import (
 )
 
 
-# A light rim keeps the diamonds apart from the bars that they lie on.
+# A light rim separates the diamonds from the bars beneath.
 EDGE = dict(color="white", width=1.2)
 
 
 def decomposition(result: Decomposition) -> go.Figure:
     """Stacked bars in each doubling of the position; the whole gap with its interval.
 
-    What the other system gains by learning, where it does, counts against the gap.
+    If the other system learns too, its gain counts against the gap.
     """
     edges = shown(result.total, result.text).edges
     names = [_span(*span) for span in zip(edges[:-1], edges[1:], strict=True)]
@@ -71,7 +71,7 @@ def parts_by_position(result: Decomposition) -> go.Figure:
 
 
 def _parts(result: Decomposition) -> list[tuple]:
-    """Words, colour, pattern, sign and curve of each part."""
+    """Name, colour, pattern, sign and curve of each part."""
     found = [
         (
             "better start (both frozen)",

@@ -1,8 +1,8 @@
 """The gradient through the loop: checks, landscapes, what each order finds, memory.
 
-Takes what `lab.lessons.two_kinds`, `lab.lessons.orders` and `lab.lessons.remat`
-return. Blue is the gradient that follows everything, green stops at the inner gradient,
-orange knows no inner loop.
+The functions take results of `lab.lessons.two_kinds`, `lab.lessons.orders` and
+`lab.lessons.remat`. Blue is the gradient that follows everything, green stops at the
+inner gradient, orange has no inner loop.
 """
 
 import numpy as np
@@ -46,8 +46,8 @@ def finite_differences(steps, errors: dict[str, np.ndarray]) -> go.Figure:
 def landscapes(views: list) -> go.Figure:
     """All starts of the two-number world, at one or several inner rates.
 
-    Lighter is better. Arrows: downhill from one start, by each gradient (directions;
-    all are equally long). Rings: where each comes to rest.
+    Lighter is better. Arrows of equal length point downhill from one start, by each
+    gradient. Rings show where each gradient comes to rest.
     """
     fig = make_subplots(
         cols=len(views),
@@ -128,8 +128,8 @@ def _land(fig: go.Figure, view, column: int):
 def trained(found) -> go.Figure:
     """What each order's start costs: chunk by chunk, and in all against second order.
 
-    Thin lines are seeds. Bars: mean extra loss in per cent of second order's, with
-    95 % intervals over seeds.
+    Thin lines are seeds. Bars are the mean extra loss in per cent of second order's,
+    with 95 % intervals over seeds.
     """
     fig = make_subplots(
         cols=2,

@@ -1,8 +1,8 @@
 """Does it still know the needle? Nats above, rank below, chunk by chunk.
 
-Nats are a difference: the answer's cost where the needle was replaced by filler, minus
-its cost where it is there. So zero means "no better than never having read it", and the
-frozen twin falls to exactly zero once the needle has left its attention's reach.
+Nats are a difference: the answer's cost with the needle replaced by filler, minus the
+cost with the needle. So zero means "no better than never having read the needle", and
+the frozen twin falls to exactly zero once the needle is out of attention's reach.
 """
 
 import numpy as np
@@ -73,7 +73,7 @@ def _place(rank: np.ndarray) -> np.ndarray:
 
 
 def _dots(trace: Trace) -> dict:
-    """A single asked chunk has no line yet: show dots while there are few."""
+    """Dots as long as few chunks have been asked: one point makes no line."""
     asked = np.isfinite(trace.recall(learning=True)).sum()
     return dict(mode="lines+markers", marker_size=5) if asked < 40 else {}
 

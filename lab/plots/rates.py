@@ -1,6 +1,6 @@
 """One text at several inner rates: where learning too slowly turns into too fast.
 
-Takes a `lab.lessons.rates.Sweep`.
+The functions take a `lab.lessons.rates.Sweep`.
 """
 
 import numpy as np
@@ -35,7 +35,10 @@ def gain_by_rate(sweep) -> go.Figure:
 
 
 def gain_by_chunk(sweep, *, limits: tuple[float, float] | None = None) -> go.Figure:
-    """Gain of each chunk, one colour per rate; `limits` keeps the y axis still."""
+    """Gain of each chunk, one colour per rate.
+
+    `limits`: ends of the y axis, to keep it still.
+    """
     ends = sweep.chunk * (1 + np.arange(sweep.gain.shape[1]))
     lines = [
         theme.line(

@@ -1,4 +1,4 @@
-"""Recall by distance: what is left of a fact, ever farther behind it."""
+"""Recall by distance: what is left of a fact, at growing distances."""
 
 import math
 
@@ -10,9 +10,9 @@ from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
 
 def nats_by_distance(result: Recall) -> go.Figure:
-    """Nats of an answer token that having read the fact saves, 95 % intervals.
+    """Nats that the fact saves on an answer token, with 95 % intervals.
 
-    Dotted: the same for a decoy, the question asked of another thing.
+    Dotted lines: the same for a decoy, a question about another thing.
     """
     fig = _figure(result, "nats", "Nats recalled", "nats per answer token")
     return fig.add_shape(zero_line())
@@ -25,7 +25,7 @@ def first_choice_by_distance(result: Recall) -> go.Figure:
 
 
 def whole_answers_by_distance(result: Recall) -> go.Figure:
-    """Share of the answers that the model would have written itself, every token."""
+    """Share of the answers whose every token the model would have written itself."""
     fig = _figure(result, "whole", "Whole answers", "share")
     return fig.update_yaxes(range=[0, 1.02], tickformat=".0%")
 
@@ -47,7 +47,7 @@ def _figure(result: Recall, measure: str, title: str, y: str) -> go.Figure:
 
 
 def _lines(result: Recall, measure: str):
-    """A line a system, and a dashed one for its frozen twin."""
+    """One line per system, and a dashed line for its frozen twin."""
     colours = (theme.LEARNING, *OTHERS)
     for i, (name, memory) in enumerate(result.systems.items()):
         colour, symbol = colours[i % len(colours)], SYMBOLS[i % len(SYMBOLS)]

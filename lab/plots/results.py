@@ -1,4 +1,4 @@
-"""All figures of a result, kept or just measured."""
+"""All figures of a result, from a file or just measured."""
 
 import plotly.graph_objects as go
 
@@ -27,7 +27,7 @@ from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
 
 
-# What a result is drawn with: its type, and its figures by a short name.
+# The figures of each type of result, by a short name.
 FIGURES = {
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},
@@ -47,10 +47,10 @@ TYPES = {kind.KIND: kind for kind in FIGURES}
 
 
 def result_figures(kind: str, result) -> dict[str, go.Figure]:
-    """All figures of a result by a short name; none where a kind has no figures.
+    """All figures of a result by a short name; none for a kind without figures.
 
-    `kind`: as "compare", the command's name. `result`: the typed result, or its plain
-    data as `lab.published.results` gives it.
+    `kind`: the command's name, such as "compare". `result`: the typed result, or its
+    plain data from `lab.published.results`.
     """
     if kind not in TYPES:
         return {}

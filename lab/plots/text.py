@@ -1,9 +1,8 @@
 """The text itself, coloured token by token by what learning gained on it.
 
 Blue: learning made this token cheaper. Orange: the frozen twin would have been better.
-The colour is full at `FULL` nats. Hovering a token tells its numbers. A byte-level
-token
-may end inside a character: such tokens are shown, and added up, together.
+The colour is full at `FULL` nats. Hovering over a token shows its numbers. A byte-level
+token may end inside a character: such tokens are shown together, and their nats added.
 """
 
 import html
@@ -23,15 +22,12 @@ AHEAD = 400
 def coloured_text(
     trace: Trace, *, start: int = 0, stop: int | None = None, ahead: int = AHEAD
 ) -> str:
-    """HTML of the tokens from `start` up to `stop`, the unread text after them in grey.
+    """HTML of the tokens from `start` up to `stop`, followed by unread text in grey.
 
-    Args:
-        start, stop: tokens; `stop=None` is all that was read.
-        ahead: bytes of text shown after `stop`.
-
-    Returns:
-        One `<div>` with inline styles only; all text in it is escaped. A dotted line
-        stands where a chunk begins, that is, where the weights last changed.
+    `start`, `stop`: tokens; `stop=None` is the last token read. `ahead`: bytes of text
+    shown after `stop`. The result is one `<div>` with inline styles only; all text in
+    it is escaped. A dotted line stands where a chunk begins, that is, where the weights
+    changed.
     """
     stop = trace.read if stop is None else min(stop, trace.read)
     start = max(0, min(start, stop))

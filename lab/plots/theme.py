@@ -1,8 +1,8 @@
 """One look for every figure: which colour means what, and the frame around the data.
 
-Blue is always the model that learns, orange its frozen twin, pink a summary over both;
-the three stay apart for colour-blind eyes and on light and dark pages alike.
-Backgrounds are transparent, text is a grey that reads on either.
+Blue is always the model that learns, orange its frozen twin, pink a summary of both.
+The three are distinct for colour-blind eyes and on light and dark pages. Backgrounds
+are transparent, and text is a grey that is legible on both.
 """
 
 import math
@@ -20,12 +20,12 @@ SUMMARY = "#c2659b"
 INK = "#7d8590"
 GRID = "rgba(128, 136, 148, 0.22)"
 
-# Blocks, first to last: light to dark blue would vanish on one of the two pages.
+# Colours of blocks, first to last: shades of blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")
 
 
 class Look(NamedTuple):
-    """How a line is drawn, so that no line is told by its colour alone."""
+    """How a line is drawn, so that no two lines differ in colour only."""
 
     colour: str
     symbol: str
@@ -53,7 +53,7 @@ def figure(data: list, *, title: str, y: str, x: str = "tokens read", **layout):
 
 
 def tall(data: list, *, legend_at: float = -0.2, **layout):
-    """A `figure` to be studied alone: higher, its legend in the open below it."""
+    """A `figure` to be studied alone: taller, with its legend below."""
     legend = dict(orientation="h", x=0, y=legend_at, yanchor="top", xanchor="left")
     frame = dict(height=430, margin=dict(l=52, r=12, t=40, b=36), legend=legend)
     return figure(data, **frame | layout).update_layout(showlegend=True)
@@ -72,7 +72,7 @@ def axis(title: str, **more) -> dict:
 
 
 def line(x, y, name: str, colour: str, **more) -> go.Scatter:
-    """A plain line; `faint=True` is a thin one without a legend entry."""
+    """A plain line; with `faint=True`, a thin line without a legend entry."""
     faint = more.pop("faint", False)
     style = dict(color=colour, width=1 if faint else 2.4) | more.pop("line", {})
     if faint:
@@ -81,14 +81,14 @@ def line(x, y, name: str, colour: str, **more) -> go.Scatter:
 
 
 def token_axis(title: str, ticks: list[int]) -> dict:
-    """A logarithmic axis of token counts, said shortly at `ticks`."""
+    """A logarithmic axis of token counts, with short labels at `ticks`."""
     words = [short(tick) for tick in ticks]
     ticked = dict(tickvals=ticks, ticktext=words, hoverformat=",.0f")
     return axis(f"{title} (logarithmic)", type="log") | ticked
 
 
 def band(x, low, high, colour: str) -> go.Scatter:
-    """An interval as a pale area, where there is one (None and NaN: none)."""
+    """An interval as a pale area; None and NaN mean that there is no interval."""
     x, low, high = (np.array(a, float) for a in (x, low, high))
     there = np.isfinite(low)
     x, low, high = x[there], low[there], high[there]
@@ -105,7 +105,7 @@ def band(x, low, high, colour: str) -> go.Scatter:
 
 
 def whiskers(mean, low, high, **style) -> dict:
-    """Intervals as lines through their means (`error_y`); NaN: there is none."""
+    """Intervals as lines through their means (`error_y`); NaN means no interval."""
     away = lambda ends: [
         None if math.isnan(end) else abs(end - middle)
         for middle, end in zip(mean, ends, strict=True)
@@ -114,7 +114,7 @@ def whiskers(mean, low, high, **style) -> dict:
 
 
 def pale(colour: str) -> str:
-    """A colour as a band behind its line."""
+    """A colour as pale as a band behind a line."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, 0.16)"
 

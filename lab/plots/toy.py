@@ -1,7 +1,7 @@
 """The toy experiment: five curves over the positions of short sequences.
 
-Losses have no bands: novels differ far more from each other than the curves do, in the
-same way for all of them. Gains are paired by novel, and have bands.
+Losses have no bands: novels differ far more than the curves do, in the same way for all
+curves. Gains are paired by novel, and have bands.
 """
 
 import numpy as np
@@ -19,12 +19,12 @@ COLOURS = {
     "none": theme.FROZEN,
     "naive": OTHERS[1],
 }
-START = 4  # where nothing is known yet, losses are far above all others
+START = 4  # at the first positions nothing is known yet, and losses are far higher
 DASHES = {"none": "dash", "naive": "dot", "full": "longdash"}
 
 
 def loss_by_index(result: Toy) -> go.Figure:
-    """Mean loss at each position, one line a model."""
+    """Mean loss at each position, one line per model."""
     lines = [
         _line(kind, line.label, line.loss.mean, "%{y:.3f}")
         for kind, line in result.curves.items()
@@ -34,7 +34,7 @@ def loss_by_index(result: Toy) -> go.Figure:
 
 
 def _without_the_start(lines: list[go.Scatter]) -> list[float] | None:
-    """The span of all losses but the first few, which would flatten the rest."""
+    """The range of all losses but the first few, which would flatten the rest."""
     later = [loss for line in lines for loss in line.y[START:]]
     if not later:
         return None

@@ -1,4 +1,4 @@
-"""Gain of a model at each inner rate, one line a clip."""
+"""Gain of a model at each inner rate, one line per clip."""
 
 import plotly.graph_objects as go
 

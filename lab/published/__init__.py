@@ -1,6 +1,6 @@
 """What a fresh clone shows at once: trained models, recorded readings, checked results.
 
-This file only lists what lies beside it, and needs neither jax nor a model to do so.
+This file only lists the contents of its folder, without jax and without a model.
 `lab.checkpoints` loads the models, `lab.traces` opens the recordings.
 """
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def models() -> dict[str, dict]:
-    """The cards of the published models by name, alphabetically; empty if none."""
+    """The cards of the published models by name, in alphabetical order."""
     found = sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem)
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
 
@@ -25,14 +25,14 @@ def learns(card: dict) -> bool:
 
 
 def remark(card: dict) -> str:
-    """What a list of models says beside one that takes no step on the text."""
+    """The remark in a list of models on one that takes no step on the text."""
     return "" if learns(card) else card.get("remark", traces.NEVER_LEARNS)
 
 
 def recordings() -> dict[str, traces.Header]:
-    """The headers of the recorded readings by name, alphabetically; empty if none.
+    """The headers of the recorded readings by name, in alphabetical order.
 
-    Raises ValueError for a damaged file, naming it.
+    **Raises** `ValueError` for a damaged file, naming it.
     """
     return {path.stem: traces.peek(path) for path in _traces()}
 
@@ -40,17 +40,17 @@ def recordings() -> dict[str, traces.Header]:
 def recording(name: str) -> traces.Trace:
     """The recorded reading called `name`.
 
-    Raises ValueError naming what there is.
+    **Raises** `ValueError` naming the published recordings.
     """
     found = {path.stem: path for path in _traces()}
     if name not in found:
         known = ", ".join(found) or "none yet"
-        raise ValueError(f"There is no recording {name!r}; published are: {known}.")
+        raise ValueError(f"There is no recording {name!r}. Published: {known}.")
     return traces.load(found[name])
 
 
 def results() -> dict[str, dict]:
-    """The checked results (JSON) by name, alphabetically; empty if none."""
+    """The checked results (JSON) by name, in alphabetical order."""
     found = sorted((HERE / "results").glob("*.json"))
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
 

@@ -1,6 +1,6 @@
 """What a reading will read: the text in tokens, the needle in its place, the question.
 
-Plain arrays, made once before anything is read.
+A plan is made of plain arrays, once, before anything is read.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from lab.traces import Needle
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be read, in tokens.
+    """A document in tokens, ready to be read, with or without a needle.
 
     Attributes:
-        text: the UTF-8 of what is read, the needle included.
+        text: the UTF-8 bytes of the document, including the needle.
         ids, spans: `int32 [n]` and `int32 [n, 2]`, tokens and their bytes in `text`.
         chunk: tokens between two inner steps.
-        needle: what was planted, or None; then the rest is empty.
-        absent: `int32 [n]`, the same tokens with filler in the needle's place.
-        prompt, answer: token ids, what is asked after each chunk.
+        needle: the planted needle; if None, the fields below are empty.
+        absent: `int32 [n]`, the same tokens with filler instead of the needle.
+        prompt, answer: token ids of the question asked after each chunk.
         first: the chunk in which the needle begins.
     """
 
@@ -48,9 +48,9 @@ def make_plan(
     at: float = 0.3,
     tokens: int | None = None,
 ) -> Plan:
-    """Cut `text` to `tokens` tokens and plant the needle; see `Reading`.
+    """Shorten `text` to `tokens` tokens and plant the needle; see `Reading`.
 
-    Raises ValueError for a text of fewer than two chunks.
+    **Raises** `ValueError` for a text of fewer than two chunks.
     """
     text = _shortened(tokenizer, text, tokens, chunk)
     if needle is None:
@@ -73,9 +73,9 @@ def make_plan(
 
 
 def text_from_bytes(data: bytes, name: str) -> str:
-    """The text of an uploaded file called `name`, line ends as newlines.
+    """The text of an uploaded file called `name`, with newlines as line ends.
 
-    Raises ValueError for bytes that are not UTF-8, or no text at all.
+    **Raises** `ValueError` for bytes that are not UTF-8, or that hold no text.
     """
     try:
         text = data.decode("utf-8-sig")

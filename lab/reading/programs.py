@@ -1,10 +1,10 @@
 """A model made ready in the background: opened, then compiled stage by stage.
 
 A screen must never freeze while XLA compiles. So a thread does the work, the learning
-step first because a reading can start with it alone, and everybody else asks how far it
-has come: `ready` for the bold, `wait` for the patient, `words` for people.
+step first because a reading can start with that alone. Callers ask for the progress:
+`ready` answers at once, `wait` blocks, `words` is for people.
 
-jax is only imported by that thread: importing this file is instant.
+Only that thread imports jax: importing this file is instant.
 """
 
 import threading
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 
-# What is made ready, in this order: words for it while it is made, and once it is.
+# The stages, in order: words for a stage while it is being made, and once it is ready.
 STAGES = {
     "model": ("opening the model", "model open"),
     "learning": ("compiling the learning step", "learning step ready"),
@@ -27,7 +27,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model (a `ttt_core.Transformer`), its name, its tokenizer's name, its hash."""
+    """A model (a `ttt_core.Transformer`) with its name, tokenizer's name and hash."""
 
     model: object
     name: str
@@ -38,7 +38,7 @@ class Loaded:
 def load_model(name: str) -> Loaded:
     """The published model `name`, or the one in the file at that path.
 
-    Raises what `lab.checkpoints.load` raises.
+    **Raises** what `lab.checkpoints.load` raises.
     """
     from lab import checkpoints
 
@@ -48,10 +48,10 @@ def load_model(name: str) -> Loaded:
 
 
 class Programs:
-    """A model and its compiled programs, made ready one stage after the other.
+    """A model and its compiled programs, made ready one stage after another.
 
-    `start` begins in a background thread and returns at once. `words` says in what
-    state each of `STAGES` is, for a screen; `wait` blocks until one is ready.
+    `start` begins in a background thread and returns at once. `words` describes the
+    state of a stage, for a screen; `wait` blocks until a stage is ready.
     """
 
     def __init__(self, name: str, *, load: Callable[[str], Loaded] | None = None):
@@ -67,7 +67,7 @@ class Programs:
         self._starting = threading.Lock()
 
     def start(self, *, after: float = 0.0) -> "Programs":
-        """Begin, unless begun; `after` seconds leave time for a first picture."""
+        """Begin, unless already begun; wait `after` seconds for a first picture."""
         with self._starting:
             if self._thread is None:
                 work = threading.Thread(
@@ -83,14 +83,14 @@ class Programs:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen: all ready, or an error."""
+        """Whether nothing more will happen: all stages are ready, or one has failed."""
         return self.error is not None or all(map(self.ready, STAGES))
 
     def wait(self, stage: str, timeout: float | None = None) -> "Programs":
         """Block until `stage` is ready.
 
-        Raises ValueError with the reason if the model cannot be used, TimeoutError
-        after `timeout` seconds.
+        **Raises** `ValueError` with the reason if the model cannot be used,
+        `TimeoutError` after `timeout` seconds.
         """
         self.start()
         if not self._ready[stage].wait(timeout):
@@ -100,7 +100,7 @@ class Programs:
         return self
 
     def words(self, stage: str) -> str:
-        """A few words on `stage`, such as "compiling the learning step, 4 s"."""
+        """A few words on a stage, such as "compiling the learning step, 4 s"."""
         doing, done = STAGES[stage]
         if stage in self._took:
             return f"{done} in {self._took[stage]:.1f} s"
@@ -110,7 +110,7 @@ class Programs:
 
     @property
     def now(self) -> str:
-        """What is going on at this moment, in one line; empty when finished."""
+        """The work in progress, in one line; empty when finished."""
         if self.finished:
             return ""
         return next((self.words(s) for s in STAGES if not self.ready(s)), "")
@@ -123,7 +123,7 @@ class Programs:
                 getattr(self, f"_make_{stage}")()
                 self._took[stage] = time.monotonic() - self._began[stage]
                 self._ready[stage].set()
-        # Whatever goes wrong in this thread, the screen must hear of it.
+        # The screen must show every error in this thread, whatever its kind.
         except Exception as error:  # noqa: BLE001
             self.error = f"The model {self.name!r} cannot be used: {error}"
         finally:

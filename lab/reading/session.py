@@ -1,19 +1,19 @@
 """One reading: a model, its frozen twin and a document, driven chunk by chunk.
 
 `Reading` is a plain class that the explorer, the command and the notebooks all drive:
-`step()` reads one chunk, `trace` is everything measured so far. It knows no screen.
+`step()` reads one chunk, `trace` is everything measured so far. Nothing is drawn here.
 
-What is compared. The *learning* stream takes an inner step after each chunk; its
+What is compared: the *learning* stream takes an inner step after each chunk; its
 *frozen* twin has the same weights and never learns. If a needle is planted, both also
-read the same document with filler of as many tokens in the needle's place, and after
-each chunk a fork of each of the four is asked for the answer. Up to the needle the two
-documents are one, so one reading serves both, and a fork starts there.
+read the same document with filler of as many tokens instead of the needle, and after
+each chunk a fork of each of the four streams is asked for the answer. Up to the needle
+the two documents are the same, so one reading serves both, and a fork starts there.
 
-Who waits for whom. Compiling takes seconds, so `programs.py` does it in the background,
-the learning step first. The reading starts as soon as that is there; the twin catches
-up a few chunks at a step when its own program is ready.
+What waits for what: compiling takes seconds, so `programs.py` compiles in the
+background, the learning step first. The reading starts as soon as the learning step is
+ready; the twin catches up, a few chunks per step, when its own program is ready.
 
-jax is only imported where something is read: importing this file is instant.
+jax is imported only when something is read: importing this file is instant.
 """
 
 import hashlib
@@ -29,23 +29,23 @@ from lab.reading.programs import Programs
 from lab.traces import Event, Header, Trace
 
 
-# Chunks that a stream which lags behind reads in one step.
+# A stream that lags behind reads this many chunks in one step.
 CATCH_UP = 4
 
 
 class Reading:
-    """A document being read; see the module's first lines.
+    """A document being read by a model and its frozen twin, chunk by chunk.
 
     Args:
-        programs: what reads, or the name of a model.
-        text: what is read.
+        programs: a model made ready, or the name of a model.
+        text: the text to read.
         document: the text's name.
         needle: a `lab.data.needles.Needle` to plant, or None.
-        at: where to plant it, from 0 (start) to 1 (end).
-        tokens: read at most so many tokens, None = all.
-        seed, command: remembered in the trace's provenance.
+        at: where to plant the needle, from 0 (start) to 1 (end).
+        tokens: read at most this many tokens, None = all.
+        seed, command: recorded in the trace's provenance.
 
-    Raises ValueError for a text of fewer than two chunks.
+    **Raises** `ValueError` for a text of fewer than two chunks.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Reading:
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
         }
         self._learning = _Reader(self._loaded.model, self.plan)
-        # A model that never learns is its own twin: it is read once.
+        # A model that never learns is its own twin, so one reading is enough.
         learns = self.config.learns
         self._frozen = _Reader(programs.twin, self.plan) if learns else self._learning
 
@@ -92,27 +92,27 @@ class Reading:
 
     @property
     def filled(self) -> int:
-        """Chunks that the learning stream has read and learned from."""
+        """Number of chunks that the learning stream has read and learned from."""
         return self._learning.filled
 
     @property
     def done(self) -> bool:
-        """Whether both, with learning and frozen, have read everything."""
+        """Whether both streams, learning and frozen, have read everything."""
         return self._learning.done and self._frozen.done
 
     @property
     def waiting(self) -> str | None:
-        """Words on what the next `step` would have to wait for, None for nothing."""
+        """Words on the program that the next `step` would wait for, or None."""
         stage = self._needed()
-        # After an error there is nothing to wait for: the step will raise it.
+        # After an error there is nothing to wait for: the step will raise the error.
         usable = self.programs.ready(stage) or self.programs.error
         return None if usable else self.programs.words(stage)
 
     def step(self) -> None:
         """Read one chunk with learning; the frozen twin follows, or catches up.
 
-        The end of the document that fills no chunk counts as one more. Does nothing
-        once `done`. Waits for the programs it needs; `waiting` tells beforehand.
+        An end of the document that fills no chunk counts as one more. A step waits for
+        its programs (see `waiting`), and does nothing once the reading is `done`.
         """
         self.programs.wait(self._needed())
         self._learning.advance()
@@ -122,7 +122,7 @@ class Reading:
 
     @property
     def trace(self) -> Trace:
-        """Everything measured so far; a copy that later steps leave alone."""
+        """Everything measured so far; a copy that later steps do not change."""
         learning, frozen = self._learning, self._frozen
         read, filled = learning.read, learning.filled
         asked = [
@@ -145,7 +145,7 @@ class Reading:
         )
 
     def _needed(self) -> str:
-        """The stage of `Programs` that the next step cannot do without."""
+        """The stage of `Programs` that the next step needs."""
         if self._learning.done:
             return "twin"
         return "needle" if self._learning.asks_next else "learning"
@@ -178,7 +178,7 @@ class Reading:
         )
 
     def _events(self) -> tuple[Event, ...]:
-        """What has happened so far that deserves a mark."""
+        """The moments so far that deserve a mark."""
         chunk, refused = self.config.chunk, self._learning.columns["refused"]
         events = [
             Event(int(i), int(i * chunk), "refused", "inner step refused")
@@ -195,9 +195,9 @@ class Reading:
 
 
 class _Reader:
-    """One model going through a plan; from the needle on, also through its absence.
+    """One model reading a plan and, from the needle on, also its twin without needle.
 
-    Arrays are as long as the plan and filled from the front.
+    Arrays are as long as the plan and are filled from the front.
     """
 
     def __init__(self, model, plan: Plan):
@@ -226,14 +226,14 @@ class _Reader:
         return not last and self.filled >= self.plan.first
 
     def advance(self) -> None:
-        """Read one chunk, or at last what is too short for one."""
+        """Read one chunk, or the end of the text that is too short for a chunk."""
         import ttt_core as ttt
 
         chunk, start = self.plan.chunk, self.read
         tokens = self.plan.ids[start : start + chunk]
         asks, before = self.asks_next, self.state
         self.read = start + len(tokens)
-        # `read`, not `read_chunk`: it makes room for all that full attention keeps.
+        # `read`, unlike `read_chunk`, enlarges the buffers of full attention.
         self.state, report = ttt.read(self.model, before, tokens)
         self.nll[start : self.read] = report.nll
         if len(tokens) < chunk:
@@ -245,7 +245,7 @@ class _Reader:
         self.filled += 1
 
     def _ask(self, before):
-        # Up to the needle both documents are one, so both go on from one state.
+        # Up to the needle both documents are the same, so one state serves both.
         if self.absent_state is None:
             self.absent_state = before
         import ttt_core as ttt

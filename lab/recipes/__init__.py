@@ -1,8 +1,8 @@
 """Recipes: one Python file for each thing we train.
 
 A recipe module states its question, cost and expected number as constants, so that they
-can be listed without JAX, and builds its `Experiment` in `experiment(size)`; or it
-`points_at(size)` the model whose weights it uses as they are.
+can be listed without JAX. It builds its `Experiment` in `experiment(size)`, or names in
+`points_at(size)` the model whose weights it uses unchanged.
 """
 
 from lab.recipes import (

@@ -1,8 +1,8 @@
-"""What a recipe asks for: a model, texts, and how to train the one on the other.
+"""What a recipe asks for: a model, texts, and how to train the model on the texts.
 
-A run goes through *stages*, as in the paper: pre-train at a short context, then extend
-at a long one. Weights are carried over; the optimiser begins anew, with a warm-up and a
-cosine of its own. Steps are counted through all stages.
+A run goes through *stages*, as in the paper: pre-training at a short context, then an
+extension at a long one. Weights are carried over; the optimiser begins anew, with its
+own warm-up and cosine. Steps are counted through all stages.
 """
 
 import dataclasses
@@ -25,11 +25,11 @@ METHODS = ("meta", "plain")
 class Stage:
     """One stage of a training: a text, a length, a schedule.
 
-    `tokens`: length of the stage. `seq`: tokens of a sequence. `batch`: sequences of an
-    outer step, in `accumulate` parts one after the other. `lr`: peak outer rate,
-    reached after `warmup` (a share of the stage's steps) and lowered to `final_lr` by a
-    cosine. `inner_start`: the inner rate begins at this share of `model.inner.lr` and
-    reaches it after `inner_warmup` (a share of the steps); 1 = no warm-up.
+    `tokens`: length of the stage. `seq`: tokens per sequence. `batch`: sequences per
+    outer step, in `accumulate` parts one after another. `lr`: peak outer rate, reached
+    after `warmup` (a share of the stage's steps) and lowered to `final_lr` by a cosine.
+    `inner_start`: the inner rate begins at this share of `model.inner.lr` and reaches
+    the full rate after `inner_warmup` (a share of the steps); 1 = no warm-up.
     `rope_theta`: base of the rotary positions from this stage on, None = as before.
     `remat`: see `meta_loss`.
 
@@ -66,14 +66,14 @@ class Stage:
         for name in ("warmup", "inner_warmup", "inner_start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
-                    f"`{name}` is a share, from 0 to 1: got {getattr(self, name)}."
+                    f"`{name}` must be a share from 0 to 1: got {getattr(self, name)}."
                 )
         if not self.lr > 0:
             raise ValueError(f"`lr` must be > 0: got {self.lr}.")
 
     @property
     def steps(self) -> int:
-        """Outer steps: as many as `tokens` fill, at least one."""
+        """Number of outer steps: as many as `tokens` fill, at least one."""
         return max(1, self.tokens // self.tokens_per_step)
 
     @property
@@ -89,14 +89,14 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that decides a training run, and nothing about where it happens.
+    """Everything that decides a training run, and nothing about where it runs.
 
-    `model`: its configuration. `method`: "meta" trains through the inner steps; "plain"
-    trains the same Transformer without any (inner rate 0). `decay`: AdamW's, on
-    everything. `clip`: global norm of the outer gradient. `seed` decides the first
-    weights and the order of the data. `checks`: how many times a stage measures
-    held-out loss. `gain_every`: steps between two readings of the batch by the frozen
-    twin, 0 = never. The last two have no influence on the training.
+    `model`: the configuration. `method`: "meta" trains through the inner steps; "plain"
+    trains the same Transformer without inner steps (inner rate 0). `decay`: weight
+    decay of AdamW, on everything. `clip`: largest global norm of the outer gradient.
+    `seed`: decides the first weights and the order of the data. `checks`: how many
+    times a stage measures held-out loss. `gain_every`: steps between two readings of
+    the batch by the frozen twin, 0 = never. The last two do not influence the training.
 
     **Raises** `ValueError` with the offending value.
     """
@@ -131,17 +131,17 @@ class Experiment:
 
     @property
     def steps(self) -> int:
-        """Outer steps of all stages."""
+        """Number of outer steps in all stages."""
         return sum(stage.steps for stage in self.stages)
 
     @property
     def tokens(self) -> int:
-        """Tokens of all stages, whole steps only."""
+        """Number of tokens in all stages, whole steps only."""
         return sum(stage.steps * stage.tokens_per_step for stage in self.stages)
 
     @property
     def phases(self) -> tuple["Phase", ...]:
-        """The stages with their place in the run."""
+        """The stages, each at its place in the run."""
         found, start, tokens, theta = [], 0, 0, None
         for index, stage in enumerate(self.stages):
             theta = stage.rope_theta or theta
@@ -151,7 +151,7 @@ class Experiment:
         return tuple(found)
 
     def plain(self) -> "Experiment":
-        """The twin trained plainly: same weights, same text, no inner steps."""
+        """The plainly trained twin: same weights, same text, no inner steps."""
         if self.method == "plain":
             return self
         return dataclasses.replace(self, method="plain", name=self.name + "-plain")
@@ -161,8 +161,8 @@ class Experiment:
 class Phase:
     """A stage at its place in a run: what one compiled outer step needs to know.
 
-    `start`: the run's first step of this stage. `tokens_before`: tokens of the stages
-    before it. `theta`: base of the rotary positions, None = the model's own.
+    `start`: the run's first step of this stage. `tokens_before`: tokens of all earlier
+    stages. `theta`: base of the rotary positions, None = the model's own.
     """
 
     experiment: Experiment
@@ -173,7 +173,7 @@ class Phase:
 
     @property
     def stage(self) -> Stage:
-        """What this stage asks for."""
+        """The settings of this stage."""
         return self.experiment.stages[self.index]
 
     @property
@@ -186,17 +186,17 @@ class Phase:
 
     @property
     def seq(self) -> int:
-        """Tokens of a sequence."""
+        """Tokens per sequence."""
         return self.stage.seq
 
     @property
     def batch(self) -> int:
-        """Sequences of an outer step, over all devices."""
+        """Sequences per outer step, over all devices."""
         return self.stage.batch
 
     @property
     def accumulate(self) -> int:
-        """Parts of a batch, one after the other."""
+        """Number of parts that a batch is read in, one after another."""
         return self.stage.accumulate
 
     @property
@@ -216,7 +216,7 @@ class Phase:
 
     @property
     def seed(self) -> int:
-        """What decides the order of the data; another number in each stage."""
+        """The seed of the data's order, which differs from stage to stage."""
         if self.index == 0:
             return self.experiment.seed
         words = np.random.SeedSequence((self.experiment.seed, self.index))
@@ -258,9 +258,10 @@ class Phase:
 class Step:
     """One outer step, and what is measured beside it.
 
-    `index`: counted through all stages. `inner_rate`: the factor on the inner rate.
-    `is_compared`: whether the frozen twin reads the batch too. `is_checked`: whether
-    held-out loss is measured afterwards. `is_last`: whether the stage ends with it.
+    `index`: number of the step, counted through all stages. `inner_rate`: factor on the
+    inner rate. `is_compared`: whether the frozen twin reads the batch too.
+    `is_checked`: whether held-out loss is measured afterwards. `is_last`: whether the
+    step is the last of its stage.
     """
 
     index: int

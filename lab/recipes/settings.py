@@ -18,7 +18,7 @@ _FIXED = {"name", "model", "stages", "inner"}
 
 
 def find(name: str, size: str):
-    """The recipe called `name`, which has this size.
+    """The recipe called `name`, checked to have this size.
 
     **Raises** `ValueError` naming the closest recipe or size that exists.
     """
@@ -30,10 +30,9 @@ def find(name: str, size: str):
 def make_experiment(
     name: str, size: str = "tiny", settings: tuple[str, ...] = (), plain: bool = False
 ) -> Experiment:
-    """The experiment of a recipe, with settings applied; `plain` for its twin.
+    """The experiment of a recipe, with settings applied; `plain` gives its plain twin.
 
-    **Raises** `ValueError` for a name that does not exist, or a recipe that trains
-    nothing.
+    **Raises** `ValueError` for an unknown name, or a recipe that trains nothing.
     """
     recipe = find(name, size)
     if not hasattr(recipe, "experiment"):
@@ -118,6 +117,6 @@ def _parse(name: str, text: str, current, kind):
             return tuple(text.split(","))
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{name} takes a value like {current!r} ({kind}): got {text!r}."
+            f"{name} must be a value like {current!r} ({kind}): got {text!r}."
         ) from error
     return text

@@ -1,12 +1,12 @@
-"""The family's models and budgets by size: one row a size, the same for all systems.
+"""The family's models and budgets by size: one row per size, the same for all systems.
 
-Systems of one size differ in the mixer, in whether they learn while reading and (where
-`RATES` has one of their own) in the peak rate, never in text, order, length or
-schedule. The paper's sizes carry the paper's recipe (table 3 and the authors'
-configurations): pre-training at 8 K, an extension at 32 K on 5 % of the tokens with
-twice as many tokens a step. They need a pod and the authors' tokenised data, which are
-looked for in the current folder (`--set pretrain.corpus=zarr:PATH
-extend.corpus=zarr:PATH` says where else); `nano`, `tiny` and `small` are ours.
+Systems of one size differ in the mixer, in whether they learn while reading and (if
+`RATES` has an entry for the system) in the peak rate, never in text, order, length or
+schedule. The paper's sizes use the paper's recipe (table 3 and the authors'
+configurations): pre-training at 8 K, then an extension at 32 K on 5 % of the tokens,
+with twice as many tokens per step. They need a pod and the authors' tokenised data,
+which are expected in the current folder (`--set pretrain.corpus=zarr:PATH
+extend.corpus=zarr:PATH` names another); `nano`, `tiny` and `small` are ours.
 """
 
 import dataclasses
@@ -23,18 +23,18 @@ PAPER = {
     "1b": (1e-3, 50_000, 64, 1_250),
     "3b": (8e-4, 52_000, 128, 1_300),
 }
-# Peak outer rates of `tiny`, of 2e-3, 4e-3 and 8e-3: 4e-3 but where another was better
-# after 2.4 M tokens of the training itself (lab/LOG.md has the tables).
+# The peak outer rate of `tiny` is 4e-3, unless 2e-3 or 8e-3 was better after 2.4 M
+# tokens of the training itself (lab/LOG.md has the tables).
 RATES = {"mamba2": 8e-3, "gdn": 8e-3}
-# Width of the slow MLP of the paper's full attention, which has no fast MLP.
+# The paper's full attention has no fast MLP, and a slow MLP of this width.
 FULL_WIDTH = {"125m": 2048, "350m": 2816, "760m": 4096, "1b": 5376, "3b": 6912}
-# Base of full attention's rotary positions in the extension. Paper: 500 K at 8 K, 2 M
-# at 32 K, 5 M at 64 K; ours in proportion to the growth of the context.
+# The base of full attention's rotary positions grows in the extension. The paper has
+# 500 K at 8 K, 2 M at 32 K, 5 M at 64 K; ours grows in proportion to the context.
 FULL_THETA = {"tiny": 1e5, "small": 4e4} | dict.fromkeys(PAPER, 2e6)
 
 
 def experiment(system: str, size: str, **changes) -> Experiment:
-    """The experiment `SIZE-SYSTEM`; `changes` are those of the system to the model.
+    """The experiment `SIZE-SYSTEM`; `changes` turn the size's model into the system's.
 
     A system whose model does not learn is trained plainly.
     """
@@ -50,7 +50,7 @@ def experiment(system: str, size: str, **changes) -> Experiment:
 
 
 def model_config(size: str):
-    """The meta-trained model of a size; other systems are changes to it."""
+    """The meta-trained model of a size, which other systems change."""
     import ttt_core as ttt
 
     tiny = ttt.preset("tiny-e2e")
@@ -63,10 +63,10 @@ def model_config(size: str):
 
 
 def rival(size: str, mixers: tuple[str, ...]) -> dict:
-    """Changes that make a model of a size one of the systems without learning.
+    """Changes that turn a size's model into one of the systems without learning.
 
-    At the paper's sizes that has the paper's shape: no second MLP in any block, and a
-    wider slow one.
+    At the paper's sizes the model has the paper's shape: no second MLP in any block,
+    and a wider slow MLP.
     """
     changes = {"lr": 0.0, "mixers": mixers}
     if size in PAPER:
@@ -75,10 +75,10 @@ def rival(size: str, mixers: tuple[str, ...]) -> dict:
 
 
 def recurrent(size: str, *mixers: str, **widths) -> dict:
-    """Changes to a model of a size: `mixers`, repeated, and the `widths` they read.
+    """Changes to a size's model: `mixers`, repeated, and the `widths` of the mixers.
 
-    Slow MLPs are narrowed (by 8s) by what the mixers weigh more than attention, so that
-    all systems of a size weigh the same.
+    The mixers have more parameters than attention; slow MLPs are narrowed (in steps of
+    8) to make up for it, so that all systems of a size are equally large.
     """
     from ttt_core.mixers import KINDS
 
@@ -98,7 +98,7 @@ def head_width(size: str) -> int:
 def stages(size: str, rate: float) -> tuple[Stage, ...]:
     """Pre-training and extension of a size; `nano`, a minute long, has no extension.
 
-    `rate`: the peak one, for `tiny` only.
+    `rate`: the peak outer rate, for `tiny` only.
     """
     if size == "nano":
         return _nano()
@@ -170,7 +170,7 @@ def _small() -> tuple[Stage, ...]:
 
 def _paper(size: str) -> tuple[Stage, ...]:
     lr, steps, batch, extension = PAPER[size]
-    long = batch // 2  # sequences four times as long: twice the tokens
+    long = batch // 2  # half as many sequences, four times as long: twice the tokens
     return (
         Stage(
             "pretrain",

@@ -1,14 +1,14 @@
 """Can a model of two million weights be trained to learn while it reads?
 
-The paper's recipe scaled down: sliding-window Transformer, fast MLPs in the last third
-of the blocks, meta-trained through all 32 inner steps of sequences of 2,048 tokens,
-then through the 256 of 16,384.
+The paper's recipe, scaled down: a sliding-window Transformer with fast MLPs in the last
+third of the blocks, meta-trained through all 32 inner steps of sequences of 2,048
+tokens, then through the 256 inner steps of 16,384 tokens.
 
     ttt-lab train tiny-e2e                 # 14.4 M tokens, 75 minutes of two cores
     ttt-lab train tiny-e2e --size nano     # bytes of the State of the Union, 30 s
     ttt-lab train tiny-e2e --plain         # its twin that is not meta-trained
 
-`nano` is for tests and tutorials: it learns something, and nothing to speak of.
+`nano` is for tests and tutorials: it learns, but not much.
 """
 
 from lab.recipes import sizes

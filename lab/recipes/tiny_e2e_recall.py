@@ -1,15 +1,15 @@
 """Can a model that learns while it reads be taught to look things up in its weights?
 
-tiny-e2e's model and budget. Half of the training sequences have facts planted in them
-that are asked for again, far beyond the window too (`lab.data.recall`): up to 8 facts
-in 1,000 tokens. The metrics line says what the answers cost, all (`answers`) and those
-out of attention's reach (`answers_far`).
+The model and the budget are tiny-e2e's. Half of the training sequences contain planted
+facts that are asked for again, also far beyond the window (`lab.data.recall`): up to 8
+facts in 1,000 tokens. The metrics line has the cost of all answers (`answers`) and of
+those out of attention's reach (`answers_far`).
 
     ttt-lab train tiny-e2e-recall              # 14.4 M tokens, as tiny-e2e
     ttt-lab train tiny-e2e-recall --size nano  # a minute, for tests
 
-Its text is not that of the other systems, so its held-out loss is not to be compared
-with theirs without a word; what it can recall is (`ttt-lab eval recall`).
+The other systems are trained on another text, so held-out losses are not directly
+comparable; recall is (`ttt-lab eval recall`).
 """
 
 import dataclasses

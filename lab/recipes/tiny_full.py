@@ -1,8 +1,8 @@
 """What does full attention gain from the whole context, at equal parameters?
 
-tiny-swa with full attention in every block. The base of its rotary positions grows in
-the extension, as the paper's does. At the paper's sizes it has the paper's shape: no
-second MLP in any block, and a wider slow one.
+tiny-swa with full attention in every block. The base of the rotary positions grows in
+the extension, as in the paper. At the paper's sizes the model has the paper's shape: no
+second MLP in any block, and a wider slow MLP.
 
     ttt-lab train tiny-full                # 14.4 M tokens
 """

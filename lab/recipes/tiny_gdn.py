@@ -1,7 +1,7 @@
 """What does a memory that corrects itself remember? Gated DeltaNet.
 
 Every other block is a Gated DeltaNet mixer (`ttt_core.mixers.gated_delta`), the rest
-sliding windows; slow MLPs are narrower by what it weighs more than attention.
+are sliding windows. Slow MLPs are narrower, to make up for the mixer's parameters.
 
     ttt-lab train tiny-gdn                 # 14.4 M tokens
     ttt-lab train tiny-gdn --size nano     # half a minute, for tests

@@ -1,7 +1,7 @@
 """How much full attention is enough? Five sliding windows to one full block.
 
-tiny-full with windows in five blocks of six. The base of its rotary positions grows in
-the extension as tiny-full's does.
+tiny-full with windows in five blocks of six. The base of the rotary positions grows in
+the extension, as in tiny-full.
 
     ttt-lab train tiny-hybrid              # 14.4 M tokens
     ttt-lab train tiny-hybrid --size nano  # half a minute, for tests

@@ -1,9 +1,8 @@
 """Is it the next-token loss that matters, or learning while reading? TTT-KVB.
 
 Every block has a sliding window and beside it, on the same keys and values, an MLP that
-learns while it reads to answer the keys with the values (LaCT,
-`ttt_core.mixers.kv_binding`), as often as tiny-e2e learns. Slow MLPs are narrower by
-what that weighs more than attention alone.
+learns while reading to answer keys with values (LaCT, `ttt_core.mixers.kv_binding`), as
+often as tiny-e2e learns. Slow MLPs are narrower, to make up for that MLP's parameters.
 
     ttt-lab train tiny-kvb                 # 14.4 M tokens
     ttt-lab train tiny-kvb --size nano     # half a minute, for tests

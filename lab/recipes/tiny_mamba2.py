@@ -1,7 +1,7 @@
 """What does a decaying memory remember at equal parameters? Mamba 2.
 
-Every other block is a Mamba 2 mixer (`ttt_core.mixers.mamba2`), the rest sliding
-windows; slow MLPs are narrower by what it weighs more than attention.
+Every other block is a Mamba 2 mixer (`ttt_core.mixers.mamba2`), the rest are sliding
+windows. Slow MLPs are narrower, to make up for the mixer's parameters.
 
     ttt-lab train tiny-mamba2              # 14.4 M tokens
     ttt-lab train tiny-mamba2 --size nano  # half a minute, for tests

@@ -1,9 +1,9 @@
 """Is learning while reading worth anything to a model that was not trained for it?
 
-tiny-swa's weights (the paper's TTT-naive, or dynamic evaluation), learning at test time
-only. Nothing is trained: inner rate and clip are chosen among `RATES` and `CLIPS` (and
-beyond, where the best is the least or greatest of them) on passages of the train split,
-and a card that points at tiny-swa's weights is written.
+tiny-swa's weights, learning at test time only (the paper's TTT-naive, or dynamic
+evaluation). Nothing is trained: inner rate and clip are chosen among `RATES` and
+`CLIPS` (and beyond, if the best is the smallest or largest value) on passages of the
+train split, and a card that points at tiny-swa's weights is written.
 
     ttt-lab train tiny-naive               # ten minutes, once tiny-swa is trained
 """
@@ -20,10 +20,10 @@ CLIPS = (0.03, 0.1, 0.3, 1.0, float("inf"))
 
 
 def name(size: str = "tiny") -> str:
-    """What the model is called."""
+    """The name of the model."""
     return f"{size}-naive"
 
 
 def points_at(size: str = "tiny") -> str:
-    """The model whose weights it reads with."""
+    """The name of the model whose weights are used."""
     return f"{size}-swa"

@@ -1,7 +1,7 @@
 """What is the same Transformer worth when it never learns while reading?
 
-tiny-e2e's shapes, extra MLPs included, trained plainly on the same text in the same
-order: the baseline that every gain is measured against.
+A model with tiny-e2e's shapes, including the extra MLPs, is trained plainly on the same
+text in the same order: the baseline that every gain is measured against.
 
     ttt-lab train tiny-swa                 # 14.4 M tokens, 40 minutes of two cores
 """

@@ -1,19 +1,19 @@
 """Can weights do what attention does, if they learn from every token?
 
-The paper's appendix experiment (section 2 and appendix A) at width 128: two blocks
-without attention, so that a model predicts from the current token and from what its
-weights have learned since the start of a sequence of 128 tokens. Four trainings on the
-same text in the same order, with the paper's outer rates; `ttt-lab eval toy` reads them
-and a fifth, *naive*, which is `toy-none`'s weights learning at test time only.
+The paper's toy experiment (section 2 and appendix A) at width 128: two blocks without
+attention, so that a model predicts from the current token and from what the weights
+have learned since the start of a sequence of 128 tokens. There are four trainings on
+the same text in the same order, with the paper's outer rates. `ttt-lab eval toy` reads
+them and a fifth, *naive*: `toy-none`'s weights learning at test time only.
 
-    ttt-lab train toy            # b = 1: after every token a step, a tenth as large
-    ttt-lab train toy-b16        # b = 16: after every 16 tokens
+    ttt-lab train toy            # b = 1: a step after every token, a tenth as large
+    ttt-lab train toy-b16        # b = 16: a step after every 16 tokens
     ttt-lab train toy-full       # full attention instead of learning
     ttt-lab train toy-none       # neither: what the current token alone is worth
     ttt-lab eval toy             # loss at each of the 128 positions
 
-The paper has width 384, 6 heads, 125 K tokens an outer step, and its loss at t = 1, 16,
-32, 64, 128 is in `PAPER`. `nano` is for tests: bytes, width 32.
+The paper has width 384, 6 heads and 125 K tokens per outer step; its losses at t = 1,
+16, 32, 64, 128 are in `PAPER`. `nano` is for tests: bytes, width 32.
 """
 
 import dataclasses
@@ -35,9 +35,9 @@ PAPER = {
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One curve's training: a recipe as the modules beside this one are.
+    """The training of one curve: a recipe, like the other modules of this room.
 
-    `system`: "b1", "b16", "full" or "none". `name`: what its model is called.
+    `system`: "b1", "b16", "full" or "none". `name`: name of the model.
     """
 
     system: str
@@ -61,7 +61,7 @@ class Variant:
 
 
 def model_config(system: str, size: str = "tiny"):
-    """The preset `toy` (b = 1) with what a system changes in it."""
+    """The preset `toy` (b = 1) with the changes of a system."""
     import ttt_core as ttt
 
     toy = ttt.preset("toy")
@@ -79,8 +79,8 @@ def model_config(system: str, size: str = "tiny"):
 def _stage(system: str, small: bool) -> Stage:
     """The paper's peak rates: 3e-3 for full attention, 5e-3 for all others.
 
-    Where weights learn, two cores read one sequence each at a time: a batch axis in
-    steps of so few tokens costs up to half of the speed (lab/LOG.md).
+    If weights learn, two cores read one sequence each at a time: with so few tokens per
+    step, a batch axis costs up to half of the speed (lab/LOG.md).
     """
     lr = 3e-3 if system == "full" else 5e-3
     if small:

@@ -1,4 +1,4 @@
-"""What is said of a trained model: its card, written when a stage is done, published.
+"""The card of a trained model: written when a stage is done, and published with it.
 
 A card holds the configuration, the recipe, the command, the commits, the hash of the
 text, the tokens seen, and the held-out losses with learning and without.
@@ -15,19 +15,19 @@ from lab.training import held_out, provenance
 
 
 def card_of(experiment: Experiment, folder: Path, until: str | None = None) -> Path:
-    """Where the card of a stage's model lies, or of the finished model."""
+    """The path of the card of a stage's model, or of the finished model."""
     names = {phase.stage.name: phase.checkpoint_name for phase in experiment.phases}
     return folder / f"{names[until] if until else experiment.name}.json"
 
 
 def write_snapshot(phase: Phase, model: ttt.Transformer, folder: Path) -> Path:
-    """Write model and card at the end of a stage. Returns the card's path."""
+    """Write model and card at the end of a stage, and return the card's path."""
     about = describe_model(phase, model, folder)
     return checkpoints.save(folder / phase.checkpoint_name, model, about)
 
 
 def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:
-    """The card of a trained model: where it came from and what it is worth."""
+    """The card of a trained model: where it came from and how well it reads."""
     experiment = phase.experiment
     lines = runs.read_metrics(folder / "metrics.jsonl")
     lines = [line for line in lines if line["step"] < phase.end]
@@ -55,12 +55,11 @@ def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:
 
 
 def publish_model(card: Path) -> Path:
-    """Copy a finished model and its card to where a clone finds them.
+    """Copy a finished model and its card to the published models; return the new card.
 
-    A card that points at another model's weights is copied alone. Returns the copy of
-    the card.
+    A card that points at another model's weights is copied alone.
 
-    **Raises** `FileNotFoundError` where it points at weights that are not published.
+    **Raises** `FileNotFoundError` if the card points at weights that are not published.
     """
     target = checkpoints.PUBLISHED
     points_at = checkpoints.card(card).get("weights")

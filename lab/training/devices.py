@@ -1,13 +1,15 @@
-"""Where a training runs: the devices it finds, the mesh they form, the compiled step.
+"""Where a training runs: the devices, the mesh that they form, the compiled step.
 
 The outer step is one program for one device, eight, or a pod. Its mesh has the axes of
 `ttt_core.scale.sharding`: sequences lie along `data`, weights are cut along `model`.
-Over `data` the step is written out by hand (`shard_map`): every device reads sequences
-of its own and only the meta-gradients are averaged. Over `model` XLA's partitioner cuts
+Over `data` the step is written out by hand (`shard_map`): every device reads its own
+sequences and only the meta-gradients are averaged. Over `model` XLA's partitioner cuts
 the same program along the weights.
 """
 
 import contextlib
+from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -33,12 +35,12 @@ from ttt_core.shapes import PyTree
 
 
 def use_all_cores(batch: int):
-    """Give each core a device of its own, as far as `batch` can be shared evenly.
+    """Make each core a device, as far as `batch` can be divided evenly among the cores.
 
     A small model's operations are too small to split: two cores that read different
-    sequences are half again as fast as two that share each product. Call it before JAX
-    has been used; afterwards, on a GPU or TPU, or where several processes share a
-    training, it changes nothing.
+    sequences are half again as fast as two that share each product. Call this function
+    before JAX is used; afterwards, on a GPU or TPU, or if several processes share a
+    training, the call changes nothing.
     """
     if jax.distributed.is_initialized():
         return
@@ -51,12 +53,12 @@ def use_all_cores(batch: int):
 def mesh_shape(
     devices: int, batch: int, cut: int = 1, *, all_of_them: bool = False
 ) -> tuple[int, int]:
-    """`(data, cut)`: how many of the devices share a batch, each weight cut in `cut`.
+    """`(data, cut)`: the number of shares of a batch, and of pieces of each weight.
 
-    As many as divide the batch; `all_of_them` accepts no fewer (processes cannot be
-    left out).
+    `data` is the largest number that divides the batch; with `all_of_them` no device
+    may stay unused (processes cannot be left out).
 
-    **Raises** `ValueError` naming what would fit.
+    **Raises** `ValueError` naming numbers that fit.
     """
     if cut < 1 or devices % cut:
         fits = [n for n in range(1, devices + 1) if devices % n == 0]
@@ -83,7 +85,7 @@ def make_mesh(batch: int, cut: int = 1) -> Mesh:
 
 
 def rows(mesh: Mesh) -> tuple[int, int]:
-    """`(index, count)`: this process's share of each batch, for `batches.batches`.
+    """`(index, count)` of this process's share of each batch, for `batches.batches`.
 
     Processes that hold pieces of the same weights read the same rows.
     """
@@ -98,9 +100,9 @@ def rows(mesh: Mesh) -> tuple[int, int]:
 def begin(
     phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int
 ) -> tuple[ttt.Transformer, optax.OptState]:
-    """A fresh model and its optimiser's state, made in the pieces that the mesh cuts.
+    """A fresh model and its optimiser's state, created in the pieces of the mesh.
 
-    No device ever holds more than its pieces.
+    No device ever holds more than its own pieces.
     """
 
     def make():
@@ -112,9 +114,9 @@ def begin(
 
 
 def place(tree: PyTree, config: ttt.ModelConfig, mesh: Mesh) -> PyTree:
-    """The arrays of a model or an optimiser's state where the rules put them.
+    """The arrays of a model or an optimiser's state, on the devices the rules choose.
 
-    Every process brings the same whole arrays, or arrays that lie there already.
+    Every process passes the same whole arrays, or arrays that are already in place.
     """
     arrays, static = eqx.partition(tree, eqx.is_array)
     arrays = jax.device_put(arrays, shardings(arrays, config, mesh))
@@ -132,52 +134,45 @@ def gather(tree: PyTree) -> PyTree:
     return eqx.combine(jax.device_put(jax.device_get(arrays), here), static)
 
 
-def compile_step(phase, optimizer, mesh: Mesh | None = None):
+def compile_step(
+    phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh | None = None
+) -> Callable:
     """The jitted outer step; the old model and optimiser state are donated.
 
-    Each device takes its share of the sequences, in `accumulate` parts over all devices
-    together; the meta-gradients are averaged. `phase` says what the step is (a
-    `lab.recipes.experiment.Phase`). The result is called with `(model, opt_state,
-    tokens, rate)`, where `tokens` are this process's rows of the batch, and by name
-    with what else a source gives (`mask`, `answers`, `distances`, see
-    `lab.data.sources`). It returns new model and state, and what was measured.
+    Each device reads its share of the sequences, in `accumulate` parts over all devices
+    together; the meta-gradients are averaged.
+
+    Args:
+        phase: the stage that the step belongs to, a `lab.recipes.experiment.Phase`.
+        optimizer: an optax transformation.
+        mesh: the devices, None for one device.
+
+    Returns:
+        A function of `(model, opt_state, tokens, rate)`, where `tokens` are this
+        process's rows of the batch; other arrays of a source (`mask`, `answers`,
+        `distances`, see `lab.data.sources`) are passed by name. It returns the new
+        model and state, and the measured numbers.
     """
     mesh = mesh or make_mesh(phase.batch)
-    config, parts = phase.model, parts_per_device(phase, mesh.shape[DATA])
-
-    def gradient(arrays, static, text, rate):
-        """On one share of the batch: the mean over its sequences."""
-        model = eqx.combine(arrays, static)
-        loss, reports, grads = ttt.meta_gradient(
-            hold_fast(model, mesh),
-            text["tokens"],
-            mask=text.get("mask"),
-            rate=rate,
-            remat=phase.remat,
-            accumulate=parts,
-        )
-        measured = _summary(reports, phase) | _recalled(reports, phase, text)
-        return loss, measured, release(grads)
+    config = phase.model
 
     @eqx.filter_jit(donate="all-except-first")
     def step(batch, model, opt_state):
-        text, rate = batch
         arrays, static = eqx.partition(model, eqx.is_array)
-        shared = _over_data(lambda arrays, *rest: gradient(arrays, static, *rest), mesh)
-        loss, measured, grads = shared(arrays, text, rate)
+        gradient = _over_data(partial(_share_gradient, phase, mesh, static), mesh)
+        loss, measured, grads = gradient(arrays, *batch)
         grads = constrain(grads, config, mesh)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes scalar types
-            updates, opt_state = optimizer.update(grads, opt_state, arrays)
+        moved = ttt.apply_gradient(model, opt_state, grads, optimizer)
+        model, opt_state, updates = moved
         norms = {
             "grad_norm": optax.tree.norm(grads),
             "update_norm": optax.tree.norm(updates),
         }
         measured = {"loss": loss, **norms, **_divide(measured)}
-        model = eqx.apply_updates(model, updates)
         return *constrain((model, opt_state), config, mesh), measured
 
     def arrange(model, opt_state, tokens, rate, **beside):
-        """The arguments where the mesh wants them."""
+        """The arguments on the devices of the mesh."""
         model, opt_state = place((model, opt_state), config, mesh)
         rate = jax.device_put(jnp.asarray(rate), NamedSharding(mesh, P()))
         text = _share({"tokens": tokens, **beside}, phase.batch, mesh)
@@ -190,12 +185,32 @@ def compile_step(phase, optimizer, mesh: Mesh | None = None):
     return placed
 
 
-def compile_twin(phase, mesh: Mesh | None = None):
-    """The jitted loss of the frozen twin on a batch: a forward pass, one sequence after
-    the other on each device.
+def _share_gradient(
+    phase: Phase, mesh: Mesh, static, arrays, text: dict, rate: jax.Array
+):
+    """`(loss, measured, gradient)` on a device's share of the batch, averaged over it.
 
-    Called with `(model, tokens, mask=None)`, rows as `compile_step`; nothing is
-    donated and nothing changed.
+    The model comes in two parts, `static` and `arrays`: only arrays pass `shard_map`.
+    """
+    model = hold_fast(eqx.combine(arrays, static), mesh)
+    loss, reports, grads = ttt.meta_gradient(
+        model,
+        text["tokens"],
+        mask=text.get("mask"),
+        rate=rate,
+        remat=phase.remat,
+        accumulate=parts_per_device(phase, mesh.shape[DATA]),
+    )
+    measured = _summary(reports, phase) | _recalled(reports, phase, text)
+    return loss, measured, release(grads)
+
+
+def compile_twin(phase: Phase, mesh: Mesh | None = None) -> Callable:
+    """The jitted loss of the frozen twin on a batch.
+
+    The forward pass takes one sequence after another on each device. The result is a
+    function of `(model, tokens, mask=None)`, with rows as in `compile_step`; nothing is
+    donated and nothing is changed.
     """
     mesh = mesh or make_mesh(phase.batch)
 
@@ -219,10 +234,10 @@ def compile_twin(phase, mesh: Mesh | None = None):
 
 
 def parts_per_device(phase: Phase, data: int) -> int:
-    """How many parts, one after the other, each of `data` shares of a batch is read in.
+    """The number of parts in which each of `data` shares of a batch is read.
 
-    The fewest that keep no more sequences in work at once, over all devices together,
-    than a part of the batch has.
+    It is the smallest number with which all devices together read no more sequences at
+    once than one part of the batch has.
     """
     share = phase.batch // data
     at_once = max(1, phase.batch // phase.accumulate // data)
@@ -231,11 +246,11 @@ def parts_per_device(phase: Phase, data: int) -> int:
     )
 
 
-def _over_data(function, mesh: Mesh, *, rate: bool = True):
+def _over_data(function: Callable, mesh: Mesh, *, rate: bool = True) -> Callable:
     """`function(arrays, text[, rate])` on every share of the text, averaged."""
     if mesh.shape[DATA] == 1:
         return function
-    # XLA cannot partition a mesh by hand along some axes where the others are trivial
+    # XLA cannot partition some axes by hand if the other axes are trivial.
     by_hand = {DATA} if mesh.shape[MODEL] > 1 else {DATA, MODEL}
     return jax.shard_map(
         lambda *args: jax.lax.pmean(function(*args), DATA),
@@ -248,7 +263,7 @@ def _over_data(function, mesh: Mesh, *, rate: bool = True):
 
 
 def _share(text: dict, batch: int, mesh: Mesh) -> dict:
-    """The global batch, array by array, of which this process brings its rows."""
+    """The global batch, array by array, made of the rows of each process."""
     lies = NamedSharding(mesh, P(DATA))
 
     def share(rows):
@@ -259,7 +274,8 @@ def _share(text: dict, batch: int, mesh: Mesh) -> dict:
     return {name: share(rows) for name, rows in text.items()}
 
 
-def _summary(reports: ttt.Report, phase) -> dict:
+def _summary(reports: ttt.Report, phase: Phase) -> dict:
+    """Means over the sequences, for the metrics."""
     chunk, quarter = phase.model.chunk, max(1, phase.seq // 4)
     clipped = reports.grad_norm > phase.model.inner.clip
     return {
@@ -272,9 +288,11 @@ def _summary(reports: ttt.Report, phase) -> dict:
     }
 
 
-def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
-    """Nats of the answers in a recall mixture, all and those out of reach: sums and
-    counts, which may be averaged over devices; `_divide` makes them means."""
+def _recalled(reports: ttt.Report, phase: Phase, text: dict) -> dict:
+    """Nats of the answers in a recall mixture: of all, and of those out of reach.
+
+    Sums and counts may be averaged over devices; `_divide` turns them into means.
+    """
     if "answers" not in text:
         return {}
     nll, counted = reports.nll, {"answers": text["answers"]}
@@ -287,7 +305,7 @@ def _recalled(reports: ttt.Report, phase, text: dict) -> dict:
 
 
 def _divide(measured: dict) -> dict:
-    """Pairs of sum and count become means, nan where there is nothing to count."""
+    """Means from pairs of sum and count; NaN where the count is zero."""
     return {
         name: value[0] / value[1] if isinstance(value, tuple) else value
         for name, value in measured.items()

@@ -1,13 +1,13 @@
-"""Has a training diverged? NaN or infinity in a metric, or a jump that does not pass.
+"""Has a training diverged? NaN or infinity in a metric, or a loss that stays too high.
 
-A loss has *jumped* where it lies above the median of the last normal steps by more than
-1 nat and by more than 6 times the usual difference of neighbouring steps. (The usual
-difference is a median. The spread around the median of the losses would not do: it is
-wide where a loss falls fast.) A single jump passes by itself; ten in a row do not. No
+A loss has *jumped* if it is above the median of the last normal steps by more than 1
+nat and by more than 6 times the usual difference between neighbouring steps. (The usual
+difference is a median. The spread of the losses around their median would not do: it is
+wide when a loss falls fast.) A single jump passes by itself; ten in a row do not. No
 loss counts as a jump during the warm-up of the outer rate.
 
 The decision follows from the metrics lines alone. A resumed run begins with the lines
-that it finds, and so decides as one that was never stopped.
+in its folder, and so decides like a run that was never stopped.
 """
 
 import collections
@@ -18,8 +18,8 @@ import numpy as np
 from lab.recipes.experiment import Phase
 
 
-WINDOW = 50  # normal steps whose median counts
-FEWEST = 10  # no judgement on fewer than these
+WINDOW = 50  # normal steps in the median
+FEWEST = 10  # there is no verdict on fewer normal steps
 LEAST = 1.0  # nats
 SPREADS = 6.0  # median differences of neighbouring steps
 PATIENCE = 10  # jumped steps in a row
@@ -30,7 +30,7 @@ class Divergence:
     """Watches the metrics lines of one stage, in order."""
 
     def __init__(self, phase: Phase, lines: list[dict] = ()):
-        """Begin after the `lines` that a resumed run found, of this stage or others."""
+        """Begin after the `lines` of a resumed run, of this stage or others."""
         self._phase = phase
         self._normal = collections.deque(maxlen=WINDOW)
         self._jumped: list[dict] = []
@@ -40,11 +40,11 @@ class Divergence:
 
     @property
     def since(self) -> int | None:
-        """The first step of the jump that lasts now, None where all is normal."""
+        """The first step of a jump that has not passed yet, None if there is none."""
         return self._jumped[0]["step"] if self._jumped else None
 
     def see(self, line: dict) -> str | None:
-        """What is wrong after this line, as the beginning of a sentence, or None."""
+        """The problem after this line, as the beginning of a sentence, or None."""
         for name in FINITE:
             if not math.isfinite(line.get(name, 0.0)):
                 self._jumped = self._jumped or [line]
@@ -74,7 +74,7 @@ class Divergence:
 
 
 def advice(phase: Phase) -> str:
-    """What to try when this stage has diverged, a sentence."""
+    """A sentence on what to try after this stage has diverged."""
     stage, model = phase.stage, phase.model
     tries = [
         f"half the outer rate (--set {stage.name}.lr={stage.lr / 2:g})",

@@ -2,7 +2,7 @@
 
 During a training a few passages are read now and then (`Watch`), always the same ones,
 at steps that the experiment decides. When a stage is done, more passages are read
-(`summary`): their losses are on the card. A recall mixture is measured on its text
+(`summary`), and their losses go on the card. A recall mixture is measured on its text
 alone, without the planted facts.
 """
 
@@ -26,13 +26,15 @@ SHORTEST = 16
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """A few held-out passages: `tokens [count, length + 1]`, or None without any."""
+    """A few held-out passages, `tokens [count, length + 1]`; None if there are none."""
 
     tokens: np.ndarray | None
 
     def __call__(self, model: ttt.Transformer) -> dict[str, float]:
-        """Mean nats per token, `held_out`; of a model that learns also those of its
-        frozen twin, `held_out_frozen`. Empty without passages."""
+        """Mean nats per token, as `held_out`; empty without passages.
+
+        For a model that learns, `held_out_frozen` is the mean of its frozen twin.
+        """
         if self.tokens is None:
             return {}
         model = gather(model)
@@ -55,7 +57,7 @@ def open_watch(experiment: Experiment) -> Watch:
 def summary(phase: Phase, model: ttt.Transformer) -> dict | None:
     """Mean loss on passages that the model has not seen, with learning and without.
 
-    None where nothing of the text is held out.
+    The result is None if no part of the text is held out.
     """
     corpus, tokenizer = phase.stage.corpus, phase.experiment.tokenizer
     found = passages(corpus, tokenizer, CARD["count"], CARD["length"])
@@ -73,16 +75,16 @@ def summary(phase: Phase, model: ttt.Transformer) -> dict | None:
 
 
 def passages(corpus: str, tokenizer: str, count: int, length: int) -> Passages | None:
-    """At most `count` held-out passages of `length` tokens.
+    """At most `count` held-out passages of `length` tokens, or None.
 
-    Where no text is that long they are half as long, and so on; None without any.
+    If no text is that long, the passages are half as long, and so on.
     """
     while length >= SHORTEST:
         try:
             total = sources.count_windows(corpus, tokenizer, "val", length)
         except FileNotFoundError:  # a store without a held-out part
             return None
-        except ValueError:  # no held-out part, or none that is long enough
+        except ValueError:  # there is no held-out part, or none of this length
             length //= 2
             continue
         count = min(count, total)
@@ -91,15 +93,15 @@ def passages(corpus: str, tokenizer: str, count: int, length: int) -> Passages |
 
 
 def text_of(corpus: str) -> str:
-    """The corpus whose text a mixture is made of, or the corpus itself."""
+    """The corpus that a mixture is made from, or the corpus itself."""
     mixed = corpus.startswith("recall:")
     return recall.parse(corpus.removeprefix("recall:"))[0] if mixed else corpus
 
 
 def losses(model: ttt.Transformer, tokens: np.ndarray) -> np.ndarray:
-    """Mean nats per token of each passage, `[count]`; its first token is given.
+    """Mean nats per token of each passage, `[count]`; the first token is given.
 
-    `tokens [count, length + 1]`. A `bos` inside a passage begins another document and
+    A `bos` inside a passage of `tokens [count, length + 1]` begins another document and
     does not count as a target.
     """
     mask = tokens[:, 1:] != model.config.bos

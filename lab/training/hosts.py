@@ -1,14 +1,14 @@
 """Several processes, one training: how they find each other, and which one writes.
 
-Every host runs the same command. With `--hosts auto` the cluster says who takes part
-(Slurm, Cloud TPU pods, Open MPI). Plain machines are named, the leader first:
+Every host runs the same command. With `--hosts auto` the cluster names the hosts
+(Slurm, Cloud TPU pods, Open MPI). Plain machines are listed, the leader first:
 
     ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 0   # the first
     ttt-lab train tiny-e2e --hosts 10.0.0.1:9876,10.0.0.2 --host-index 1   # the other
 
 The environment variables `TTT_LAB_HOSTS` and `TTT_LAB_HOST_INDEX` do the same. Run
-folders must lie on a file system that all hosts share. Where a process dies, the others
-end within `HEARTBEAT_S` seconds, and the same commands go on from the last checkpoint.
+folders must be on a file system that all hosts share. If a process dies, the others end
+within `HEARTBEAT_S` seconds, and the same commands continue from the last checkpoint.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class Hosts:
     Args:
         hosts: "auto" (Slurm, TPU pods, Open MPI), or ADDRESS:PORT,ADDRESS,...: run the
             same command on each.
-        host_index: which of the addresses this host is, from 0.
+        host_index: position of this host in the list of addresses, from 0.
     """
 
     hosts: str | None = None
@@ -38,15 +38,16 @@ class Hosts:
 
 
 def join_hosts(hosts: str | None = None, index: int | None = None):
-    """Join the other processes of a training; before JAX has been used.
+    """Join the other processes of a training, before JAX is used.
 
     Args:
-        hosts: "auto", or addresses with commas, the leader's first and with its port;
-            None takes `TTT_LAB_HOSTS`, and without that there is one process alone.
-        index: which of the addresses this process is; None takes `TTT_LAB_HOST_INDEX`.
+        hosts: "auto", or addresses separated by commas, the leader first and with a
+            port; None takes `TTT_LAB_HOSTS`, or else this process trains alone.
+        index: position of this process in the addresses; None takes
+            `TTT_LAB_HOST_INDEX`.
 
-    **Raises** `ValueError` where this is not enough to find the others, `OSError` where
-    they do not answer.
+    **Raises** `ValueError` if the arguments do not determine the other hosts,
+    `OSError` if the hosts do not answer.
     """
     hosts = hosts or os.environ.get("TTT_LAB_HOSTS", "")
     if not hosts:
@@ -58,28 +59,28 @@ def join_hosts(hosts: str | None = None, index: int | None = None):
         jax.distributed.initialize(**where, heartbeat_timeout_seconds=HEARTBEAT_S)
     except ValueError as error:
         raise ValueError(
-            f"no cluster was found that says who takes part ({error}); name the hosts: "
+            f"no cluster was found that names the hosts ({error}); name them with "
             "--hosts ADDRESS:PORT,ADDRESS,... --host-index N."
         ) from error
     except RuntimeError as error:
-        raise OSError(f"the hosts {hosts} did not come together: {error}") from error
+        raise OSError(f"the hosts {hosts} did not connect: {error}") from error
 
 
 def plain_addresses(hosts: str, index: int | None = None) -> dict:
-    """The arguments of `jax.distributed.initialize` for hosts named one by one.
+    """The arguments of `jax.distributed.initialize` for a list of hosts.
 
-    **Raises** `ValueError` where this is not enough to find the others.
+    **Raises** `ValueError` if the arguments do not determine the other hosts.
     """
     addresses = [address.strip() for address in hosts.split(",")]
     if not all(addresses):
         raise ValueError(
-            f"--hosts names addresses with commas between them: got {hosts!r}."
+            f"--hosts must be addresses separated by commas: got {hosts!r}."
         )
     if index is None:
         index = _index_from_environment()
     if not 0 <= index < len(addresses):
         raise ValueError(
-            f"--host-index counts the {len(addresses)} hosts from 0 to "
+            f"--host-index must number the {len(addresses)} hosts from 0 to "
             f"{len(addresses) - 1}: got {index}."
         )
     leader = addresses[0]
@@ -95,21 +96,21 @@ def _index_from_environment() -> int:
     text = os.environ.get("TTT_LAB_HOST_INDEX", "")
     if not text.isdecimal():
         raise ValueError(
-            "which of the hosts is this one? Say --host-index N (0 is the leader), or "
+            "which of the hosts is this one? Give --host-index N (0 is the leader), or "
             f"set TTT_LAB_HOST_INDEX: got {text!r}."
         )
     return int(text)
 
 
 def is_leader() -> bool:
-    """Whether this process writes metrics and cards: the first one does."""
+    """Whether this is the first process, which writes metrics and cards."""
     import jax
 
     return jax.process_index() == 0
 
 
 def agree(choice: bool) -> bool:
-    """The leader's choice, in every process: what clocks decide must not differ."""
+    """The leader's choice, in every process: clocks differ, decisions must not."""
     import jax
 
     if jax.process_count() == 1:

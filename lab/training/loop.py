@@ -1,8 +1,8 @@
-"""The training loop: one, for every recipe.
+"""The training loop: one for every recipe.
 
 A run is decided by its `Experiment` alone. Batch `i` of a stage follows from the seed,
-the stage and `i`, the inner rate from `i`, and a checkpoint holds model, optimiser and
-position; so a run that was killed goes on, by the same command, to the same numbers.
+the stage and `i`, the inner rate follows from `i`, and a checkpoint holds model,
+optimiser and position. So the same command resumes a killed run, to the same numbers.
 
 Read `train`, then `_run_stage`: its loop is a step of training, line by line.
 """
@@ -52,25 +52,26 @@ def train(
 
     Args:
         experiment: what to train.
-        run: the run folder; None for the one named after the experiment.
+        run: the run folder; None for the folder named after the experiment.
         conduct: where to stop, how often to save, on which devices.
-        report: called after every step with the line that `metrics.jsonl` gets.
-        say: called with a sentence where a person should know something.
-        stage_done: called when a stage is done with its phase and the model, and again
+        report: called after every step with the step's line of `metrics.jsonl`.
+        say: called with each sentence for the person at the terminal.
+        stage_done: called with the phase and the model when a stage is done, and again
             by a run that resumes exactly there.
 
-    Returns the trained model.
+    Returns:
+        The trained model.
 
-    **Raises** `ValueError` where the run folder holds another experiment or was begun
-    on other devices, `FloatingPointError` where training diverges
-    (`lab.training.divergence`; the last good checkpoint stays, and the best).
+    **Raises** `ValueError` if the run folder holds another experiment or was started
+    on other devices, `FloatingPointError` if training diverges
+    (`lab.training.divergence`; the last good checkpoint and the best are kept).
     """
     run = run or runs.folder(experiment.name)
     phases = phases_until(experiment, conduct.until)
     with Checkpoints(run) as checkpoints:
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        if done < phases[-1].end:  # else no step is taken, here or under this source
+        if done < phases[-1].end:  # a finished run takes no more steps
             _claim_place(run, done, conduct, say)
         check_texts(phases)
         at = checkpoints.restore(*beginning(experiment, done, conduct.cut))
@@ -90,7 +91,7 @@ def _run_stage(
     checkpoints: Checkpoints,
     record: Record,
 ) -> Resumed:
-    """Train from where `at` is, in this stage or just before it, to the stage's end."""
+    """Train from `at`, in this stage or just before it, to the end of the stage."""
     mesh = make_mesh(phase.batch, conduct.cut)
     optimizer = make_optimizer(phase.experiment, phase.stage)
     data = open_data(phase, rows(mesh))
@@ -103,7 +104,7 @@ def _run_stage(
     for step in phase.steps_from(at.step):
         clock, text, frozen = Stopwatch(), dict(next(data)), None
         tokens, rate = text.pop("tokens"), step.inner_rate
-        if step.is_compared:  # before the step, to which the model's arrays are given
+        if step.is_compared:  # before the step, because the step donates the model
             with clock.stopped():
                 frozen = read_frozen(model, tokens, text.get("mask"))
         model, opt_state, measured = take_step(model, opt_state, tokens, rate, **text)
@@ -125,9 +126,9 @@ def _run_stage(
 
 
 def phases_until(experiment: Experiment, until: str | None) -> tuple[Phase, ...]:
-    """The stages up to the one called `until`, or all.
+    """The stages up to the one called `until`, or all stages.
 
-    **Raises** `ValueError` where no stage is called so.
+    **Raises** `ValueError` if no stage has this name.
     """
     if until is None:
         return experiment.phases
@@ -138,7 +139,7 @@ def phases_until(experiment: Experiment, until: str | None) -> tuple[Phase, ...]
 def make_optimizer(
     experiment: Experiment, stage: Stage
 ) -> optax.GradientTransformation:
-    """AdamW 0.9/0.95, decay on everything, clip, linear warm-up, cosine."""
+    """AdamW 0.9/0.95 with decay on everything, clip, linear warm-up and cosine."""
     adamw = optax.adamw(
         make_schedule(stage), b1=0.9, b2=0.95, weight_decay=experiment.decay
     )
@@ -159,7 +160,8 @@ def make_schedule(stage: Stage) -> optax.Schedule:
 def check_texts(phases: tuple[Phase, ...]):
     """Check, before the first step, that all texts are there and fit the model.
 
-    **Raises** `ValueError` or `FileNotFoundError`, a sentence, where one does not.
+    **Raises** `FileNotFoundError` if a text is missing, `ValueError` if a text does not
+    fit.
     """
     experiment = phases[0].experiment
     tokenizer, vocab = tokenizers.load(experiment.tokenizer), experiment.model.vocab
@@ -173,9 +175,11 @@ def check_texts(phases: tuple[Phase, ...]):
 
 
 def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetIterator:
-    """The batches of a stage, a Grain iterator as `lab.data.sources.open_batches`.
+    """The batches of a stage, as a Grain iterator from `lab.data.sources`.
 
-    `process`: which of how many shares of each batch, as `devices.rows` says.
+    Args:
+        phase: the stage.
+        process: index and number of this process's share, from `devices.rows`.
     """
     return sources.open_batches(
         phase.stage.corpus,
@@ -190,7 +194,7 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetI
 
 
 def _claim_place(run: Path, done: int, conduct: Conduct, say):
-    """Check the devices and the source of a run that goes on, and say what changed."""
+    """Check the devices and the source of a resumed run, and say what has changed."""
     warnings = (
         claim_devices(run, elastic=conduct.elastic, cut=conduct.cut),
         claim_source(run, done, write=is_leader()),
@@ -202,9 +206,9 @@ def _claim_place(run: Path, done: int, conduct: Conduct, say):
 def beginning(
     experiment: Experiment, done: int, cut: int = 1
 ) -> tuple[ttt.Transformer, optax.OptState]:
-    """A fresh model and optimiser state, shaped as the stage of step `done` has them.
+    """A fresh model and optimiser state, with the shapes of the stage of step `done`.
 
-    `cut`: into how many pieces weights are cut.
+    Weights are cut into `cut` pieces.
     """
     phase = next(phase for phase in experiment.phases if done <= phase.end)
     optimizer = make_optimizer(experiment, phase.stage)
@@ -212,7 +216,7 @@ def beginning(
 
 
 def _enter(phase: Phase, at: Resumed, optimizer: optax.GradientTransformation, data):
-    """Model and optimiser state as a stage goes on from them; `data` is wound there."""
+    """Model and optimiser state for a stage that resumes; `data` is moved there too."""
     build = lambda: phase.model.build(key=jax.random.key(0))
     structure = jax.tree.structure(eqx.filter_eval_shape(build))
     model = jax.tree.unflatten(structure, jax.tree.leaves(at.model))

@@ -19,18 +19,18 @@ def measure_peak(size: int = 1024, repeats: int = 20) -> float:
 
 
 def total_peak() -> float | None:
-    """Operations per second of all devices of a training; None where time is short."""
+    """Operations per second of all devices of a training; None if time is short."""
     import jax
 
     if is_quick():
         return None
-    # The devices of a CPU share its cores, and one product takes all of them.
+    # The devices of a CPU share its cores, and one product uses all cores.
     several = 1 if jax.default_backend() == "cpu" else jax.local_device_count()
     return measure_peak() * several * jax.process_count()
 
 
 def seconds_of(function: Callable[[], object]) -> float:
-    """How long `function()` takes until its arrays are there."""
+    """How long `function()` takes, until its arrays have been computed."""
     import jax
 
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The numbers of a step: what is measured beside the training, and where it is told.
+"""The numbers of a step: what is measured during training, and where it is written.
 
     loss, gain            nats; the frozen twin's loss on the same batch, minus it
     grad_norm             of the meta-gradient before its clip; `update_norm` after all
@@ -7,7 +7,7 @@
     tokens_per_s          and the useful operations in it (`lab.training.flops`) as a
                           share of the machine's measured peak, `peak_share`
 
-Nothing here has an influence on a training.
+Nothing here influences a training.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from lab.training.trackers import open_tracker
 class Record:
     """Where the lines of a run go: `metrics.jsonl`, a tracker, and a callback.
 
-    The first of several processes does all of this, and the others nothing.
+    Only the first of several processes writes anything.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Record:
         report: Callable[[dict], None] | None = None,
         track: str | None = None,
     ):
-        """Cut the file to the steps before `first`, and show these to the tracker."""
+        """Cut the file to the steps before `first`, and pass those to the tracker."""
         path, self.is_kept = run / "metrics.jsonl", is_leader()
         self.report = report
         self.lines = [line for line in runs.read_metrics(path) if line["step"] < first]
@@ -63,14 +63,14 @@ class Record:
 
 
 class Stopwatch:
-    """Seconds since it was made, without those for which it was stopped."""
+    """Seconds since the watch was made, without the time for which it was stopped."""
 
     def __init__(self):
         self.began = time.monotonic()
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Whatever is done inside takes no time."""
+        """A context whose time does not count."""
         began = time.monotonic()
         yield
         self.began += time.monotonic() - began
@@ -87,8 +87,13 @@ class Meter:
     def __init__(
         self, phase: Phase, schedule: Callable[[int], float], peak: float | None
     ):
-        """`schedule`: the outer rate at each step of the stage. `peak`: the machine's
-        operations per second, None = unknown."""
+        """Prepare the lines of a stage.
+
+        Args:
+            phase: the stage.
+            schedule: the outer rate at each step of the stage.
+            peak: the machine's operations per second, None = unknown.
+        """
         self.phase, self.schedule = phase, schedule
         self.flops_share = _flops_per_token(phase) / peak if peak else 0.0
 
@@ -99,15 +104,18 @@ class Meter:
         frozen: float | None,
         clock: Stopwatch,
     ) -> dict:
-        """The metrics line of a step, once its arrays are there.
+        """The metrics line of a step, once its arrays have been computed.
 
-        `frozen`: loss of the frozen twin, or None where it was not measured. `clock`:
-        started with the step and still running.
+        Args:
+            step: the step.
+            measured: the numbers that the compiled step returned.
+            frozen: loss of the frozen twin, or None if it was not measured.
+            clock: a watch that was started with the step and is still running.
         """
         stage = self.phase.stage
         numbers = {name: float(value) for name, value in measured.items()}
-        seconds = clock.seconds  # now that all devices are done
-        for name in ("answers", "answers_far"):  # a batch may have none
+        seconds = clock.seconds  # by now all devices are done
+        for name in ("answers", "answers_far"):  # a batch may have no answers
             if math.isnan(numbers.get(name, 0.0)):
                 del numbers[name]
         line = {
@@ -133,5 +141,5 @@ class Meter:
 def _flops_per_token(phase: Phase) -> float:
     try:
         return train_flops_per_token(phase.model, phase.seq, phase.experiment.method)
-    except ValueError:  # a mixer whose operations are not counted
+    except ValueError:  # the operations of a mixer are not counted
         return 0.0

@@ -1,16 +1,16 @@
-"""What a training would take, before anything is allocated: size, work, memory, mesh.
+"""What would a training need? Size, work, memory and mesh; nothing is allocated.
 
 Weights and the optimiser's state are counted from their shapes. So are the arrays that
 the backward pass keeps: `jax.vjp` is traced on shapes alone, and its residuals are
-added up. Only arrays that live for a moment are estimated: one chunk or one block
-computed again, and the logits of a chunk with their derivatives.
+added up. Only short-lived arrays are estimated: one chunk or one block computed again,
+and the logits of a chunk with their derivatives.
 
     parameters          as `ttt_core.scale.sharding` cuts them over the axis `model`
-    optimiser           two moments of each
-    gradient            one copy, or two where a share of the batch is read in parts
-    kept fast weights   one copy for each learner kept, for each sequence in work
-    kept activations    everything else kept, hidden axes cut over `model`
-    in the backward     what is computed again and thrown away, at its largest
+    optimiser           two moments per parameter
+    gradient            one copy, or two if a share of the batch is read in parts
+    kept fast weights   one copy per kept learner, for each sequence being read
+    kept activations    everything else that is kept, hidden axes cut over `model`
+    in the backward     arrays computed again and dropped, at their largest
 """
 
 import dataclasses
@@ -34,9 +34,13 @@ LOGITS = 4  # logits, their softmax, and the derivatives of both: one chunk at a
 class StagePlan:
     """One stage on a mesh: bytes per device by part, operations, shares of a batch.
 
-    `fast_bytes`: fast weights of one sequence. `flops`: per token, by pass. `mesh`:
-    `(data, model)`. `share`: sequences of a batch per device; `at_once`: how many of
-    them are in work together. `memory`: bytes per device, by part.
+    Attributes:
+        fast_bytes: bytes of the fast weights of one sequence.
+        flops: operations per token, by pass.
+        mesh: `(data, model)`.
+        share: sequences of a batch per device.
+        at_once: number of sequences that a device reads together.
+        memory: bytes per device, by part.
     """
 
     name: str
@@ -66,12 +70,12 @@ class StagePlan:
 def plan_run(
     stages, *, devices: int, cut: int | None = None, limit: float = math.inf
 ) -> list[StagePlan]:
-    """The plan of each stage, given as `(phase, optimizer)`, weights cut as often.
+    """The plan of each stage, given as `(phase, optimizer)`, all with the same cut.
 
-    `cut=None` takes the least that keeps a device within `limit` bytes in every stage,
-    or what comes closest.
+    `cut=None` chooses the smallest cut that keeps a device within `limit` bytes in
+    every stage, or else the cut that comes closest.
 
-    **Raises** `ValueError` where `cut` does not divide the devices.
+    **Raises** `ValueError` if `cut` does not divide the devices.
     """
     if devices < 1:
         raise ValueError(f"--devices must be >= 1: got {devices}.")
@@ -131,7 +135,7 @@ def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
 
 
 def _activations(config, seq: int, remat, at_once: int, cut: int) -> dict[str, int]:
-    """Bytes for the sequences in work: what is kept, and what is made again."""
+    """Bytes for the sequences being read: arrays kept, and arrays computed again."""
     kept = kept_arrays(config, seq, remat)
     is_fast = _is_fast(config)
     learners = [leaf for leaf in kept if is_fast(leaf)]
@@ -148,7 +152,7 @@ def _activations(config, seq: int, remat, at_once: int, cut: int) -> dict[str, i
 
 
 def _made_again(config, seq: int, remat: int, cut: int) -> int:
-    """One slow block over the sequence, or one chunk after `remat` learners."""
+    """Bytes of one slow block over the sequence, or one chunk and `remat` learners."""
     weigh = lambda config, seq: sum(
         _piece(leaf, config, cut) for leaf in kept_arrays(config, seq, None)
     )
@@ -164,9 +168,9 @@ def _made_again(config, seq: int, remat: int, cut: int) -> int:
 
 @functools.cache
 def kept_arrays(config, seq: int, remat: int | None) -> list[jax.ShapeDtypeStruct]:
-    """Shapes of what `meta_loss` of one sequence keeps for its backward pass.
+    """Shapes of the arrays that `meta_loss` of one sequence keeps for its gradient.
 
-    Traced, not run: the model itself, which is there anyway, is left out.
+    The function is traced, not run. The model's own arrays are left out.
     """
     shapes = _shapes(config)
     arrays, static = eqx.partition(shapes, _is_shape)
@@ -183,7 +187,7 @@ def kept_arrays(config, seq: int, remat: int | None) -> list[jax.ShapeDtypeStruc
 
 
 def _shapes(config):
-    """The model's arrays as shapes: nothing is drawn, nothing allocated."""
+    """The model's arrays as shapes: nothing is drawn or allocated."""
     return eqx.filter_eval_shape(lambda: config.build(key=jax.random.key(0)))
 
 
@@ -192,14 +196,14 @@ def _is_shape(leaf) -> bool:
 
 
 def _is_fast(config):
-    """Whether an array is a stack of fast matrices: told by its last two axes."""
+    """Whether an array is a stack of fast matrices, judged by its last two axes."""
     d, width = config.d_model, config.d_fast
     stack = (config.fast_blocks, d, width), (config.fast_blocks, width, d)
     return lambda leaf: config.fast_blocks > 0 and leaf.shape[-3:] in stack
 
 
 def _piece(leaf, config, cut: int) -> int:
-    """Bytes on one device: cut where an axis is a hidden one that divides."""
+    """Bytes of an array on one device: cut if a hidden axis of it is divisible."""
     hidden = {*_widths(config), config.heads, config.kv_heads, config.vocab}
     is_cut = any(n in hidden and n % cut == 0 for n in leaf.shape)
     return _bytes(leaf) // (cut if is_cut else 1)

@@ -1,12 +1,12 @@
-"""Which source made a run's numbers? Noted in the run folder at every change.
+"""Which source made a run's numbers? Recorded in the run folder at every change.
 
-A run that goes on under other code, or other versions of the packages that compute, is
-a good run still, but not to the same bits: that is announced, and `sources.json` keeps
-from which step on which source ran.
+A run that continues under other code, or other versions of the packages that compute,
+is still a good run, but not to the same bits. A sentence says so, and `sources.json`
+records which source ran from which step on.
 
-The source is what the deciding modules say, not where they lie. Comments, docstrings
-and imports among our own packages change no number and do not count, so that a module
-may be moved between two halves of a run.
+The source means the contents of the deciding modules, not their paths. Comments,
+docstrings and imports among our own packages change no number and do not count, so that
+a module may be moved between two halves of a run.
 """
 
 import ast
@@ -20,7 +20,7 @@ from lab import files, runs
 
 ROOT = Path(__file__).parents[2]
 OURS = ("ttt_core", "lab")
-# What decides the numbers of a training: held-out losses, for one, are only watched.
+# These modules decide the numbers of a training; held-out losses are only watched.
 FOLDERS = ("ttt_core", "lab/data")
 FILES = (
     "lab/training/loop.py",
@@ -29,12 +29,12 @@ FILES = (
     "lab/recipes/experiment.py",
 )
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "grain")
-# What is said of a run that was begun before its folder noted this.
+# The entry of a run that was started before run folders recorded their source.
 UNKNOWN = {"step": 0, "commit": "unknown", "source": "unknown", "packages": {}}
 
 
 def version() -> str:
-    """A hash of the code that decides a training's numbers, wherever it lies."""
+    """A hash of the code that decides a training's numbers, whatever its paths."""
     paths = [path for name in FOLDERS for path in (ROOT / name).rglob("*.py")]
     paths += [ROOT / name for name in FILES]
     modules = sorted(_digest(path.read_text("utf-8")) for path in paths)
@@ -42,11 +42,14 @@ def version() -> str:
 
 
 def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
-    """Note what runs from `step` on (`write=False` only looks). Returns a warning where
-    a begun run goes on under something else."""
+    """Record the source that runs from `step` on; `write=False` only compares.
+
+    Returns:
+        A warning if the run continues under another source, else None.
+    """
     packages = {name: metadata.version(name) for name in PACKAGES}
     now = {"source": version(), "packages": packages}
-    # What an earlier attempt did from this step on is being made again.
+    # Steps of an earlier attempt, from this one on, are about to be repeated.
     kept = [entry for entry in history(run) if entry["step"] < step]
     if step and not kept:
         kept = [dict(UNKNOWN)]
@@ -59,7 +62,7 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
     if not changed:
         return None
     return (
-        f"this run goes on at step {step} under another version of "
+        f"this run continues at step {step} under another version of "
         f"{', '.join(changed)}: its numbers will no longer be bit-identical to those "
         "of a run that was never stopped."
     )
@@ -78,7 +81,7 @@ def commits(run: Path, before: int) -> list[str]:
 
 
 def _changed(then: dict, now: dict) -> list[str]:
-    """What differs, as words."""
+    """The differences, as words."""
     found = [] if then["source"] == now["source"] else ["the source"]
     for name, installed in now["packages"].items():
         if then["packages"].get(name, installed) != installed:
@@ -87,7 +90,7 @@ def _changed(then: dict, now: dict) -> list[str]:
 
 
 def _digest(text: str) -> str:
-    """The hash of what a module does: without docstrings, comments, our own imports."""
+    """The hash of a module's code, without docstrings, comments and our own imports."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

@@ -1,8 +1,8 @@
-"""What a killed run needs to go on to the same numbers: its checkpoints, its devices.
+"""What a killed run needs to resume to the same numbers: its checkpoints, its devices.
 
 A checkpoint holds the model, the optimiser's state, the position of the data and the
-step. Orbax writes it under another name and renames it, so that it is there whole or
-not at all. The newest two are kept, and the best by held-out loss.
+step. Orbax writes a checkpoint under another name and renames it, so that it is there
+whole or not at all. The newest two are kept, and the best by held-out loss.
 """
 
 import json
@@ -21,16 +21,18 @@ from lab import files, runs
 
 
 NEWEST = 2
-# Checkpoints by the clock come without a held-out loss; Orbax would warn at each.
+# Checkpoints by the clock have no held-out loss, and Orbax would warn each time.
 logging.getLogger("absl").addFilter(
     lambda record: "did not provide metrics" not in record.getMessage()
 )
 
 
 class Resumed(NamedTuple):
-    """Where a run goes on: with step `step`, which the optimiser's state fits.
+    """Where a run resumes: the next step, and the model and states before it.
 
-    `data`: the position of the data, None before the first batch of a stage.
+    Attributes:
+        step: the next step, which the optimiser's state fits.
+        data: the position of the data, None before the first batch of a stage.
     """
 
     model: ttt.Transformer
@@ -43,11 +45,11 @@ class Checkpoints:
     """The checkpoints of a run folder."""
 
     def __init__(self, run: Path):
-        """Open those of the folder `run`, without what a killed process left behind."""
+        """Open the checkpoints of the folder `run`, without incomplete ones."""
         keep = ocp.checkpoint_managers
         best = keep.BestN(
             get_metric_fn=_held_out,
-            reverse=True,  # the last of the sorted ones is kept: the lowest
+            reverse=True,  # Orbax keeps the last of the sorted losses, here the lowest
             n=1,
             keep_checkpoints_without_metrics=False,
         )
@@ -70,12 +72,12 @@ class Checkpoints:
 
     @property
     def newest(self) -> int:
-        """Steps done in the newest one; 0 where there is none."""
+        """Steps done in the newest checkpoint; 0 if there is none."""
         return self._manager.latest_step() or 0
 
     @property
     def best(self) -> int | None:
-        """Steps done in the one with the lowest held-out loss."""
+        """Steps done in the checkpoint with the lowest held-out loss."""
         return self._manager.best_step()
 
     def save(
@@ -86,7 +88,7 @@ class Checkpoints:
         data: dict,
         held_out: float | None,
     ):
-        """Keep everything after `done` steps; `held_out` decides which one is best."""
+        """Save everything after `done` steps; `held_out` decides which is the best."""
         self._manager.save(
             done,
             args=ocp.args.Composite(
@@ -98,9 +100,10 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def forget_from(self, step: int) -> str:
-        """Remove those of the steps from `step` on, as long as an older one is left.
+        """Remove the checkpoints from `step` on, as long as an older one is left.
 
-        Returns what is left, as half a sentence.
+        Returns:
+            Half a sentence that names the checkpoints left.
         """
         steps = sorted(self._manager.all_steps())
         if any(found < step for found in steps):
@@ -115,8 +118,10 @@ class Checkpoints:
         return f"{left} ({self._manager.directory})"
 
     def restore(self, model: ttt.Transformer, opt_state: optax.OptState) -> Resumed:
-        """What the newest one holds, in the shapes of the given model and state, or
-        these themselves where there is none."""
+        """The newest checkpoint, in the shapes of the given model and state.
+
+        If there is no checkpoint, the given model and state are returned.
+        """
         done = self.newest
         if not done:
             return Resumed(model, opt_state, 0, None)
@@ -158,13 +163,16 @@ def _shapes(leaves) -> dict:
 
 
 def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | None:
-    """Record the devices of a new run, and compare them with those of a begun one.
+    """Record the devices of a new run, or compare them with those of a resumed run.
 
     Sums in another order round differently: on another number of devices, or with
-    weights cut into another number of pieces (`cut`), a run goes on, but not to the
-    same bits. `elastic=True` accepts that. Returns a warning, if any.
+    weights cut into another number of pieces (`cut`), a run can continue, but not to
+    the same bits. `elastic=True` accepts that.
 
-    **Raises** `ValueError` where the number or kind of devices differs.
+    Returns:
+        A warning, or None.
+
+    **Raises** `ValueError` if the number or kind of devices differs.
     """
     here = {
         "platform": jax.devices()[0].platform,
@@ -176,16 +184,16 @@ def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | No
         files.write(path, json.dumps(here) + "\n")
         return None
     then = json.loads(path.read_text("utf-8"))
-    if "state" in then:  # what older runs called it
+    if "state" in then:  # older runs used this name
         then["cut"] = then.pop("state")
     if then == here:
         return None
-    said = f"this run was begun on {_say(then)}, here are {_say(here)}"
+    said = f"this run was started on {_say(then)}, but here are {_say(here)}"
     decisive = ("platform", "devices", "cut")
     if any(then.get(key) != here.get(key) for key in decisive) and not elastic:
         raise ValueError(
-            f"{said}: it would go on to slightly other numbers. Use the same devices, "
-            "or accept that with --elastic."
+            f"{said}: the numbers would change slightly. Use the same devices, or "
+            "accept the change with --elastic."
         )
     return f"{said}: losses may differ from an uninterrupted run by rounding."
 

@@ -1,10 +1,10 @@
-"""Trackers: the lines of `metrics.jsonl` shown by a program that people know.
+"""Trackers: the lines of `metrics.jsonl`, shown by a program that people know.
 
 `metrics.jsonl` in the run folder is the record, and a tracker is its mirror. So a
-tracker begins empty and is first given every line that the file holds: after a kill and
-a resume it shows each step once, whatever had reached it before, and tracking may be
-switched on in the middle of a run. The file must have been cut to the step where the
-run resumes (`runs.Metrics` does this) before the tracker is opened.
+tracker begins empty and first receives every line of the file: after a kill and a
+resume it shows each step once, whatever it had received before, and tracking may be
+switched on in the middle of a run. The file must be cut to the step where the run
+resumes (`runs.Metrics` does this) before the tracker is opened.
 
 | kind          | writes to                      | look at it with                     |
 |---------------|--------------------------------|-------------------------------------|
@@ -12,9 +12,9 @@ run resumes (`runs.Metrics` does this) before the tracker is opened.
 | `trackio`     | Trackio's folder on your disk  | `trackio show --project ttt-lab`    |
 | `wandb`       | `RUN/wandb`, offline           | `wandb sync RUN/wandb/offline-run*` |
 
-None of them needs an account. Their own variables, such as `WANDB_MODE=online` and
-`TRACKIO_SPACE_ID`, work as they do elsewhere. A package is imported when its tracker is
-asked for: `pip install -e '.[track]'`.
+No tracker needs an account. The packages' own variables, such as `WANDB_MODE=online`
+and `TRACKIO_SPACE_ID`, work as usual. A package is imported only when its tracker is
+used: `pip install -e '.[track]'`.
 """
 
 import contextlib
@@ -43,19 +43,19 @@ class Tracker(Protocol):
         """Show the numbers of one step; anything in `line` but numbers is left out."""
 
     def close(self) -> None:
-        """Write what is still waiting to be written."""
+        """Write everything that has not been written yet."""
 
 
 def open_tracker(kind: str | None, run: Path, settings: dict) -> Tracker:
     """The tracker called `kind`, filled with the lines of `run / "metrics.jsonl"`.
 
     Args:
-        kind: `tensorboard`, `trackio`, `wandb`, or None for one that does nothing.
+        kind: `tensorboard`, `trackio`, `wandb`, or None for no tracker.
         run: the run folder; its last part names the run.
-        settings: what the run was asked for, JSON data, kept beside the curves.
+        settings: the settings of the run, JSON data, kept beside the curves.
 
-    **Raises** `ValueError` for an unknown kind, naming the closest; `ImportError` with
-    the command that installs a package that is not there.
+    **Raises** `ValueError` for an unknown kind, naming the closest; `ImportError` for a
+    package that is missing, with the command that installs it.
     """
     if kind is None:
         return _Nothing()
@@ -78,13 +78,13 @@ class _Nothing:
 
 
 class _TensorBoard:
-    """Event files; the new one tells a running TensorBoard to drop the older one's."""
+    """Event files; a new file makes a running TensorBoard drop the older steps."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         package = _load("tensorboardX")
         folder = run / "tensorboard"
         shutil.rmtree(folder, ignore_errors=True)
-        # A file is named after the second it was made in, and two must differ.
+        # A file is named after the second of its creation, and two names must differ.
         suffix = f".{os.getpid()}.{secrets.token_hex(2)}"
         self._writer = package.SummaryWriter(
             str(folder), purge_step=0, flush_secs=10, filename_suffix=suffix
@@ -102,7 +102,7 @@ class _TensorBoard:
 
 
 class _Trackio:
-    """A local database; the run is made anew under its name."""
+    """A local database; the run is created anew under its name."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         self._package, name = _load("trackio"), f"{run.name}-{_identity(run)}"
@@ -129,13 +129,13 @@ class _Trackio:
 
     @staticmethod
     def _quietly(call, **options):
-        """Call it without its greetings, which would cut the progress line in two."""
+        """Call Trackio without its greetings, which would break the progress line."""
         with contextlib.redirect_stdout(io.StringIO()):
             return call(**options)
 
 
 class _Wandb:
-    """Offline unless `WANDB_MODE` says otherwise; one offline folder a run."""
+    """Offline unless `WANDB_MODE` says otherwise; one offline folder per run."""
 
     def __init__(self, run: Path, settings: dict) -> None:
         package, mode = _load("wandb"), os.environ.get("WANDB_MODE", "offline")
@@ -154,7 +154,7 @@ class _Wandb:
         self.where = f"wandb sync {run / 'wandb' / 'offline-run*'}"
 
     def log(self, step: int, line: dict[str, float]) -> None:
-        if step >= self._run.step:  # a run resumed online has the steps before
+        if step >= self._run.step:  # a run resumed online has the earlier steps
             self._run.log(_numbers(line), step=step)
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ def _load(package: str):
 
 
 def _identity(run: Path) -> str:
-    """A name that stays with this run folder and that no other folder has."""
+    """A name that belongs to this run folder alone and does not change."""
     path = run / "tracker-id"
     if not path.exists():
         files.write(path, secrets.token_hex(4))
@@ -184,6 +184,6 @@ def _identity(run: Path) -> str:
 
 
 def _numbers(line: dict) -> dict[str, float]:
-    """The numbers of a line but its step, booleans as 0 and 1."""
+    """The numbers of a line without its step, booleans as 0 and 1."""
     found = {k: v for k, v in line.items() if isinstance(v, int | float)}
     return {name: float(value) for name, value in found.items() if name != "step"}

@@ -231,7 +231,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
         ({"reach": 0, "attends": False}, "it has no attention"),
         (
             {"reach": 0, "carried_by": ("Mamba 2",)},
-            "sees 32 tokens, the states of Mamba 2 carry on",
+            "sees 32 tokens, the states of Mamba 2 carry the earlier text",
         ),
     ],
 )
@@ -263,7 +263,7 @@ def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
     [
         ("Paste a text", "   ", "The text is empty"),
         ("Paste a text", "Too short.", "at least 32 tokens"),
-        ("Upload a text file", "", "No file was uploaded yet"),
+        ("Upload a text file", "", "No file has been uploaded yet"),
     ],
 )
 def test_bad_input_becomes_a_sentence(folder, document, text, said):

@@ -32,10 +32,10 @@ def learner(rule):
     return ttt.Learner(fast, rule.init(fast), jnp.asarray(0))
 
 
-def step(rule="sgd", rate=0.1, clip=jnp.inf):
+def step(rule="sgd", lr=0.1, clip=jnp.inf):
     rule = RULES[rule](1)
     start = learner(rule)
-    knobs = {"rule": rule, "rate": rate, "clip": clip, "origin": start.fast}
+    knobs = {"rule": rule, "lr": lr, "clip": clip, "origin": start.fast}
     bound = functools.partial(ttt.inner_step, loss=regression, **knobs)
     return start, bound
 
@@ -45,7 +45,7 @@ def first(chunk):
 
 
 def test_a_step_is_the_equation():
-    start, bound = step(rate=0.1, clip=0.5)
+    start, bound = step(lr=0.1, clip=0.5)
     chunk = first(chunks(1))
     after, report = bound(start, chunk)
     w, x, y = (
@@ -65,7 +65,7 @@ def test_a_step_is_the_equation():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_adapting_on_a_repeated_chunk_lowers_its_loss(rule):
-    start, bound = step(rule, rate=0.1)
+    start, bound = step(rule, lr=0.1)
     again = jax.tree.map(lambda leaf: jnp.repeat(leaf, 12, axis=0), chunks(1))
     _, reports = jax.jit(functools.partial(ttt.adapt, step=bound))(start, again)
     assert float(reports.loss[-1]) < 0.7 * float(reports.loss[0])
@@ -92,9 +92,9 @@ def test_no_chunks_change_nothing():
     assert same_bits(end, start) and reports.loss.shape == (0,)
 
 
-@pytest.mark.parametrize("rate", [np.inf, -np.inf, np.nan, 3e38])
-def test_a_step_that_is_not_finite_is_refused(rate):
-    start, bound = step("momentum", rate=rate)
+@pytest.mark.parametrize("lr", [np.inf, -np.inf, np.nan, 3e38])
+def test_a_step_that_is_not_finite_is_refused(lr):
+    start, bound = step("momentum", lr=lr)
     chunk = first(chunks(1, slope=(900.0, 900.0)))
     after, report = bound(start, chunk)
     assert bool(report.refused) and not bool(report.learned)
@@ -115,9 +115,9 @@ def test_a_chunk_with_a_nan_is_refused_and_the_next_one_learned_from(spoilt):
     assert all_finite(end) and float(reports.drift[0, 0]) == float(reports.drift[1, 0])
 
 
-@pytest.mark.parametrize("rate", [np.inf, np.nan, 3e38])
-def test_a_refused_step_leaves_outer_gradients_finite(rate):
-    start, bound = step(rate=rate)
+@pytest.mark.parametrize("lr", [np.inf, np.nan, 3e38])
+def test_a_refused_step_leaves_outer_gradients_finite(lr):
+    start, bound = step(lr=lr)
     many = chunks(3, slope=(900.0, 900.0))
 
     def outer(fast):

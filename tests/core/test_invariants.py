@@ -25,7 +25,6 @@ from ttt_core.mixers.window import (
     windowed_attention,
     windowed_attention_reference,
 )
-from ttt_core.model import init_states
 
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
@@ -326,14 +325,13 @@ def test_a_masked_chunk_leaves_weights_and_rule_state_bit_for_bit(rule):
     """7: also under rules that would move by momentum alone."""
     model = build(rule=rule, lr=0.1)
     step = eqx.filter_jit(
-        lambda model, learner, chunk: chunks.reading_step(model, 0.1, 1.0)(
-            learner, chunk
-        )
+        lambda model, learner, chunk: chunks.reading_step(
+            model, chunks.chunk_loss(model), lr=0.1, clip=1.0
+        )(learner, chunk)
     )
-    states = init_states(model, 0)
     x = 0.1 * jnp.ones((4, minis.MINI.d_model))
     make = lambda mask: ttt.Chunk(x, jnp.arange(4), jnp.full(4, mask))
-    start = chunks.first_learner(model, states)
+    start = chunks.start_whole(model, jnp.arange(4), remat=None)[1]
     moved, report = step(model, start, make(True))
     assert bool(report.learned) and not same_bits(moved.fast, start.fast)
     after, report = step(model, moved, make(False))

@@ -38,6 +38,22 @@ def test_the_loss_weighs_chunks_by_their_length(mini, seq):
     assert aux.nll.shape == (seq,) and aux.loss.shape == (seq // MINI.chunk,)
 
 
+def test_a_text_shorter_than_a_chunk_is_read_by_full_attention_too():
+    model = build(mixers=("full",))
+    tokens = with_bos(model, text(3))
+    loss, aux = meta(model, tokens)
+    _, longer = meta(model, with_bos(model, text(4)))
+    np.testing.assert_allclose(aux.nll, longer.nll[:3], rtol=0, atol=1e-5)
+    assert aux.loss.shape == (0,)
+
+
+def test_a_model_without_fast_blocks_may_be_recomputed():
+    model = build(fast_blocks=0)
+    tokens = with_bos(model, text(14))
+    loss, _ = meta(model, tokens)
+    np.testing.assert_allclose(meta(model, tokens, remat=2)[0], loss, rtol=1e-6)
+
+
 def test_masked_targets_do_not_count_but_have_values(mini):
     tokens, mask = with_bos(mini, text(10)), np.ones(10, bool)
     mask[[1, 2, 8, 9]] = False  # half of a chunk, and the whole tail
@@ -118,6 +134,15 @@ def test_masks_of_a_batch_go_with_their_sequences(mini):
     assert abs(float(loss) - float(meta(mini, tokens[0])[0])) > 1e-3
     with pytest.raises(ValueError, match="got 1 rows with 2 sequences"):
         ttt.meta_gradient(mini, tokens, mask=jnp.asarray(mask[:1]))
+
+
+def test_a_step_of_plain_descent_is_the_gradient(mini):
+    """`apply_gradient`: what is added to the weights is what it says was added."""
+    optimizer, grads = optax.sgd(0.5), jax.tree.map(jnp.ones_like, mini)
+    opt_state = optimizer.init(eqx.filter(mini, eqx.is_inexact_array))
+    model, _, updates = ttt.apply_gradient(mini, opt_state, grads, optimizer)
+    np.testing.assert_array_equal(updates.embed, jnp.full_like(mini.embed, -0.5))
+    np.testing.assert_array_equal(model.embed, mini.embed - 0.5)
 
 
 def test_outer_steps_lower_the_loss(mini):

@@ -100,7 +100,7 @@ def test_in_bfloat16_fast_weights_and_losses_stay_in_float32():
     state, report = ttt.read(model, ttt.init_state(model), tokens)
     leaves = jax.tree.leaves((state.fast, loss, aux.nll, report.nll, grads))
     assert all(leaf.dtype == jnp.float32 for leaf in leaves) and all_finite(leaves)
-    assert state.states.fast_blocks[0][0].keys.dtype == jnp.bfloat16
+    assert state.mixers.fast_blocks[0][0].keys.dtype == jnp.bfloat16
     np.testing.assert_allclose(report.nll, aux.nll, rtol=0, atol=0.15)
     exact, _ = meta(
         build(paper.replace(compute_dtype="float32")), with_bos(model, tokens)

@@ -118,7 +118,7 @@ def test_full_attention_grows_its_buffer_and_changes_no_number(mixers):
 
 
 def _buffers(state):
-    return [leaf for leaf in jax.tree.leaves(state.states) if leaf.ndim >= 4]
+    return [leaf for leaf in jax.tree.leaves(state.mixers) if leaf.ndim >= 4]
 
 
 def test_a_chunk_past_the_buffer_raises():

@@ -1,6 +1,7 @@
 """Models and streams as files: what is saved comes back, what is damaged is refused."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -117,21 +118,23 @@ def test_a_stream_saved_and_continued_is_bit_identical(preset, rule, tmp_path):
     assert same(report, on_report)
 
 
-def test_a_stream_saved_under_older_names_goes_on(model, tmp_path):
+def test_a_stream_of_the_first_format_goes_on(model, tmp_path):
     state, _ = ttt.read(model, ttt.init_state(model), np.arange(20))
     path = checkpoints.save_stream(tmp_path / "stream", state, model)
     with safetensors.safe_open(path, "numpy") as file:
         marks, named = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}
-    part = lambda name: name.split(".")[1].removesuffix("_blocks")
-    older = {
-        ".".join(["states", part(name), *name.split(".")[2:]])
-        if "_blocks." in name
-        else name: array
-        for name, array in named.items()
-    }
+    assert marks["format"] == "ttt-e2e-lab stream 2"
+    then = lambda name: re.sub(r"^mixers\.(slow|fast)(_blocks)?\.", r"states.\1.", name)
+    older = {then(name): array for name, array in named.items()}
     assert {"states.slow.0.0.keys", "states.fast.0.0.count"} <= set(older)
+    assert not {"states.slow.0.0.keys"} & set(named)
+    marks["format"] = "ttt-e2e-lab stream 1"
     safetensors.numpy.save_file(older, path, metadata=marks)
     assert same(checkpoints.load_stream(path, model), state)
+    marks["format"] = "ttt-e2e-lab stream 3"
+    safetensors.numpy.save_file(older, path, metadata=marks)
+    with pytest.raises(ValueError, match="not a saved stream"):
+        checkpoints.load_stream(path, model)
 
 
 def test_the_stream_of_another_model_is_refused(model, tmp_path):

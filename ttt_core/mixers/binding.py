@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ttt_core.layers import MLP, at_least_float32
+from ttt_core.scans import cut_groups, scan_groups
 from ttt_core.shapes import DType
 
 
@@ -128,17 +129,17 @@ def read_whole(
 
     The last chunk's update is never used, so it is skipped.
     """
-    full = (len(queries) - 1) // chunk
-    head, tail = queries[: full * chunk], queries[full * chunk :]
-    cut = lambda a: a[: full * chunk].reshape(full, chunk, *a.shape[1:])
+    whole = (len(queries) - 1) // chunk * chunk
+    head = jax.tree.map(lambda a: a[:whole], (queries, pairs))
+    groups, _ = cut_groups(head, chunk)
 
     def step(memory, chunk):
         queries, pairs = chunk
         return bind(memory, pairs, start), answer(memory.mlp, queries)
 
-    memory, y = jax.lax.scan(step, memory, jax.tree.map(cut, (head, pairs)))
-    y = y.reshape(-1, *queries.shape[1:])
-    return jnp.concatenate([y, answer(memory.mlp, tail)])
+    memory, y = jax.lax.scan(step, memory, groups)
+    y = y.reshape(whole, *queries.shape[1:])
+    return jnp.concatenate([y, answer(memory.mlp, queries[whole:])])
 
 
 def read_on(
@@ -149,19 +150,9 @@ def read_on(
     More than a chunk of tokens is read by a scan over pieces of a chunk, and what is
     left over as one piece more.
     """
-    seq, chunk = len(queries), state.pairs.kept.shape[0]
+    chunk = state.pairs.kept.shape[0]
     step = functools.partial(_read_piece, start=start)
-    if seq <= chunk:
-        state, y = step(state, (queries, pairs))
-        return y, state
-    whole = seq // chunk * chunk
-    cut = lambda a: a[:whole].reshape(-1, chunk, *a.shape[1:])
-    state, y = jax.lax.scan(step, state, jax.tree.map(cut, (queries, pairs)))
-    y = y.reshape(-1, *queries.shape[1:])
-    if whole < seq:
-        rest = jax.tree.map(lambda a: a[whole:], (queries, pairs))
-        state, last = step(state, rest)
-        y = jnp.concatenate([y, last])
+    state, y = scan_groups(step, state, (queries, pairs), chunk)
     return y, state
 
 

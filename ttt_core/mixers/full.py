@@ -26,7 +26,7 @@ from ttt_core.mixers.attention import (
 )
 from ttt_core.mixers.cost import attention_flops, count_weights, inner_attention_flops
 from ttt_core.mixers.kind import Kind
-from ttt_core.shapes import DType, Hidden
+from ttt_core.shapes import DType, Hidden, PyTree
 
 
 class FullState(eqx.Module):
@@ -133,6 +133,28 @@ def grow(state: FullState, capacity: int) -> FullState:
     more = capacity - state.keys.shape[-2]
     pad = [(0, 0)] * (state.keys.ndim - 2) + [(0, more), (0, 0)]
     return FullState(jnp.pad(state.keys, pad), jnp.pad(state.values, pad), state.count)
+
+
+def capacity_of(states: PyTree) -> int | None:
+    """How many tokens the buffers in a tree of mixer states hold; None without any."""
+    nodes = jax.tree.leaves(states, is_leaf=_is_buffer)
+    rooms = [node.keys.shape[-2] for node in nodes if _is_buffer(node)]
+    return rooms[0] if rooms else None
+
+
+def grow_to(states: PyTree, needed: int) -> PyTree:
+    """The tree with its buffers doubled until `needed` tokens fit."""
+    capacity = capacity_of(states)
+    if capacity is None or needed <= capacity:
+        return states
+    while capacity < needed:
+        capacity *= 2
+    enlarge = lambda node: grow(node, capacity) if _is_buffer(node) else node
+    return jax.tree.map(enlarge, states, is_leaf=_is_buffer)
+
+
+def _is_buffer(node: PyTree) -> bool:
+    return isinstance(node, FullState)
 
 
 def _heads_first(

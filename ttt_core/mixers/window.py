@@ -33,6 +33,7 @@ from ttt_core.mixers.attention import (
 )
 from ttt_core.mixers.cost import attention_flops, count_weights, inner_attention_flops
 from ttt_core.mixers.kind import Kind
+from ttt_core.scale.fused import fused_attention
 from ttt_core.shapes import DType, Hidden
 
 
@@ -208,33 +209,6 @@ def windowed_attention_reference(
     mask = (distance >= 0) & (distance < window) & is_real
     q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))
     return attend(q, keys, values, mask).swapaxes(0, 1)
-
-
-def fused_attention(
-    q: Float[Array, "seq heads head_dim"],
-    k: Float[Array, "seq kv_heads head_dim"],
-    v: Float[Array, "seq kv_heads head_dim"],
-    *,
-    window: int,
-    theta: float,
-    kernel: str,
-) -> Float[Array, "seq heads head_dim"]:
-    """Sliding-window attention of a whole sequence by a fused kernel, once
-    differentiable.
-
-    `kernel="cudnn"` needs an NVIDIA GPU and bfloat16; "xla" is the same call anywhere
-    (used by the tests to check the call itself).
-    """
-    position = jnp.arange(len(q))
-    q, k = rotate(q, position, theta), rotate(k, position, theta)
-    return jax.nn.dot_product_attention(
-        q,
-        k,
-        v,
-        is_causal=True,
-        local_window_size=(window - 1, 0),
-        implementation=kernel,
-    )
 
 
 def check_window(config: ModelConfig):

@@ -18,10 +18,10 @@ from ttt_core.mixers.attention import attend
 from ttt_core.mixers.full import build_full, causal_attention, grow, self_attention
 from ttt_core.mixers.window import (
     build_window,
-    fused_attention,
     query_block,
     windowed_attention,
 )
+from ttt_core.scale.fused import fused_attention
 
 
 def qkv(seq, heads=4, kv_heads=2, width=8, keys=None):

@@ -1,7 +1,7 @@
 """Fast weights as rows: the same numbers as `inner_step`, and the same meta-gradients.
 
-`meta_loss` takes the low-rank form by itself where chunks are short; here it is made to
-take the dense one too, and the two are compared in float64.
+`meta_loss` takes the low-rank form by itself where a chunk is one token; here the dense
+one is forced as well, and the two are compared in float64.
 """
 
 import equinox as eqx
@@ -12,7 +12,7 @@ import pytest
 from minis import MINI, all_finite, build, text, with_bos
 
 import ttt_core as ttt
-from ttt_core import meta
+from ttt_core import chunks
 from ttt_core.scale import low_rank
 
 
@@ -27,7 +27,7 @@ TOY = MINI.replace(
 )
 LARGER = {
     "two blocks": {"layers": 2, "fast_blocks": 2},
-    "windows, slow MLPs, b = 2": {"mixers": ("window",), "d_ff": 12, "chunk": 2},
+    "windows and slow MLPs": {"mixers": ("window",), "d_ff": 12},
     "two kinds, own head, no clip": {
         "mixers": ("full", "window"),
         "layers": 4,
@@ -35,11 +35,10 @@ LARGER = {
         "tied": False,
         "post_norm": False,
         "clip": float("inf"),
-        "chunk": 2,
     },
 }
 REPORTED = ("nll", "loss", "grad_norm", "update_norm", "drift", "learned", "refused")
-LENGTH = 5  # for b = 1 two groups of two and a rest, for b = 2 a ragged tail
+LENGTH = 5  # two groups of two and a rest
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def dense(monkeypatch):
 
     def call(*args):
         with monkeypatch.context() as patch:
-            patch.setattr(meta, "group_size", lambda config: 0)
+            patch.setattr(chunks, "group_size", lambda config: 0)
             return _dense(*args)
 
     return call
@@ -103,7 +102,7 @@ def test_all_numbers_and_meta_gradients_are_those_of_inner_step(dense):
 def test_larger_models_agree_too(changes, dense):
     with jax.enable_x64(True):
         given = arguments(**changes)
-        assert low_rank.group_size(given[0].config) == 2 // given[0].config.chunk
+        assert low_rank.group_size(given[0].config) == 2
         compare(gradient(*given), dense(*given))
 
 
@@ -143,16 +142,17 @@ def test_a_step_that_is_not_finite_is_refused_and_leaves_finite_gradients():
 
 
 @pytest.mark.parametrize(
-    ("changes", "chunks"),
+    ("changes", "size"),
     [
-        ({"chunk": 1}, 2),
-        ({"chunk": 2}, 1),
-        ({"chunk": 3}, 0),
+        ({}, 2),
+        ({"d_model": 40}, 3),
+        ({"d_fast": 7}, 0),
+        ({"chunk": 2}, 0),
         ({"lr": 0.0}, 0),
         ({"rule": "momentum"}, 0),
         ({"compute_dtype": "bfloat16"}, 0),
         ({"fast_blocks": 0}, 0),
     ],
 )
-def test_it_is_for_chunks_much_shorter_than_the_weights_are_wide(changes, chunks):
-    assert low_rank.group_size(TOY.replace(**changes)) == chunks
+def test_it_is_for_single_tokens_in_groups_much_smaller_than_the_weights(changes, size):
+    assert low_rank.group_size(TOY.replace(**changes)) == size

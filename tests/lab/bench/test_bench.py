@@ -102,7 +102,7 @@ def test_a_jump_leaves_the_state_that_reading_leaves(costs):
     assert jax.tree.map(np.shape, jumped) == jax.tree.map(np.shape, read)
     buffers = lambda s: [
         leaf
-        for leaf in jax.tree.leaves(s.states, is_leaf=reading._is_full)
+        for leaf in jax.tree.leaves(s.mixers, is_leaf=reading._is_full)
         if reading._is_full(leaf)
     ]
     for ours, theirs in zip(buffers(jumped), buffers(read), strict=True):

@@ -106,7 +106,7 @@ def test_tune_inner_takes_rates_with_commas_or_spaces(
     [
         (["compare", "none-such"], "There is no model 'none-such'"),
         (["tune-inner", "tiny-e2e", "--split", "val"], "would flatter the model"),
-        (["tune-inner", "tiny-e2e", "--rates", "fast"], "--rates takes numbers"),
+        (["tune-inner", "tiny-e2e", "--rates", "fast"], "--rates must be numbers"),
         (["tune-inner", "tiny-e2e", "--rates", "-1"], "must be numbers above 0"),
         (["compare", "tiny-e2e", "tiny-e2e"], "each once"),
     ],

@@ -122,7 +122,7 @@ def test_sentences_that_cannot_ask_are_refused(typed):
 def test_needles_of_ones_own_are_checked():
     needle = needles.custom("Tom is my cat.", "My cat is", "Tom")
     assert needle.answer == " Tom"
-    with pytest.raises(ValueError, match="does not stand in the sentence"):
+    with pytest.raises(ValueError, match="is not part of the sentence"):
         needles.custom("Tom is my cat.", "My cat is", "Ben")
     with pytest.raises(ValueError, match="question is empty"):
         needles.custom("Tom is my cat.", " ", "Tom")

@@ -97,9 +97,9 @@ def test_only_what_both_have_read_counts():
 def test_what_must_be_known_is_said():
     systems = [system("a"), system("b", learns=False, tokens_seen=50, trained_to=None)]
     said = " ".join(compare.notes(systems, 8192))
-    assert "Not at equal tokens: trained on a 100, b 50." in said
+    assert "Trained on unequal numbers of tokens: a 100, b 50." in said
     assert "a trained on sequences of up to 2,048 tokens" in said
-    assert "No card says at which length b trained." in said
+    assert "No card gives the training length of b." in said
     systems, found = family(novels=1)
     assert "One document gives no interval." in compared(systems, found).notes
 

@@ -41,7 +41,7 @@ def test_a_model_draws_the_curve_that_its_configuration_says():
         assert VARIANTS[name].system == kind and RECIPES[name] is VARIANTS[name]
         for size in VARIANTS[name].SIZES:
             assert toy.kind_of(name, VARIANTS[name].experiment(size).model) == kind
-    with pytest.raises(ValueError, match="no part of the toy experiment.*it learns"):
+    with pytest.raises(ValueError, match="not part of the toy experiment.*it learns"):
         toy.kind_of("tiny-e2e", ttt.preset("tiny-e2e"))
 
 

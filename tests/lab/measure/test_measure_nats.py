@@ -57,7 +57,7 @@ def test_passages_are_evenly_spread_and_equally_many(novels):
 def test_whole_documents_are_read_to_their_end(novels):
     assert [len(p.tokens) for p in texts.whole(novels)] == [100, 250, 400]
     assert [len(p.tokens) for p in texts.whole(novels, limit=120)] == [100, 120, 120]
-    with pytest.raises(ValueError, match="first -5 tokens: take 1 or more"):
+    with pytest.raises(ValueError, match="`limit` must be >= 1 token.*-5"):
         texts.whole(novels, limit=-5)
 
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from small_experiment import small_experiment, write_texts
+from synthetic_readings import text_of
 
 import ttt_core as ttt
 from lab import checkpoints, runs
@@ -151,7 +152,8 @@ def test_a_plain_twin_is_trained_by_one_switch_and_naive_reads_with_it(
     monkeypatch.setattr(naive, "MOST_WIDENED", 0)
     card = naive.tune("small-naive", "small-plain", (0.3,), (1.0,))
     found = checkpoints.card(card)
-    assert found["tuning"]["text"] == f"{tmp_path / 'texts'}/train"
+    read = found["tuning"]["text"]
+    assert (read["corpus"], read["split"]) == (str(tmp_path / "texts"), "train")
     assert found["held_out"]["text"] == f"{tmp_path / 'texts'}/val"  # not the same
     assert found["tuning"]["chosen"] == {"lr": 0.3, "clip": 1.0}
     inner = checkpoints.load(card).config.inner
@@ -185,16 +187,15 @@ def test_a_search_goes_on_beyond_the_edges_of_its_grid(best, tmp_path, monkeypat
         return Readings(tuple(passages), rows)
 
     monkeypatch.setattr(naive, "read_all", read_all)
-    search = naive._Search(tmp_path, passages)
+    text = text_of(Readings(tuple(passages), {}))
+    search = naive._Search(tmp_path, "s", passages, text)
     found = search.along("lr", rates, 1.0)
     found = search.along("clip", clips, found.lr)
     assert abs(math.log(found.lr / best[0])) <= math.log(naive.WIDEN) / 2 + 1e-6
     assert abs(math.log(found.clip / best[1])) <= math.log(10) / 2 + 1e-6
-    told = search.result(found)
-    assert (
-        told["chosen"].items() <= told["best"].items() and not told["best_at_edge_of"]
-    )
-    tried = [trial["lr"] for trial in told["trials"]]
+    told = search.result()
+    assert (told.best.lr, told.best.clip) == (found.lr, found.clip) and not told.edges
+    tried = [trial.lr for trial in told.trials]
     assert min(tried) < found.lr < max(tried)
 
 

@@ -66,7 +66,7 @@ def test_a_run_goes_on_where_it_was_begun_or_says_so(experiment, tmp_path):
     (run / "devices.json").write_text(json.dumps(before | {"cores": 77}))
     assert "on 77 core" in resuming.claim_devices(run)
     (run / "devices.json").write_text(json.dumps(before | {"devices": 3}))
-    with pytest.raises(ValueError, match="begun on 3 cpu device.*--elastic"):
+    with pytest.raises(ValueError, match="started on 3 cpu device.*--elastic"):
         train.train(experiment, run)
     said = []
     train.train(experiment, run, PRETRAIN, say=said.append)

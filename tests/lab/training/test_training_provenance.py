@@ -28,7 +28,7 @@ def test_a_change_of_source_is_announced_and_noted(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "commit", lambda: "1234abcd")
     train.train(small, run, say=said.append)
     (warning,) = said
-    assert "goes on at step 4 under another version of the source" in warning
+    assert "continues at step 4 under another version of the source" in warning
     assert "no longer be bit-identical" in warning
     first, second = source.history(run)
     assert (first["step"], second["step"], second["source"]) == (0, 4, "another")

@@ -126,7 +126,7 @@ def test_two_processes_may_share_every_weight_and_lose_their_leader(start, tmp_p
     ("named", "index", "message"),
     [
         ("10.0.0.1:9,10.0.0.2", 2, "from 0 to 1: got 2"),
-        ("10.0.0.1,,10.0.0.2", 0, "addresses with commas"),
+        ("10.0.0.1,,10.0.0.2", 0, "addresses separated by commas"),
         ("10.0.0.1,10.0.0.2", None, "which of the hosts is this one"),
     ],
 )
