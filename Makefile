@@ -1,6 +1,6 @@
 # make explore   the explorer on 127.0.0.1 (PORT=8501)
-# make test      the tests
-# make slow      the tests that take long
+# make test      the tests (ARGS=tests/core/test_inner.py, ARGS="-n 0 -x")
+# make slow      the tests that take long, and claims of equal bits, compiled as usual
 # make notebooks JupyterLab on the course
 
 PORT   ?= 8501
@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# nbmake, for which nothing here asks, takes longer to import than many a test file runs
+TESTS  := $(BIN)/python -m pytest -p no:nbmake -n auto --maxprocesses 8 \
+          --dist loadfile --no-loadscope-reorder
 
 .PHONY: explore test slow notebooks lint format clean
 
@@ -15,10 +18,10 @@ explore: $(READY)
 	$(BIN)/ttt-lab explore --port $(PORT)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(TESTS) $(ARGS)
 
 slow: $(READY)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(TESTS) -m 'slow or bits' $(ARGS)
 
 notebooks: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

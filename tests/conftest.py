@@ -1,22 +1,60 @@
 """What every test gets: strict JAX, two CPU devices, the compile cache, keys, a model.
 
-`ttt_core` is type-checked at run time (`--jaxtyping-packages` in pyproject.toml), so it
-must not be imported while this file is.
+And how the suite is run: programs compiled in a fifth of the time, by as many processes
+as there are cores to use. `ttt_core` is type-checked at run time
+(`--jaxtyping-packages` in pyproject.toml), so it must not be imported while this file
+is.
 """
 
+import gc
 import os
+from pathlib import Path
 
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+DEVICES = "--xla_force_host_platform_device_count=2"
+# LLVM's optimisations and a module of its own for every fused loop are four fifths of
+# what compiling takes, and programs as small as these run no faster for them. `make
+# slow` compiles as people do, and runs the tests marked `bits` again.
+QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", f"{DEVICES} {QUICKLY}")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of children
 
 import jax
 import pytest
 
 import lab  # noqa: F401  switches the persistent compile cache on
+from lab.runs import usable_cores
 
 
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# Tracing makes millions of objects that live on; to look for garbage among them as
+# often as Python does is a fifth of a warm run.
+gc.set_threshold(50_000, 20, 100)
+
+# The files that take longest. Processes begin with these, so that all end together.
+LONG = """
+core/mixers/test_mixers_shared
+""".split()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One process a core; for a single file, or with `-s`, this one alone."""
+    files = {argument.partition("::")[0] for argument in config.args}
+    alone = config.option.capture == "no"
+    if alone or (len(files) == 1 and Path(*files).is_file()):
+        return 0
+    return usable_cores()
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, the rest as they were."""
+    order = {name: i for i, name in enumerate(LONG)}
+    here = Path(__file__).parent
+    name = lambda item: item.path.relative_to(here).with_suffix("").as_posix()
+    items.sort(key=lambda item: order.get(name(item), len(order)))
 
 
 @pytest.fixture
