@@ -21,7 +21,7 @@ test: $(READY)
 	$(TESTS) $(ARGS)
 
 slow: $(READY)
-	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(TESTS) -m 'slow or bits' $(ARGS)
+	XLA_FLAGS=--xla_force_host_platform_device_count=2 $(TESTS) -m 'slow or bits' -n 0 $(ARGS)
 
 notebooks: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks

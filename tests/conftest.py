@@ -19,11 +19,11 @@ QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=fals
 os.environ.setdefault("XLA_FLAGS", f"{DEVICES} {QUICKLY}")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # of children
 
-import jax
-import pytest
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
-import lab  # noqa: F401  switches the persistent compile cache on
-from lab.runs import usable_cores
+import lab  # noqa: E402, F401  switches the persistent compile cache on
+from lab.runs import usable_cores  # noqa: E402
 
 
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -14,6 +14,9 @@ from ttt_core.inner import clip_by_norm
 from ttt_core.rules import RULES
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 def regression(fast, chunk, states):
     """Mean squared error of a line; `states` counts the chunks."""
     error = jnp.sum(fast["w"] * chunk.inputs, axis=-1) - chunk.targets

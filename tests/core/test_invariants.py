@@ -27,6 +27,9 @@ from ttt_core.mixers.window import (
 )
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
 

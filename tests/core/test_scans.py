@@ -7,6 +7,9 @@ import pytest
 from ttt_core.scans import cut_groups, scan_groups
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 def add_up(total, group):
     """Running sums of the rows of a group, and nothing of no width."""
     sums = total[None] + jnp.cumsum(group["x"], axis=0)

@@ -13,6 +13,9 @@ import ttt_core as ttt
 from ttt_core.decode import sample
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 @pytest.fixture(scope="module")
 def mini():
     return build()

@@ -12,6 +12,9 @@ import ttt_core as ttt
 from lab import checkpoints, published
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 PUBLISHED = sorted(checkpoints.PUBLISHED.glob("*.json"))
 
 

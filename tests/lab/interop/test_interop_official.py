@@ -12,6 +12,9 @@ import ttt_core as ttt
 from lab.interop import official
 
 
+pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
+
+
 FIXTURES = Path(__file__).parents[4] / "shared" / "fixtures"
 needs_fixture = pytest.mark.skipif(
     not (FIXTURES / "official-tiny").is_dir(),
