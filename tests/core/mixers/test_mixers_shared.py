@@ -232,12 +232,13 @@ def test_the_meta_gradient_on_top_is_the_slope_of_the_loss(name):
 def test_windows_between_recurrent_blocks_learn_as_well(name):
     """The shipped pattern: units of two kinds, below and under fast MLPs."""
     mixers = (name, "window")
-    model = composed(name, layers=4, fast_blocks=2, mixers=mixers)
-    tokens = text(18)
-    _, aux = meta(model, with_bos(model, tokens))
-    _, report = ttt.read(model, ttt.init_state(model), tokens)
-    np.testing.assert_allclose(report.nll, aux.nll, rtol=0, atol=2e-5)
-    assert report.drift.shape == (4, 2) and bool(jnp.all(report.learned))
+    with jax.enable_x64(True):  # four chunks of learning are chaos in float32
+        model = composed(name, layers=4, fast_blocks=2, mixers=mixers)
+        tokens = text(18)
+        _, aux = meta(model, with_bos(model, tokens))
+        _, report = ttt.read(model, ttt.init_state(model), tokens)
+        np.testing.assert_allclose(report.nll, aux.nll, rtol=0, atol=1e-9)
+    assert report.drift.shape == (4, 2) and bool(np.all(report.learned))
 
 
 # The family.
