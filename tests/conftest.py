@@ -35,7 +35,11 @@ gc.set_threshold(50_000, 20, 100)
 
 # The files that take longest. Processes begin with these, so that all end together.
 LONG = """
-core/mixers/test_mixers_shared
+tests/core/mixers/test_mixers_shared.py tests/core/test_model.py
+tests/lab/training/test_training_loop.py tests/core/test_invariants.py
+tests/lab/recipes/test_recipes.py tests/core/test_meta.py
+tests/lab/training/test_training_resume.py tests/lab/training/test_training_devices.py
+tests/lab/training/test_training_plan.py
 """.split()
 
 
@@ -52,9 +56,8 @@ def pytest_xdist_auto_num_workers(config):
 def pytest_collection_modifyitems(items):
     """Long files first, the rest as they were."""
     order = {name: i for i, name in enumerate(LONG)}
-    here = Path(__file__).parent
-    name = lambda item: item.path.relative_to(here).with_suffix("").as_posix()
-    items.sort(key=lambda item: order.get(name(item), len(order)))
+    file = lambda item: item.nodeid.partition("::")[0]
+    items.sort(key=lambda item: order.get(file(item), len(order)))
 
 
 @pytest.fixture
