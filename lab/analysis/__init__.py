@@ -1,1 +1,1 @@
-"""What the fast weights hold, and how they came to hold it: arrays in, arrays out."""
+"""One look inside a model or its fast weights per file: typed results, no drawing."""

@@ -234,3 +234,12 @@ def test_workers_read_what_one_process_reads(novels, published):
     for label in limited:
         pairs = zip(apart.nll[label], alone.nll[label], strict=True)
         assert all(np.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
+def test_learning_from_a_repeating_text_is_a_gain_and_the_twin_has_none(nano):
+    tokens = np.tile(np.arange(40, dtype=np.int32), 8)
+    twin = ttt.without_learning(nano)
+    gain = readings.read_tokens(twin, tokens) - readings.read_tokens(nano, tokens)
+    chunk = nano.config.chunk
+    np.testing.assert_allclose(gain[:chunk], 0, atol=1e-5)
+    assert gain[-chunk:].mean() > gain[:chunk].mean() + 0.01
