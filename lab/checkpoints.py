@@ -23,7 +23,7 @@ from lab.names import unknown
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
-ADDED = ("expand", "state_dim", "taps", "bind_chunk")  # since the first model
+ADDED = ("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps")
 STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
 
 
@@ -82,8 +82,8 @@ def _remark(config) -> dict:
 def config_to_dict(config) -> dict:
     """A `ModelConfig` as plain JSON data (infinity as a word).
 
-    Fields that older cards lack are left out at their defaults, so that a model keeps
-    its old hash.
+    Fields that older cards lack (`ADDED`) are left out at their defaults, so that a
+    model keeps its old hash.
     """
     data = dataclasses.asdict(config)
     for field in dataclasses.fields(config):

@@ -73,6 +73,11 @@ class ModelConfig:
     `taps`: length of the short convolutions. `bind_chunk`: tokens between two bindings
     of keys to values (0 = `chunk`).
 
+    `qk_gain`: where the weights of the QK norms start. A score is at most `qk_gain^2 *
+    sqrt(head_dim)`, and to single out one key of `n` it takes a lead of `log n`.
+    `qkv_taps`: length of attention's short convolutions on queries, keys and values
+    (`ttt_core.mixers.convolution`), 0 = none.
+
     **Raises** `ValueError` with the offending value and a fix for every inconsistency.
     """
 
@@ -101,6 +106,8 @@ class ModelConfig:
     taps: int = 4
     bind_chunk: int = 0
     inner: InnerConfig = InnerConfig()
+    qk_gain: float = 1.0
+    qkv_taps: int = 0
 
     def __post_init__(self):
         _default(self, "kv_heads", self.heads)
@@ -185,6 +192,12 @@ def _check_sizes(config: ModelConfig):
         raise ValueError(
             f"`d_fast` must be >= 1 where fast_blocks > 0: got {config.d_fast} "
             "(it takes the value of d_ff unless given)."
+        )
+    if config.qkv_taps < 0:
+        raise ValueError(f"`qkv_taps` must be >= 0: got {config.qkv_taps}.")
+    if not (config.qk_gain > 0 and math.isfinite(config.qk_gain)):
+        raise ValueError(
+            f"`qk_gain` must be a finite number > 0: got {config.qk_gain}."
         )
     if config.d_ff < 0:
         raise ValueError(f"`d_ff` must be >= 0 (0 = no slow MLP): got {config.d_ff}.")

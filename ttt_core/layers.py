@@ -68,9 +68,9 @@ def build_mlp(d_model: int, d_ff: int, std: float, *, key: PRNGKeyArray) -> MLP:
     )
 
 
-def build_norm(dim: int, eps: float) -> RMSNorm:
-    """An `RMSNorm` that starts with weight one."""
-    return RMSNorm(jnp.ones(dim), eps)
+def build_norm(dim: int, eps: float, gain: float = 1.0) -> RMSNorm:
+    """An `RMSNorm` whose weights all start at `gain`."""
+    return RMSNorm(jnp.full(dim, gain), eps)
 
 
 def rotary_angles(

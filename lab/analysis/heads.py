@@ -49,7 +49,7 @@ def _measure(
 ):
     """Shares and spread over the second half of the queries, `QUERIES` at a time."""
     seq = len(x)
-    q, k, _ = mixer.projections(x)
+    q, k, *_ = mixer.projections(x)
     place = jnp.arange(seq)
     q, k = (rotate(a, place, mixer.rope_theta).swapaxes(0, 1) for a in (q, k))
     window = mixer.window if isinstance(mixer, Window) else seq

@@ -44,6 +44,17 @@ class Attention(nnx.Module):
         self.out = nnx.LinearGeneral(
             (config.heads, width), d, axis=(-2, -1), use_bias=False, **make
         )
+        filters = lambda heads: nnx.Conv(
+            heads * width,
+            heads * width,
+            kernel_size=(config.qkv_taps,),
+            feature_group_count=heads * width,
+            padding="CAUSAL",
+            use_bias=False,
+            **make,
+        )
+        many = (config.heads, config.kv_heads, config.kv_heads)
+        self.filters = nnx.List(map(filters, many if config.qkv_taps else ()))
         norm = lambda: nnx.RMSNorm(width, epsilon=config.norm_eps, **make)
         self.query_norm = norm() if config.qk_norm else None
         self.key_norm = norm() if config.qk_norm else None
@@ -53,6 +64,12 @@ class Attention(nnx.Module):
     def __call__(self, x: Float[Array, "batch seq d_model"]):
         """The attended `x`, same shape."""
         q, k, v = self.query(x), self.key(x), self.value(x)
+        if self.filters:
+            pairs = zip(self.filters, (q, k, v), strict=True)
+            q, k, v = (
+                a + near(a.reshape(*x.shape[:2], -1)).reshape(a.shape)
+                for near, a in pairs
+            )
         if self.query_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
         q, k = rotate(q, self.theta), rotate(k, self.theta)
@@ -162,8 +179,7 @@ def _branches(config: ModelConfig, make: dict) -> list[Residual]:
     found = []
     for layer, kind in enumerate(kinds_of(config)):
         if kind.build:
-            reach = kind.reach(config)
-            window = None if reach is None else reach + 1
+            window = None if kind.reach(config) is None else config.window
             found.append(Attention(config, window, **make))
         if layer >= boundary:
             found.append(mlp(config.d_fast))
@@ -191,6 +207,8 @@ def _fill_attention(attention: Attention, mixer: PyTree):
         layer.kernel = nnx.Param(matrix.reshape(shape))
     shape = (weights.heads, weights.head_dim, -1)
     attention.out.kernel = nnx.Param(weights.wo.reshape(shape))
+    for layer, one in zip(attention.filters, weights.filters, strict=True):
+        layer.kernel = nnx.Param(one.kernel[:, None])  # [taps, 1, channels]
     if weights.q_norm is not None:
         attention.query_norm.scale = nnx.Param(weights.q_norm.weight)
         attention.key_norm.scale = nnx.Param(weights.k_norm.weight)

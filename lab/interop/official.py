@@ -241,6 +241,7 @@ def _check_layout(config: ModelConfig):
     reasons = {
         "an untied head": not config.tied,
         "no QK norm": not config.qk_norm,
+        "short convolutions on queries, keys and values": config.qkv_taps > 0,
         "no post-norms": not config.post_norm,
         "no slow MLPs (d_ff = 0)": config.d_ff == 0,
         "blocks without a mixer": not all(kind.build for kind in kinds_of(config)),

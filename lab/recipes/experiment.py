@@ -93,7 +93,8 @@ class Experiment:
 
     `model`: the configuration. `method`: "meta" trains through the inner steps; "plain"
     trains the same Transformer without inner steps (inner rate 0). `decay`: weight
-    decay of AdamW, on everything. `clip`: largest global norm of the outer gradient.
+    decay of AdamW, on everything, or (`decay_norms=False`) on all but the weights of
+    norms. `clip`: largest global norm of the outer gradient.
     `seed`: decides the first weights and the order of the data. `checks`: how many
     times a stage measures held-out loss. `gain_every`: steps between two readings of
     the batch by the frozen twin, 0 = never. The last two do not influence the training.
@@ -107,6 +108,7 @@ class Experiment:
     stages: tuple[Stage, ...]
     method: str = "meta"
     decay: float = 0.1
+    decay_norms: bool = True
     clip: float = 1.0
     seed: int = 0
     checks: int = 10

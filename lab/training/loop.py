@@ -37,6 +37,7 @@ from lab.training.machine import total_peak
 from lab.training.metrics import Meter, Record, Stopwatch
 from lab.training.provenance import claim_source
 from lab.training.resuming import Checkpoints, Resumed, claim_devices
+from ttt_core.layers import RMSNorm
 
 
 def train(
@@ -139,11 +140,25 @@ def phases_until(experiment: Experiment, until: str | None) -> tuple[Phase, ...]
 def make_optimizer(
     experiment: Experiment, stage: Stage
 ) -> optax.GradientTransformation:
-    """AdamW 0.9/0.95 with decay on everything, clip, linear warm-up and cosine."""
+    """AdamW 0.9/0.95 with decay on everything, clip, linear warm-up and cosine.
+
+    With `decay_norms=False` the weights of norms do not decay.
+    """
     adamw = optax.adamw(
-        make_schedule(stage), b1=0.9, b2=0.95, weight_decay=experiment.decay
+        make_schedule(stage),
+        b1=0.9,
+        b2=0.95,
+        weight_decay=experiment.decay,
+        mask=None if experiment.decay_norms else _all_but_norms,
     )
     return optax.chain(optax.clip_by_global_norm(experiment.clip), adamw)
+
+
+def _all_but_norms(model):
+    """True for every array of a model, False for the weights of its norms."""
+    is_norm = lambda node: isinstance(node, RMSNorm)
+    mark = lambda node: jax.tree.map(lambda _: not is_norm(node), node)
+    return jax.tree.map(mark, model, is_leaf=is_norm)
 
 
 def make_schedule(stage: Stage) -> optax.Schedule:

@@ -78,13 +78,23 @@ def _block(config, block, fast, x, window):
 def _mix(config, mixer, x, window):
     weights = mixer.projections
     split = lambda y, heads: y.reshape(len(x), heads, config.head_dim)
-    q = split(x @ weights.wq, config.heads)
-    k, v = (split(x @ w, config.kv_heads) for w in (weights.wk, weights.wv))
+    filters = weights.filters or (None, None, None)
+    project = lambda w, near: x @ w if near is None else _near(x @ w, near.kernel)
+    q = split(project(weights.wq, filters[0]), config.heads)
+    pairs = zip((weights.wk, weights.wv), filters[1:], strict=True)
+    k, v = (split(project(*pair), config.kv_heads) for pair in pairs)
     if config.qk_norm:
         q, k = _norm(q, weights.q_norm, config), _norm(k, weights.k_norm, config)
     window = window if hasattr(mixer, "window") else None
     y = attention(q, k, v, window, config.rope_theta)
     return y.reshape(len(x), -1) @ weights.wo
+
+
+def _near(x, kernel):
+    """`x` and, for each token, the weighted tokens up to it."""
+    before = np.concatenate([np.zeros((len(kernel) - 1, x.shape[1])), x])
+    sums = [kernel * before[t : t + len(kernel)] for t in range(len(x))]
+    return x + np.stack(sums).sum(axis=1)
 
 
 def _norm(x, norm, config):

@@ -20,6 +20,7 @@ from minis import build, meta, meta_grad, same_bits, text, with_bos
 import ttt_core as ttt
 from ttt_core import chunks, inner
 from ttt_core.mixers.full import build_full
+from ttt_core.mixers.kv_binding import build_kv_binding
 from ttt_core.mixers.window import (
     build_window,
     windowed_attention,
@@ -120,7 +121,10 @@ def test_a_state_that_was_on_disk_goes_on_bit_for_bit(rule):
 # 3. Without learning, an ordinary Transformer.
 
 
-@pytest.mark.parametrize("changes", [{}, {"kv_heads": 1, "qk_norm": False, "heads": 4}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"kv_heads": 1, "qk_norm": False, "heads": 4}, {"qkv_taps": 3, "kv_heads": 1}],
+)
 def test_without_learning_it_is_the_plain_transformer(changes):
     """3: whether frozen or read at rate 0."""
     with jax.enable_x64(True):
@@ -160,14 +164,16 @@ def test_a_window_as_long_as_the_sequence_is_full_attention():
         np.testing.assert_allclose(loss, other, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("builder", [build_window, build_full])
+@pytest.mark.parametrize("taps", [0, 3])
+@pytest.mark.parametrize("builder", [build_window, build_full, build_kv_binding])
 @pytest.mark.parametrize(
     "lengths", [(1,) * 7, (3, 11, 1), (20, 2), (6, 6, 6), (1, 30, 5)]
 )
-def test_a_mixer_in_pieces_is_the_mixer_on_the_whole(builder, lengths, getkey):
+def test_a_mixer_in_pieces_is_the_mixer_on_the_whole(builder, lengths, taps, getkey):
     """4: chunks, single tokens, pieces longer than the window."""
     with jax.enable_x64(True):
-        mixer = builder(minis.MINI, key=getkey())
+        mixer = builder(minis.MINI.replace(qkv_taps=taps, expand=1.0), key=getkey())
+        mixer = jax.tree.map(lambda leaf: leaf + 0.1, mixer)  # no filter is nothing
         x = jax.random.normal(getkey(), (sum(lengths), minis.MINI.d_model))
         call = eqx.filter_jit(lambda mixer, x, state: mixer(x, state))
         whole, none = call(mixer, x, None)

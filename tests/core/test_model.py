@@ -19,6 +19,12 @@ SHARES = {
     "all, no slow MLP": {"layers": 2, "fast_blocks": 2, "d_ff": 0},
     "no mixers (toy)": {"mixers": ("none",), "d_ff": 0, "fast_blocks": 3, "chunk": 1},
     "hybrid": {"layers": 5, "fast_blocks": 2, "mixers": ("window", "window", "full")},
+    "convolutions": {
+        "layers": 4,
+        "fast_blocks": 2,
+        "mixers": ("window", "full"),
+        "qkv_taps": 3,
+    },
     "untied, bare": {
         "tied": False,
         "qk_norm": False,

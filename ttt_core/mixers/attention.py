@@ -5,6 +5,8 @@ before rotation and values are left as they are (paper-size models: section 4, "
 norm").
 """
 
+from typing import TypeAlias
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -12,8 +14,13 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
 from ttt_core.layers import RMSNorm, at_least_float32, build_norm, linear, normal
+from ttt_core.mixers.convolution import (
+    ResidualConvolution,
+    convolve,
+    residual_filters,
+)
 from ttt_core.mixers.kind import Cut
-from ttt_core.shapes import Hidden
+from ttt_core.shapes import DType, Hidden
 
 
 # A head attends for itself: one sum over devices, after `wo`.
@@ -23,11 +30,18 @@ PROJECTION_CUTS = {
     "wv": Cut(-1, "kv_heads"),
     "wo": Cut(-2, "heads"),
     "weight": None,
+    "kernel": Cut(-1),  # a channel is filtered by itself
 }
 
 
+Recent: TypeAlias = tuple[Float[Array, "*stack past _"], ...]
+
+
 class Projections(eqx.Module):
-    """The weights of one attention layer, stored `[in, out]`, without biases."""
+    """The weights of one attention layer, stored `[in, out]`, without biases.
+
+    `filters`: short convolutions on queries, keys and values, or none.
+    """
 
     wq: Float[Array, "d_model q_width"]
     wk: Float[Array, "d_model kv_width"]
@@ -35,24 +49,36 @@ class Projections(eqx.Module):
     wo: Float[Array, "q_width d_model"]
     q_norm: RMSNorm | None
     k_norm: RMSNorm | None
+    filters: tuple[ResidualConvolution, ...]
     heads: int = eqx.field(static=True)
     kv_heads: int = eqx.field(static=True)
     head_dim: int = eqx.field(static=True)
 
+    def init_recent(self, dtype: DType) -> Recent:
+        """What the filters saw before the first token: nothing."""
+        return tuple(one.init_recent(dtype) for one in self.filters)
+
     def __call__(
-        self, x: Hidden
+        self, x: Hidden, recent: Recent | None = None
     ) -> tuple[
         Float[Array, "seq heads head_dim"],
         Float[Array, "seq kv_heads head_dim"],
         Float[Array, "seq kv_heads head_dim"],
+        Recent,
     ]:
-        """Queries, keys and values, not yet rotated."""
-        q = linear(x, self.wq).reshape(-1, self.heads, self.head_dim)
-        k = linear(x, self.wk).reshape(-1, self.kv_heads, self.head_dim)
-        v = linear(x, self.wv).reshape(-1, self.kv_heads, self.head_dim)
-        if self.q_norm is None or self.k_norm is None:
-            return q, k, v
-        return self.q_norm(q), self.k_norm(k), v
+        """Queries, keys and values, not yet rotated, and what the next call needs.
+
+        `recent=None`: `x` starts a text.
+        """
+        q, k, v = (linear(x, w) for w in (self.wq, self.wk, self.wv))
+        if self.filters:
+            recent = self.init_recent(x.dtype) if recent is None else recent
+            (q, k, v), recent = convolve(self.filters, (q, k, v), recent)
+        q = q.reshape(-1, self.heads, self.head_dim)
+        k, v = (a.reshape(-1, self.kv_heads, self.head_dim) for a in (k, v))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q, k, v, recent or ()
 
     def merge_heads(self, y: Float[Array, "seq heads head_dim"]) -> Hidden:
         """All heads together, projected back to the residual stream."""
@@ -60,10 +86,11 @@ class Projections(eqx.Module):
 
 
 def build_projections(config: ModelConfig, *, key: PRNGKeyArray) -> Projections:
-    """Projections from Normal(0, init_std)."""
+    """Projections from Normal(0, init_std); filters, if any, that add nothing yet."""
     d, width, std = config.d_model, config.head_dim, config.init_std
     kq, kk, kv, ko = jax.random.split(key, 4)
-    norm = build_norm(width, config.norm_eps) if config.qk_norm else None
+    gain, keys = config.qk_gain, config.kv_heads * width
+    norm = build_norm(width, config.norm_eps, gain) if config.qk_norm else None
     return Projections(
         wq=normal(kq, (d, config.heads * width), std),
         wk=normal(kk, (d, config.kv_heads * width), std),
@@ -71,6 +98,7 @@ def build_projections(config: ModelConfig, *, key: PRNGKeyArray) -> Projections:
         wo=normal(ko, (config.heads * width, d), std),
         q_norm=norm,
         k_norm=norm,
+        filters=residual_filters(config.qkv_taps, (d, keys, keys)),
         heads=config.heads,
         kv_heads=config.kv_heads,
         head_dim=width,

@@ -1,9 +1,12 @@
-"""The short causal convolution that recurrent mixers read their inputs through.
+"""Short causal convolutions, channel by channel, that mixers read their inputs through.
 
-    y[t] = silu(bias + sum_i kernel[i] * x[t - taps + 1 + i])        channel by channel
+    y[t] = silu(bias + sum_i kernel[i] * x[t - taps + 1 + i])        recurrent mixers
+    y[t] = x[t] + sum_i kernel[i] * x[t - taps + 1 + i]              attention, if asked
 
-A recurrence alone is slow to notice what stands directly before a token; a few taps
-are not. The last `taps - 1` inputs are state.
+A recurrence alone is slow to notice what stands directly before a token, and a head of
+attention spends itself on finding it; a few taps do not. The last `taps - 1` inputs are
+state. Attention with such filters on queries, keys and values is Primer's (arXiv
+2109.08668); ours start at zero, so that the model starts as attention without them.
 """
 
 from collections.abc import Sequence
@@ -28,24 +31,57 @@ class ShortConvolution(eqx.Module):
 
     def init_recent(self, dtype: DType) -> Float[Array, "past channels"]:
         """What stood before the first token: nothing."""
-        taps, channels = self.kernel.shape
-        return jnp.zeros((taps - 1, channels), dtype)
+        return _nothing(self.kernel, dtype)
 
     def __call__(
         self, x: Float[Array, "seq channels"], recent: Float[Array, "past channels"]
     ) -> tuple[Float[Array, "seq channels"], Float[Array, "past channels"]]:
         """The filtered `x`, and the inputs that the next call needs."""
-        taps, seq = len(self.kernel), len(x)
-        known = jnp.concatenate([recent, x])
-        kernel = self.kernel.astype(x.dtype)
-        y = sum(kernel[i : i + 1] * known[i : i + seq] for i in range(taps))
+        y, recent = _filter(self.kernel, x, recent)
         if self.bias is not None:
             y = y + self.bias.astype(x.dtype)[None]
-        return jax.nn.silu(y), known[seq:]
+        return jax.nn.silu(y), recent
+
+
+class ResidualConvolution(eqx.Module):
+    """One filter of `taps` weights for each channel, added to the input."""
+
+    kernel: Float[Array, "*stack taps channels"]
+
+    def init_recent(self, dtype: DType) -> Float[Array, "past channels"]:
+        """What stood before the first token: nothing."""
+        return _nothing(self.kernel, dtype)
+
+    def __call__(
+        self, x: Float[Array, "seq channels"], recent: Float[Array, "past channels"]
+    ) -> tuple[Float[Array, "seq channels"], Float[Array, "past channels"]]:
+        """`x` and what its filter adds, and the inputs that the next call needs."""
+        y, recent = _filter(self.kernel, x, recent)
+        return x + y, recent
+
+
+def _nothing(
+    kernel: Float[Array, "taps channels"], dtype: DType
+) -> Float[Array, "past channels"]:
+    taps, channels = kernel.shape
+    return jnp.zeros((taps - 1, channels), dtype)
+
+
+def _filter(
+    kernel: Float[Array, "taps channels"],
+    x: Float[Array, "seq channels"],
+    recent: Float[Array, "past channels"],
+) -> tuple[Float[Array, "seq channels"], Float[Array, "past channels"]]:
+    """The weighted sums of the last `taps` inputs, and the newest `taps - 1` inputs."""
+    taps, seq = len(kernel), len(x)
+    known = jnp.concatenate([recent, x])
+    kernel = kernel.astype(x.dtype)
+    y = sum(kernel[i : i + 1] * known[i : i + seq] for i in range(taps))
+    return y, known[seq:]
 
 
 def convolve(
-    filters: tuple[ShortConvolution, ...],
+    filters: tuple[ShortConvolution | ResidualConvolution, ...],
     inputs: Sequence[Float[Array, "seq _"]],
     recent: tuple[Float[Array, "past _"], ...],
 ) -> tuple[list[Float[Array, "seq _"]], tuple[Float[Array, "past _"], ...]]:
@@ -70,3 +106,15 @@ def build_convolution(
     )
     kernel = draw(k_kernel, (taps, channels))
     return ShortConvolution(kernel, draw(k_bias, (channels,)) if bias else None)
+
+
+def residual_filters(
+    taps: int, widths: Sequence[int]
+) -> tuple[ResidualConvolution, ...]:
+    """Filters for attention's queries, keys and values that add nothing yet.
+
+    Empty for `taps = 0`.
+    """
+    if not taps:
+        return ()
+    return tuple(ResidualConvolution(jnp.zeros((taps, width))) for width in widths)

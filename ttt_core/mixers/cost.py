@@ -1,16 +1,18 @@
 """What attention weighs and costs: counted for `ttt_core.mixers.kind.Kind`.
 
 Useful operations only, two for each multiply-add (`lab.training.flops` has the rules):
-for each token `4 d (d + kv)` in the projections, and for each key that it sees `4 d` in
-scores and weighted values, with `d` = d_model and `kv` = kv_heads * head_dim.
+for each token `4 d (d + kv)` in the projections and `2 taps (d + 2 kv)` in their short
+convolutions, and for each key that it sees `4 d` in scores and weighted values, with
+`d` = d_model and `kv` = kv_heads * head_dim.
 """
 
 from ttt_core.config import ModelConfig
 
 
 def count_weights(config: ModelConfig) -> int:
-    """Entries of the four projections."""
-    return 2 * config.d_model * (config.d_model + config.kv_heads * config.head_dim)
+    """Entries of the four projections, and of the filters on three of them."""
+    d, kv = config.d_model, config.kv_heads * config.head_dim
+    return 2 * d * (d + kv) + config.qkv_taps * (d + 2 * kv)
 
 
 def count_keys(tokens: int, window: int | None = None) -> int:

@@ -20,6 +20,7 @@ from ttt_core.layers import rotate
 from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
+    Recent,
     attend,
     build_projections,
     check_rotary,
@@ -30,11 +31,15 @@ from ttt_core.shapes import DType, Hidden, PyTree
 
 
 class FullState(eqx.Module):
-    """Rotated keys and values of all tokens so far, the first `count` of `capacity`."""
+    """Rotated keys and values of all tokens so far, the first `count` of `capacity`.
+
+    `recent`: the last inputs of the short convolutions, if there are any.
+    """
 
     keys: Float[Array, "*stack kv_heads capacity head_dim"]
     values: Float[Array, "*stack kv_heads capacity head_dim"]
     count: Int[Array, "*stack"]
+    recent: Recent = ()
 
 
 class Full(eqx.Module):
@@ -47,7 +52,8 @@ class Full(eqx.Module):
         """An empty buffer for `capacity` tokens."""
         shape = (self.projections.kv_heads, capacity, self.projections.head_dim)
         empty = jnp.zeros(shape, dtype)
-        return FullState(empty, empty, jnp.zeros((), jnp.int32))
+        recent = self.projections.init_recent(dtype)
+        return FullState(empty, empty, jnp.zeros((), jnp.int32), recent)
 
     def __call__(
         self, x: Hidden, state: FullState | None
@@ -56,7 +62,8 @@ class Full(eqx.Module):
 
         `state=None`: `x` is a whole sequence, and no state is handed on.
         """
-        q, k, v = self.projections(x)
+        last = None if state is None else state.recent
+        q, k, v, recent = self.projections(x, last)
         before = jnp.zeros((), jnp.int32) if state is None else state.count
         position = before + jnp.arange(len(x), dtype=jnp.int32)
         q, k = (rotate(a, position, self.rope_theta) for a in (q, k))
@@ -68,7 +75,7 @@ class Full(eqx.Module):
         )
         keys, values = put(state.keys, k), put(state.values, v)  # [.., capacity, ..]
         y = self.projections.merge_heads(causal_attention(q, keys, values, position))
-        return y, FullState(keys, values, before + len(x))
+        return y, FullState(keys, values, before + len(x), recent)
 
 
 def build_full(config: ModelConfig, *, key: PRNGKeyArray) -> Full:
@@ -132,7 +139,8 @@ def grow(state: FullState, capacity: int) -> FullState:
     """The same state with room for `capacity` tokens (leading stack axes are kept)."""
     more = capacity - state.keys.shape[-2]
     pad = [(0, 0)] * (state.keys.ndim - 2) + [(0, more), (0, 0)]
-    return FullState(jnp.pad(state.keys, pad), jnp.pad(state.values, pad), state.count)
+    keys, values = jnp.pad(state.keys, pad), jnp.pad(state.values, pad)
+    return FullState(keys, values, state.count, state.recent)
 
 
 def capacity_of(states: PyTree) -> int | None:

@@ -26,7 +26,7 @@ from ttt_core.layers import (
     normal,
     rotate,
 )
-from ttt_core.mixers.attention import PROJECTION_CUTS
+from ttt_core.mixers.attention import PROJECTION_CUTS, Recent
 from ttt_core.mixers.binding import (
     Bound,
     Pairs,
@@ -35,6 +35,11 @@ from ttt_core.mixers.binding import (
     read_on,
     read_whole,
     to_length_one,
+)
+from ttt_core.mixers.convolution import (
+    ResidualConvolution,
+    convolve,
+    residual_filters,
 )
 from ttt_core.mixers.cost import inner_keys_flops, keys_flops
 from ttt_core.mixers.kind import Cut, Kind, check_expand
@@ -75,6 +80,7 @@ class KVBinding(eqx.Module):
     wo: Float[Array, "*stack width d_model"]
     q_norm: RMSNorm | None
     k_norm: RMSNorm | None
+    filters: tuple[ResidualConvolution, ...]
     scale: Float[Array, "*stack two width"]
     offset: Float[Array, "*stack two width"]
     start: MLP
@@ -92,18 +98,21 @@ class KVBinding(eqx.Module):
         del capacity
         heads, head_dim, _ = self.start.gate.shape
         far = first_bound(self.start, self.bind_chunk, dtype)
-        return BindingState(far, empty_window(self.window, heads, head_dim, dtype))
+        recent = tuple(one.init_recent(dtype) for one in self.filters)
+        near = empty_window(self.window, heads, head_dim, dtype, recent)
+        return BindingState(far, near)
 
     def __call__(
         self, x: Hidden, state: BindingState | None
     ) -> tuple[Hidden, BindingState | None]:
         """Read `x` after all that `state` remembers; see `ttt_core.mixers`."""
         far, near = (None, None) if state is None else (state.far, state.near)
-        projected = self._project(x)
+        *projected, recent = self._project(x, None if near is None else near.recent)
         cut = lambda a: a.astype(x.dtype).reshape(len(x), len(self.start.gate), -1)
         seen, near = look_back(
             *map(cut, projected),
             near,
+            recent,
             window=self.window,
             theta=self.rope_theta,
             kernel=self.kernel,
@@ -121,15 +130,23 @@ class KVBinding(eqx.Module):
         return y, None if state is None else BindingState(far, near)
 
     def _project(
-        self, x: Hidden
+        self, x: Hidden, recent: Recent | None
     ) -> tuple[
-        Float[Array, "seq width"], Float[Array, "seq width"], Float[Array, "seq width"]
+        Float[Array, "seq width"],
+        Float[Array, "seq width"],
+        Float[Array, "seq width"],
+        Recent,
     ]:
-        """Queries, keys and values for both."""
-        q, k, v = (at_least_float32(linear(x, w)) for w in (self.wq, self.wk, self.wv))
+        """Queries, keys and values for both, and what the next call needs."""
+        projected = [linear(x, w) for w in (self.wq, self.wk, self.wv)]
+        if self.filters:
+            start = tuple(one.init_recent(x.dtype) for one in self.filters)
+            before = start if recent is None else recent
+            projected, recent = convolve(self.filters, projected, before)
+        q, k, v = map(at_least_float32, projected)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        return q, k, v
+        return q, k, v, recent or ()
 
     def _ask(
         self,
@@ -161,7 +178,7 @@ def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
     )
     hidden = round(config.expand * width)
     kq, kk, kv, ko, *k_mlp, k_rates, k_kept, k_share = jax.random.split(key, 10)
-    norm = build_norm(d, config.norm_eps) if config.qk_norm else None
+    norm = build_norm(d, config.norm_eps, config.qk_gain) if config.qk_norm else None
     affine = lambda key, many, bias: Affine(
         normal(key, (d, many), std), jnp.full(many, bias)
     )
@@ -174,6 +191,7 @@ def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
         wo=normal(ko, (d, d), std),
         q_norm=norm,
         k_norm=norm,
+        filters=residual_filters(config.qkv_taps, (d, d, d)),
         scale=jnp.ones((2, d)),
         offset=jnp.zeros((2, d)),
         start=MLP(
@@ -207,12 +225,13 @@ def _weights(config: ModelConfig) -> int:
     d, hidden = config.d_model, round(config.expand * config.head_dim)
     mlps = 3 * d * hidden
     per_head = 5 * d * config.heads  # rates, kept, share
-    return 4 * d**2 + mlps + per_head + 4 * d
+    return 4 * d**2 + mlps + per_head + 4 * d + 3 * config.qkv_taps * d
 
 
 def _projection_flops(config: ModelConfig) -> int:
-    """Of a token: `2 d (4 d + 5 heads)`."""
-    return 2 * config.d_model * (4 * config.d_model + 5 * config.heads)
+    """Of a token: `2 d (4 d + 5 heads + 3 taps)`."""
+    d = config.d_model
+    return 2 * d * (4 * d + 5 * config.heads + 3 * config.qkv_taps)
 
 
 def _answer_flops(config: ModelConfig) -> int:
@@ -261,6 +280,7 @@ KV_BINDING = Kind(
         "down": Cut(-2),
         "w_heads": Cut(-1, "heads"),
         "bias": None,
+        "kernel": Cut(-1),
     },
     is_recurrent=True,
     remark="learns keys, not text",

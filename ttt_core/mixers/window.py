@@ -27,6 +27,7 @@ from ttt_core.layers import rotate
 from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
+    Recent,
     attend,
     build_projections,
     check_rotary,
@@ -38,17 +39,23 @@ from ttt_core.shapes import DType, Hidden
 
 
 class WindowState(eqx.Module):
-    """The last `window` keys and values; the newest `count` of them are real."""
+    """The last `window` keys and values; the newest `count` of them are real.
+
+    `recent`: the last inputs of the short convolutions, if there are any.
+    """
 
     keys: Float[Array, "*stack window kv_heads head_dim"]
     values: Float[Array, "*stack window kv_heads head_dim"]
     count: Int[Array, "*stack"]
+    recent: Recent = ()
 
 
-def empty_window(window: int, heads: int, head_dim: int, dtype: DType) -> WindowState:
+def empty_window(
+    window: int, heads: int, head_dim: int, dtype: DType, recent: Recent = ()
+) -> WindowState:
     """The state before the first token."""
     empty = jnp.zeros((window, heads, head_dim), dtype)
-    return WindowState(empty, empty, jnp.zeros((), jnp.int32))
+    return WindowState(empty, empty, jnp.zeros((), jnp.int32), recent)
 
 
 class Window(eqx.Module):
@@ -63,15 +70,21 @@ class Window(eqx.Module):
         """An empty window. `capacity` is ignored: the state never grows."""
         del capacity
         sizes = (self.projections.kv_heads, self.projections.head_dim)
-        return empty_window(self.window, *sizes, dtype)
+        recent = self.projections.init_recent(dtype)
+        return empty_window(self.window, *sizes, dtype, recent)
 
     def __call__(
         self, x: Hidden, state: WindowState | None
     ) -> tuple[Hidden, WindowState | None]:
         """Attend from each of `x` to at most `window` keys up to itself."""
+        before = None if state is None else state.recent
+        q, k, v, recent = self.projections(x, before)
         y, state = look_back(
-            *self.projections(x),
+            q,
+            k,
+            v,
             state,
+            recent,
             window=self.window,
             theta=self.rope_theta,
             kernel=self.kernel,
@@ -90,12 +103,15 @@ def look_back(
     k: Float[Array, "seq kv_heads head_dim"],
     v: Float[Array, "seq kv_heads head_dim"],
     state: WindowState | None,
+    recent: Recent = (),
     *,
     window: int,
     theta: float,
     kernel: str,
 ) -> tuple[Float[Array, "seq heads head_dim"], WindowState | None]:
     """What each query finds in the last `window` keys, and the window afterwards.
+
+    `recent` is handed on in the window's state.
 
     `state=None`: a whole sequence, and no state is handed on. There a fused kernel may
     serve: such a kernel has no second derivative, and whole sequences pass only through
@@ -110,7 +126,7 @@ def look_back(
     if state is None:
         return y, None
     count = jnp.minimum(state.count + len(q), window)
-    return y, WindowState(keys[-window:], values[-window:], count)
+    return y, WindowState(keys[-window:], values[-window:], count, recent)
 
 
 def windowed_attention(
@@ -211,6 +227,11 @@ def windowed_attention_reference(
     return attend(q, keys, values, mask).swapaxes(0, 1)
 
 
+def reach_back(config: ModelConfig) -> int:
+    """Tokens back that a window sees: its keys, and what their filters look back."""
+    return config.window - 1 + max(0, config.qkv_taps - 1)
+
+
 def check_window(config: ModelConfig):
     """Refuse sizes that a sliding window cannot have.
 
@@ -231,7 +252,7 @@ WINDOW = Kind(
     build=build_window,
     check=check_window,
     least={"window": 1},
-    reach=lambda config: config.window - 1,
+    reach=reach_back,
     weights=count_weights,
     flops=lambda config, n: attention_flops(config, n, config.window),
     inner_flops=lambda config, n: inner_attention_flops(config, n, config.window),

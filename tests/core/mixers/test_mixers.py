@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import plain
 import pytest
-from minis import MINI
+from minis import MINI, build, meta, text, with_bos
 
 from ttt_core.mixers import window as window_file
 from ttt_core.mixers.attention import attend
@@ -80,7 +80,7 @@ def test_full_attention_by_blocks_is_full_attention():
 def test_a_window_keeps_its_last_keys_and_counts_them(getkey):
     mixer = build_window(MINI, key=getkey())
     x = jax.random.normal(getkey(), (9, MINI.d_model))
-    _, k, v = mixer.projections(x)
+    _, k, v, _ = mixer.projections(x)
     _, state = mixer(x[:4], mixer.init_state(0, x.dtype))
     assert int(state.count) == 4 and state.keys.shape[0] == MINI.window
     _, state = mixer(x[4:], state)
@@ -102,3 +102,28 @@ def test_a_grown_buffer_goes_on_as_before(getkey):
 
 def test_query_blocks_are_half_a_window_within_limits():
     assert [query_block(w) for w in (1, 32, 128, 8192)] == [16, 16, 64, 512]
+
+
+@pytest.mark.parametrize("taps", [0, 1, 4])
+def test_nothing_reaches_further_than_the_configuration_says(taps):
+    """Bits beyond the reach are the same bits; at the reach they are not."""
+    with jax.enable_x64(True):
+        model = build(qkv_taps=taps, lr=0.0)
+        tokens, reach = with_bos(model, text(40)), model.config.reach
+        assert reach == 3 * (5 + max(0, taps - 1))
+        other = tokens.at[1].add(1)
+        (_, one), (_, two) = meta(model, tokens), meta(model, other)
+        differs = np.flatnonzero(np.asarray(one.nll != two.nll))
+        assert differs[-1] == 1 + reach
+
+
+def test_filters_start_as_nothing_and_gains_as_asked(getkey):
+    key = getkey()
+    plain_one = build_window(MINI, key=key)
+    filtered = build_window(MINI.replace(qkv_taps=4, qk_gain=2.5), key=key)
+    x = jax.random.normal(getkey(), (7, MINI.d_model))
+    q, k, v, _ = plain_one.projections(x)
+    twice = filtered.projections(x)
+    for a, b in zip((2.5 * q, 2.5 * k, v), twice[:3], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert [one.kernel.shape[0] for one in filtered.projections.filters] == [4] * 3

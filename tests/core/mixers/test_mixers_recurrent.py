@@ -180,6 +180,7 @@ def test_kv_binding_is_the_published_layer():
         kept=affine("momentum"),
         share=affine("share"),
         norm=RMSNorm(w["norm"], 1e-6),
+        filters=(),
         bind_chunk=5,
         window=7,
         rope_theta=10_000.0,

@@ -52,7 +52,7 @@ def test_shares_are_those_of_every_weight_counted_by_hand(model, passages):
     block, _ = unstack(model)[0]
     ids = jnp.asarray([model.config.bos, *passages[0].tokens[:-1]])
     x = block.around_mixer.pre(model.embed[ids])
-    q, k, v = block.mixer.projections(x)
+    q, k, v, _ = block.mixer.projections(x)
     q, k = (rotate(a, jnp.arange(LENGTH), 10_000.0).swapaxes(0, 1) for a in (q, k))
     back = np.arange(LENGTH)[:, None] - np.arange(LENGTH)
     seen = (back >= 0) & (back < 16)

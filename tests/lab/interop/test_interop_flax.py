@@ -44,8 +44,9 @@ def both(model, tokens):
         {"mixers": ("window", "full"), "layers": 5, "fast_blocks": 2, "window": 16},
         {"kv_heads": 1, "qk_norm": False, "post_norm": False, "tied": False},
         {"mixers": ("none", "window"), "d_ff": 0, "fast_blocks": 4},
+        {"mixers": ("window", "full"), "window": 16, "kv_heads": 1, "qkv_taps": 3},
     ],
-    ids=["window", "full", "mixed", "bare", "no slow MLPs"],
+    ids=["window", "full", "mixed", "bare", "no slow MLPs", "convolutions"],
 )
 def test_the_twin_gives_equal_logits(changes):
     with jax.enable_x64(True):
