@@ -70,7 +70,7 @@ def build_mlp(d_model: int, d_ff: int, std: float, *, key: PRNGKeyArray) -> MLP:
 
 def build_norm(dim: int, eps: float, gain: float = 1.0) -> RMSNorm:
     """An `RMSNorm` whose weights all start at `gain`."""
-    return RMSNorm(jnp.full(dim, gain), eps)
+    return RMSNorm(gain * jnp.ones(dim), eps)  # `jnp.full` would be weakly typed
 
 
 def rotary_angles(

@@ -180,7 +180,7 @@ def build_kv_binding(config: ModelConfig, *, key: PRNGKeyArray) -> KVBinding:
     kq, kk, kv, ko, *k_mlp, k_rates, k_kept, k_share = jax.random.split(key, 10)
     norm = build_norm(d, config.norm_eps, config.qk_gain) if config.qk_norm else None
     affine = lambda key, many, bias: Affine(
-        normal(key, (d, many), std), jnp.full(many, bias)
+        normal(key, (d, many), std), bias + jnp.zeros(many)
     )
     into, back = (heads, width, hidden), (heads, hidden, width)
     rate = RATE_OF_A_CHUNK / config.bind_every
