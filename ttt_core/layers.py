@@ -13,6 +13,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ttt_core.shapes import DType
 
 
+STATIC_POSITIONS = 8192  # more make constants that are slow to compile
+
+
 def at_least_float32(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """`x` in float32, or in its own dtype where that is wider (float64 tests)."""
     return x if jnp.finfo(x.dtype).bits >= 32 else x.astype(jnp.float32)
@@ -92,6 +95,23 @@ def rotary_angles(
     return (wrapped + column.astype(dtype) * rest) * (2 * np.pi / 2.0**32)
 
 
+def rotary_tables(
+    positions: Int[Array, " seq"], head_dim: int, theta: float, dtype: DType
+) -> tuple[Float[Array, "seq half"], Float[Array, "seq half"]]:
+    """Cosines and sines of the angles, each computed once.
+
+    Positions that are known before compiling (NumPy's) make constants. The barrier
+    keeps the compiler from computing a cosine again wherever one is used, for each head
+    and each of a pair: half of the time of a window was cosines.
+    """
+    if isinstance(positions, np.ndarray) and positions.size <= STATIC_POSITIONS:
+        frequency = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        angle = positions[:, None] * frequency
+        return jnp.asarray(np.cos(angle), dtype), jnp.asarray(np.sin(angle), dtype)
+    angle = rotary_angles(jnp.asarray(positions), head_dim, theta, dtype)
+    return jax.lax.optimization_barrier((jnp.cos(angle), jnp.sin(angle)))
+
+
 def rotate(
     x: Float[Array, "seq heads head_dim"],
     positions: Int[Array, " seq"],
@@ -100,8 +120,8 @@ def rotate(
     """Rotary position embedding on interleaved pairs `(x[2i], x[2i + 1])`."""
     seq, heads, head_dim = x.shape
     wide = at_least_float32(x)
-    angle = rotary_angles(positions, head_dim, theta, wide.dtype)[:, None, :]
-    cos, sin = jnp.cos(angle), jnp.sin(angle)  # [seq, 1, half]
+    tables = rotary_tables(positions, head_dim, theta, wide.dtype)
+    cos, sin = (table[:, None, :] for table in tables)  # [seq, 1, half]
     even, odd = wide[..., 0::2], wide[..., 1::2]  # [seq, heads, half]
     pairs = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
     return pairs.reshape(seq, heads, head_dim).astype(x.dtype)

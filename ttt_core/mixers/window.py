@@ -146,8 +146,8 @@ def windowed_attention(
     block = min(seq, query_block(window))
     blocks, back = -(-seq // block), -(-window // block) * block
     after = blocks * block - seq
-    q = rotate(q, jnp.arange(window, window + seq), theta)
-    keys = rotate(keys, jnp.arange(window + seq), theta)
+    q = rotate(q, np.arange(window, window + seq), theta)
+    keys = rotate(keys, np.arange(window + seq), theta)
 
     q, keys, values = (a.swapaxes(0, 1) for a in (q, keys, values))  # heads first
     q = _pad_axis(q, 0, after)
