@@ -51,8 +51,8 @@ def generate(
     >>> tokens, state = generate(model, state, prompt, 100, key=jax.random.key(0))
     """
     _check_sampling(length, temperature, top_p)
+    state = make_room(state, len(prompt) + length + 2 * model.config.chunk)
     state, _ = read(model, state, prompt, rate=rate)
-    state = make_room(state, length + 2 * model.config.chunk)
     knobs, chunk = take_knobs(model, rate), model.config.chunk
     dials = tuple(jnp.asarray(dial, knobs[1].dtype) for dial in (temperature, top_p))
     fork = _live(knobs[0], state, key, dials)

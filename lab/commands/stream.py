@@ -53,7 +53,7 @@ def stream(
     console = Console()
     text = documents.load(document).text
     planted, seed = parse_needle(needle)
-    programs = Programs(model).start()
+    programs = Programs(model, text=text, tokens=tokens).start()
     _await(programs, "learning", console)
     reading = Reading(
         programs,

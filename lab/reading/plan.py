@@ -38,6 +38,12 @@ class Plan:
     def first(self) -> int:
         return self.needle.start // self.chunk if self.needle else len(self.ids)
 
+    @property
+    def most(self) -> int:
+        """Tokens that a state holds at most: all of the text, then the question."""
+        asked = len(self.prompt) + len(self.answer)
+        return len(self.ids) + asked + 2 * self.chunk
+
 
 def make_plan(
     tokenizer,
