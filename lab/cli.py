@@ -21,6 +21,8 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "plan": "commands.plan:plan",
     "recipes": "commands.recipes:recipes",
     "stream": "commands.stream:stream",
+    "ask": "commands.ask:ask",
+    "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",
     "data list": "commands.data:list_",
     "data show": "commands.data:show",
