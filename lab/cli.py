@@ -21,6 +21,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "plan": "commands.plan:plan",
     "recipes": "commands.recipes:recipes",
     "stream": "commands.stream:stream",
+    "plot": "commands.plot:plot",
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",
