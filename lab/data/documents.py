@@ -106,7 +106,7 @@ def decode(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(_not_text(data, name, encoding, error)) from error
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip("\0 \t\n\f\v"):
+    if not text.replace("\0", " ").strip():
         raise ValueError(f"{name} holds no text: give a file with something to read.")
     return text
 

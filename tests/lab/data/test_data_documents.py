@@ -2,6 +2,8 @@ import dataclasses
 import hashlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lab.data import addresses, documents, eltec, moby_dick
 
@@ -152,3 +154,15 @@ def test_prepared_documents_load(tmp_path, monkeypatch):
         assert document.text == "A novel.\n"
         assert document.name == "eltec-eng/ENG18840_Lee"
         assert novel["title"] in document.title
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode)))
+def test_any_bytes_are_text_or_refused_with_a_sentence(data):
+    try:
+        text = documents.decode(data, "any.bin")
+    except ValueError as error:
+        assert str(error).startswith("any.bin")
+        return
+    assert text.strip() and "\r" not in text
+    text.encode()

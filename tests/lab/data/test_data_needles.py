@@ -203,3 +203,28 @@ def test_documents_too_short_for_the_needle_are_refused():
         needles.plant(BPE, "Short.", NEEDLE, 0.5)
     with pytest.raises(ValueError, match="document is empty"):
         needles.plant(BPE, " ", NEEDLE, 0.5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    typed=st.text(max_size=40),
+    text=st.text(min_size=1, max_size=200),
+    depth=st.floats(0.0, 1.0),
+)
+def test_whatever_is_typed_is_planted_whole_or_refused_with_a_sentence(
+    typed, text, depth
+):
+    tokenizer = tokenizers.load("bytes")
+    try:
+        needle = needles.from_sentence(typed)
+        made = needles.plant(tokenizer, text, needle, depth)
+    except ValueError as error:
+        assert str(error)[0].isupper()
+        return
+    assert needle.answer.strip() in needle.sentence and needle.question
+    before, told, after = (
+        tokenizer.decode_bytes(made.present[a:b]).decode()
+        for a, b in ((0, made.start), (made.start, made.stop), (made.stop, None))
+    )
+    assert before + after == text and told.strip() == needle.sentence.strip()
+    assert not scripts.joined(text, len(before))
