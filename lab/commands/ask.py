@@ -65,8 +65,9 @@ def ask(
     knobs = {"temperature": 0.0, "learns": False, "stops": ("\n\n",)}
     twins.show({k: pair.write(k, prompt, tokens, **knobs) for k in pair.sides})
     if expected:
-        pieces = [pair.tokenizer.decode([token]) for token in expected]
-        Console().print(_costs(led_in.strip(), pieces, pair.ask(prompt, expected)))
+        found = pair.ask(prompt, expected)
+        parts = _whole_characters(pair.tokenizer, expected)
+        Console().print(_costs(led_in.strip(), parts, found))
 
 
 def _tidy(question: str | None, answer: str | None) -> tuple[str, str]:
@@ -81,8 +82,25 @@ def _tidy(question: str | None, answer: str | None) -> tuple[str, str]:
     return question, " ".join((answer or "").split())
 
 
-def _costs(answer: str, pieces: list[str], found: dict) -> Table:
-    """Nats and places of an answer, token by token and in the mean."""
+def _whole_characters(tokenizer, ids: list[int]) -> list[tuple[str, slice]]:
+    """The answer's tokens, those together that end inside a character."""
+    parts, first, held = [], 0, b""
+    for i, token in enumerate(ids):
+        held += tokenizer.pieces[token]
+        try:
+            parts.append((held.decode(), slice(first, i + 1)))
+        except UnicodeDecodeError:
+            continue
+        first, held = i + 1, b""
+    return parts
+
+
+def _costs(answer: str, parts: list[tuple[str, slice]], found: dict) -> Table:
+    """Nats and places of an answer, token by token and in the mean.
+
+    Where several tokens make a character, their nats are added, and the place is that
+    of the worst.
+    """
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
     table.title = Text(f"\nThe answer {scripts.visible(answer)!r}, token by token:")
     table.add_column("token")
@@ -90,14 +108,15 @@ def _costs(answer: str, pieces: list[str], found: dict) -> Table:
         style = twins.STYLES.get(label, "")
         table.add_column(Text(f"{label}: nats", style), justify="right")
         table.add_column(Text("place", style), justify="right")
-    for i, piece in enumerate(pieces):
+    for piece, own in parts:
         cells = (
-            (f"{one.nll[i]:.2f}", f"{1 + one.rank[i]:,}") for one in found.values()
+            (f"{one.nll[own].sum():.2f}", f"{1 + one.rank[own].max():,}")
+            for one in found.values()
         )
         shown = Text(repr(scripts.visible(piece)))
         table.add_row(shown, *(cell for pair in cells for cell in pair))
     means = ((f"{one.nats:.2f}", "") for one in found.values())
-    table.add_row("mean", *(cell for pair in means for cell in pair), style="bold")
+    table.add_row("per token", *(cell for pair in means for cell in pair), style="bold")
     if {LEARNING, FROZEN} <= set(found):
         saved = found[FROZEN].nats - found[LEARNING].nats
         words = "saved" if saved >= 0 else "cost"
