@@ -114,11 +114,31 @@ def model_hash(model) -> str:
 
 
 def save_stream(path: str | os.PathLike, state, model) -> Path:
-    """Write a `StreamState` to one file, marked with the hash of its model."""
+    """Write a `StreamState` to one file, marked with the hash of its model.
+
+    State and model may be given in either order, as `ttt_core` takes the model first.
+
+    **Raises** `TypeError` where the two are not a state and a model.
+    """
     from safetensors.numpy import save as to_bytes
 
+    state, model = _state_first(state, model)
     marks = {"format": STREAMS[-1], "model": model_hash(model)}
     return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
+
+
+def _state_first(state, model):
+    import ttt_core as ttt
+
+    if isinstance(state, ttt.Transformer) and isinstance(model, ttt.StreamState):
+        state, model = model, state
+    if isinstance(state, ttt.StreamState) and isinstance(model, ttt.Transformer):
+        return state, model
+    raise TypeError(
+        "save_stream takes a path, a state and the state's model: got "
+        f"{type(state).__name__} and {type(model).__name__}; call "
+        "save_stream(path, state, model)."
+    )
 
 
 def load_stream(path: str | os.PathLike, model):

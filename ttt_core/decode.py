@@ -7,15 +7,19 @@ what is written leaves exactly the state that reading it would have left.
 """
 
 import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ttt_core.model import MixerStates, Transformer
-from ttt_core.shapes import Count, PyTree, Scalar, TokenRow
+from ttt_core.shapes import Count, DType, PyTree, Scalar, TokenRow
 from ttt_core.stream import (
     StreamState,
     chunk_program,
@@ -25,6 +29,7 @@ from ttt_core.stream import (
     run_all,
     take_knobs,
 )
+from ttt_core.tokens import as_tokens
 
 
 def generate(
@@ -36,6 +41,9 @@ def generate(
     key: PRNGKeyArray,
     temperature: Scalar = 1.0,
     top_p: Scalar = 1.0,
+    top_k: Count | int = 0,
+    repetition_penalty: Scalar = 1.0,
+    stop: Callable[[list[int]], bool] | None = None,
     rate: Scalar = 1.0,
 ) -> tuple[Int[Array, " length"], StreamState]:
     """Read `prompt`, then write `length` tokens, learning from all of it by chunks.
@@ -43,32 +51,81 @@ def generate(
     Decoding is one token at a time against carried keys, and one inner step when a
     chunk has filled (paper, section 2.3.2). Leaves exactly the state of `read(model,
     state, [*prompt, *tokens])`. `temperature=0` is greedy; `top_p` keeps the most
-    likely tokens that together hold that probability.
+    likely tokens that together hold that probability, `top_k` the so many most likely
+    ones (0 = all). `repetition_penalty` above 1 makes tokens of the prompt and of what
+    was written less likely (1909.05858, section 4.1). `stop` sees the tokens written so
+    far after each one, and writing ends when it says so: with a tokenizer at hand,
+    `stop=lambda ids: decode(ids).endswith(".")`.
 
-    **Raises** `ValueError` for a negative length or temperature, or `top_p` outside
-    (0, 1].
+    **Raises** `ValueError` for a negative length, temperature or `top_k`, `top_p`
+    outside (0, 1], or a penalty that is not positive.
 
     >>> tokens, state = generate(model, state, prompt, 100, key=jax.random.key(0))
     """
-    _check_sampling(length, temperature, top_p)
+    if length < 0:
+        raise ValueError(f"`length` must be >= 0: got {length}.")
+    dials = Dials(temperature, top_p, top_k, repetition_penalty)
+    check_dials(dials)
+    prompt = as_tokens(prompt, model.config.vocab)
+    state = make_room(state, len(prompt) + length + 2 * model.config.chunk)
     state, _ = read(model, state, prompt, rate=rate)
-    state = make_room(state, length + 2 * model.config.chunk)
-    knobs, chunk = take_knobs(model, rate), model.config.chunk
-    dials = tuple(jnp.asarray(dial, knobs[1].dtype) for dial in (temperature, top_p))
-    fork = _live(knobs[0], state, key, dials)
+    endless = write(model, state, key=key, dials=dials, seen=prompt, rate=rate)
     tokens = []
-    for i in range(length):
-        fork, token = _token_program(knobs[0], fork, jax.random.fold_in(key, i), *dials)
-        tokens.append(int(token))
+    for token, state in islice(endless, length):  # noqa: B007, the last is returned
+        tokens.append(token)
+        if stop is not None and stop(tokens):
+            break
+    return jax.device_put(np.asarray(tokens, np.int32)), state
+
+
+class Dials(NamedTuple):
+    """How a token is drawn; `generate` says what each of them does."""
+
+    temperature: Scalar = 1.0
+    top_p: Scalar = 1.0
+    top_k: Count | int = 0
+    repetition_penalty: Scalar = 1.0
+
+
+def write(
+    model: Transformer,
+    state: StreamState,
+    *,
+    key: PRNGKeyArray,
+    dials: Dials,
+    seen: TokenRow = (),
+    rate: Scalar = 1.0,
+) -> Iterator[tuple[int, StreamState]]:
+    """Write without end, from where `state` is: each token, and the state after it.
+
+    `seen`: tokens that the repetition penalty counts besides those written here.
+
+    **Raises** `ValueError` as `generate` does.
+
+    >>> endless = write(model, state, key=key, dials=Dials(top_k=40))
+    >>> tokens = [token for token, _ in islice(endless, 100)]
+    """
+    check_dials(dials)
+    knobs, chunk = take_knobs(model, rate), model.config.chunk
+    dials = _as_data(dials, knobs[1].dtype)
+    met = np.zeros(model.config.vocab, bool)
+    met[np.asarray(seen, np.int32)] = True
+    state = make_room(state, 2 * chunk)
+    fork = _live(knobs[0], state, key, met, dials)
+    for i in count():
+        draw = jax.random.fold_in(key, i)
+        fork, token = _token_program(knobs[0], fork, draw, met, dials)
+        token = int(token)
+        met[token] = True
         n_open = int(state.n_open) + 1
         pending = np.asarray(state.open)[1 : n_open + 1].copy()
-        pending[-1] = tokens[-1]
+        pending[-1] = token
         if n_open == chunk:
-            state, _ = chunk_program(*knobs, state, pending)
-            fork = _live(knobs[0], state, key, dials)
+            state, _ = chunk_program(*knobs, make_room(state, 2 * chunk), pending)
+            fork = _live(knobs[0], state, key, met, dials)
         else:
             state = hold_open(state, pending)
-    return jax.device_put(np.asarray(tokens, np.int32)), state
+        yield token, state
 
 
 def sample(
@@ -76,16 +133,31 @@ def sample(
     key: PRNGKeyArray,
     temperature: Scalar,
     top_p: Scalar,
+    top_k: Count | int = 0,
 ) -> Count:
-    """Draw a token; greedy at temperature 0, from the `top_p` nucleus otherwise."""
+    """Draw a token: greedy at temperature 0, else from the nucleus of the `top_k`."""
     heat = jnp.maximum(temperature, 1e-6).astype(logits.dtype)
     order = jnp.argsort(-logits)
-    ranked = jax.nn.log_softmax(logits[order] / heat)
+    place = jnp.arange(len(logits), dtype=jnp.int32)
+    likely = (place < top_k) | jnp.asarray(top_k <= 0)
+    ranked = jax.nn.log_softmax(jnp.where(likely, logits[order] / heat, -jnp.inf))
     before = jnp.cumsum(jnp.exp(ranked)) - jnp.exp(ranked)
     kept = (before < top_p).at[0].set(True)
     drawn = jax.random.categorical(key, jnp.where(kept, ranked, -jnp.inf))
     choice = jnp.where(jnp.asarray(temperature) > 0, drawn, 0)
     return order[choice].astype(jnp.int32)
+
+
+def discourage(
+    logits: Float[Array, " vocab"], seen: Bool[Array, " vocab"], penalty: Scalar
+) -> Float[Array, " vocab"]:
+    """Logits with those of `seen` tokens made worse by `penalty`; 1 changes no bit.
+
+    A positive logit is divided and a negative one multiplied, so that both go down
+    (1909.05858, section 4.1, as the sign was mended since).
+    """
+    worse = jnp.where(logits > 0, logits / penalty, logits * penalty)
+    return jnp.where(seen, worse, logits)
 
 
 class _Fork(eqx.Module):
@@ -98,30 +170,56 @@ class _Fork(eqx.Module):
 
 @eqx.filter_jit
 def _token_program(
-    model: Transformer, fork: _Fork, key: PRNGKeyArray, *dials: Scalar
+    model: Transformer,
+    fork: _Fork,
+    key: PRNGKeyArray,
+    seen: Bool[Array, " vocab"],
+    dials: Dials,
 ) -> tuple[_Fork, Count]:
-    """One token: put the last one in, draw the next. `dials`: temperature, `top_p`."""
+    """One token: put the last one in, draw the next."""
     logits, mixers = run_all(model, fork.fast, fork.mixers, fork.last[None])
-    token = sample(logits[0], key, *dials)
+    *sampling, penalty = dials
+    token = sample(discourage(logits[0], seen, penalty), key, *sampling)
     return _Fork(fork.fast, mixers, token), token
 
 
 def _live(
-    model: Transformer, state: StreamState, key: PRNGKeyArray, dials: tuple[Scalar, ...]
+    model: Transformer,
+    state: StreamState,
+    key: PRNGKeyArray,
+    seen: Bool[np.ndarray, " vocab"],
+    dials: Dials,
 ) -> _Fork:
     """A fork that has read all open tokens, one by one (its draws are not used)."""
     opened = np.asarray(state.open)[: int(state.n_open) + 1]
     fork = _Fork(state.fast, state.mixers, jnp.asarray(opened[0]))
     for token in opened[1:]:
-        fork, _ = _token_program(model, fork, key, *dials)
+        fork, _ = _token_program(model, fork, key, seen, dials)
         fork = dataclasses.replace(fork, last=jnp.asarray(token))
     return fork
 
 
-def _check_sampling(length: int, temperature: Scalar, top_p: Scalar):
-    if length < 0:
-        raise ValueError(f"`length` must be >= 0: got {length}.")
-    if not float(temperature) >= 0:
-        raise ValueError(f"`temperature` must be >= 0 (0 = greedy): got {temperature}.")
-    if not 0 < float(top_p) <= 1:
-        raise ValueError(f"`top_p` must be in (0, 1]: got {top_p}; 1.0 keeps all.")
+def _as_data(dials: Dials, dtype: DType) -> Dials:
+    """The dials as arrays: turning one compiles nothing."""
+    as_whole = lambda name: jnp.int32 if name == "top_k" else dtype
+    pairs = dials._asdict().items()
+    return Dials(*(jnp.asarray(dial, as_whole(name)) for name, dial in pairs))
+
+
+def check_dials(dials: Dials):
+    """**Raises** `ValueError` for a dial that means nothing."""
+    temperature, top_p, top_k, penalty = (float(dial) for dial in dials)
+    if not 0 <= temperature < math.inf:
+        raise ValueError(
+            f"`temperature` must be >= 0 (0 = greedy) and finite: got {temperature:g}."
+        )
+    if not 0 < top_p <= 1:
+        raise ValueError(f"`top_p` must be in (0, 1]: got {top_p:g}; 1.0 keeps all.")
+    if not (top_k >= 0 and top_k == int(top_k)):
+        raise ValueError(
+            f"`top_k` must be a whole number >= 0: got {top_k:g}; 0 keeps all."
+        )
+    if not 0 < penalty < math.inf:
+        raise ValueError(
+            f"`repetition_penalty` must be > 0 and finite: got {penalty:g}; 1.0 is off."
+        )

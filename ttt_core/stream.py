@@ -96,7 +96,7 @@ def read_chunk(
 
     >>> state, report = read_chunk(model, state, tokens[: model.config.chunk])
     """
-    chunk = model.config.chunk
+    tokens, chunk = as_tokens(tokens, model.config.vocab), model.config.chunk
     if len(tokens) != chunk:
         raise ValueError(
             f"`read_chunk` takes one chunk of {chunk} tokens: got {len(tokens)}; "
@@ -104,7 +104,6 @@ def read_chunk(
         )
     if is_concrete(state.n_open):
         _check_chunk_start(state, chunk)
-    tokens = as_tokens(tokens, model.config.vocab)
     return chunk_program(*take_knobs(model, rate), state, tokens)
 
 

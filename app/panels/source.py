@@ -129,7 +129,7 @@ def _document() -> None:
         st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
     if asked == UPLOAD:
         st.file_uploader(
-            "A UTF-8 text file, at most 5 MB", key="upload", on_change=_keep_upload
+            "A text file, at most 5 MB", key="upload", on_change=_keep_upload
         )
 
 
@@ -175,7 +175,7 @@ def _needle() -> None:
         st.number_input("Which pass-key", 0, session.SEEDS - 1, **session.bound("seed"))
     else:
         st.text_input(
-            "Your sentence; its last word is asked for",
+            "Your sentence, whose end is asked for; or question|answer",
             max_chars=300,
             placeholder="The name of the captain's cat is Bartholomew.",
             **session.bound("sentence"),
@@ -229,7 +229,7 @@ def _text() -> tuple[str, str]:
     if name != UPLOAD:
         return name, _catalogued(name)
     if session.get("uploaded") is None:
-        raise ValueError("No file has been uploaded yet: choose a UTF-8 text file.")
+        raise ValueError("No file has been uploaded yet: choose a text file.")
     file, data = session.get("uploaded")
     return file, plan.text_from_bytes(data, file)
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab import traces
+from lab.commands import plot
 from lab.data import documents, needles
 from lab.plots import theme
 from lab.reading.programs import Programs
@@ -33,17 +34,20 @@ def stream(
     at: float = 0.3,
     tokens: int | None = None,
     out: Path | None = None,
+    html: Path | None = None,
 ) -> Path:
     """Read a document chunk by chunk, learning, beside the model's frozen twin.
 
     Args:
         model: a published model's name, or a path.
         document: a name that `ttt-lab data list` shows, or a UTF-8 text file.
-        needle: a sentence to plant, whose last word is asked for after each chunk; or
-            "passkey" for a generated needle, "passkey-7" for that of seed 7.
+        needle: a sentence to plant, whose end is asked for after each chunk, or
+            "question|answer", in any language; or "passkey" for a generated needle,
+            "passkey-7" for that of seed 7.
         at: where to plant the needle, from 0 (start) to 1 (end).
         tokens: read at most this many tokens, None = all.
         out: file of the trace (default: in `.runs/streams/`).
+        html: a file or folder for the figures, as one HTML page.
 
     Returns:
         The path of the trace.
@@ -53,7 +57,7 @@ def stream(
     console = Console()
     text = documents.load(document).text
     planted, seed = parse_needle(needle)
-    programs = Programs(model).start()
+    programs = Programs(model, text=text, tokens=tokens).start()
     _await(programs, "learning", console)
     reading = Reading(
         programs,
@@ -75,6 +79,8 @@ def stream(
     console.print(_verdict(reading.trace))
     size = path.stat().st_size / 1e6
     console.print(f"Trace: {path} ({size:.2f} MB)", soft_wrap=True)
+    if html is not None:
+        plot.write(reading.trace, html, path.stem)
     return path
 
 

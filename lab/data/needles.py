@@ -20,6 +20,7 @@ from numbers import Integral
 
 import numpy as np
 
+from lab.data import scripts
 from lab.data.tokenizers import AbstractTokenizer
 
 
@@ -46,9 +47,17 @@ THINGS = (
     "table teapot thimble tower violin window"
 ).split()
 # The end of a sentence: its mark, closing quotes, then white space or the text's end.
-_SENTENCE_END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)[.!?][\"'”’)\]]*(?=\s|$)")
+# Scripts that put no space between words put none between sentences.
+_SENTENCE_END = re.compile(
+    r"(?<!\bMr)(?<!\bMrs)(?<!\bDr)[.!?।॥؟۔][\"'”’)\]]*(?=\s|$)|[。！？｡][\"'”’)\]」』）]*"
+)
 _WORD_END = re.compile(r"\S(?=\s)")
 _AROUND = 4_000
+# Marks at the end of a sentence, which no answer holds, and the first of them.
+_MARKS = ".!?…;:,\"'”’)。！？｡；：，、」』）।॥؟۔؛،"
+_ENDED = re.compile(r"[.!?…。！？｡।॥؟۔][\"'”’)」』）]*$")
+_BAR = re.compile(r"[|｜]")
+_TAIL = 4  # the answer in a sentence without spaces, in characters as a reader sees
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,8 @@ class Needle:
     """A sentence, a question that begins like the sentence, and the answer.
 
     The answer continues the question as the sentence does, so a model that can only
-    continue a text can be asked. The answer starts with a space.
+    continue a text can be asked. The answer starts with a space, except in scripts that
+    put none between words.
     """
 
     sentence: str
@@ -139,32 +149,107 @@ def custom(sentence: str, question: str, answer: str) -> Needle:
             f"The answer {tidy['answer']!r} is not part of the sentence "
             f"{tidy['sentence']!r}: the document would not contain the answer."
         )
-    return Needle(tidy["sentence"], tidy["question"], " " + tidy["answer"])
+    return Needle(tidy["sentence"], tidy["question"], _led_in(**tidy))
 
 
 def from_sentence(sentence: str, *, words: int = 1) -> Needle:
-    """A needle from one sentence: the last words are the answer, the rest asks.
+    """A needle as a person types one: a sentence, whose end is the answer, or parts.
 
     Args:
         sentence: such as "The name of the cat is Bartholomew."; a full stop is added
-            where there is none.
+            where there is none. The last words are the answer, and the rest asks. In
+            a script without spaces the answer is the last few characters. A bar says
+            where the answer begins, in any language: "question|answer", or
+            "sentence|question|answer" for a question that begins otherwise than the
+            sentence. A text with more than two bars is a sentence.
         words: number of words in the answer.
 
-    **Raises** `ValueError` for a sentence that is empty or has too few words.
+    **Raises** `ValueError` for a sentence that is empty or too short, and for parts
+    that `custom` refuses.
+
+    >>> from_sentence("The safe opens with|4182").sentence
+    'The safe opens with 4182.'
     """
     tidy = " ".join(sentence.split())
-    said = tidy.rstrip(".!?…;:,\"'”’)")
+    parts = _BAR.split(tidy)
+    if len(parts) == 2:
+        return _from_parts(*parts)
+    if len(parts) == 3:
+        told, question, answer = parts
+        return custom(_ended(told.strip()), question, answer.strip().rstrip(_MARKS))
+    said = tidy.rstrip(_MARKS)
     if not said:
         raise ValueError("The sentence is empty: type one, such as 'My cat is Tom.'")
-    parts = said.split(" ")
-    if words < 1 or len(parts) <= words:
+    question, answer = _asked_end(said, words)
+    if not question:
+        count = len(said.split(" "))
         raise ValueError(
-            f"The sentence {tidy!r} has {len(parts)} word(s): the last {words} would "
-            "be the answer, and no word would be left for the question; type a longer "
-            "one."
+            f"The sentence {tidy!r} has {count} {'word' if count == 1 else 'words'}: "
+            f"the last {words} would be the answer, and no word would be left for the "
+            "question; type a longer one, or question|answer."
         )
-    ended = tidy if re.search(r"[.!?…][\"'”’)]*$", tidy) else f"{said}."
-    return custom(ended, " ".join(parts[:-words]), " ".join(parts[-words:]))
+    return custom(_ended(tidy), question, answer)
+
+
+def _from_parts(question: str, answer: str) -> Needle:
+    typed = " " if question.endswith(" ") or answer.startswith(" ") else ""
+    question, answer = question.strip(), answer.strip()
+    sentence = f"{question}{typed or scripts.gap(question, answer)}{answer}"
+    return custom(_ended(sentence), question, answer.rstrip(_MARKS) or answer)
+
+
+def _ended(sentence: str) -> str:
+    """The sentence with a mark at its end."""
+    said = sentence.rstrip(_MARKS)
+    if not said or _ENDED.search(sentence):
+        return sentence
+    return said + scripts.full_stop(said)
+
+
+def _asked_end(said: str, words: int) -> tuple[str, str]:
+    """Question and answer of a sentence without its last mark; "" where none is left.
+
+    The answer is the last words. A last word in a script without spaces is a whole
+    phrase, so the answer is the phrase's end.
+    """
+    parts = said.split(" ")
+    if words < 1 or (words > 1 and len(parts) <= words):
+        return "", said
+    lead, last = " ".join(parts[:-words]), " ".join(parts[-words:])
+    pieces = scripts.clusters(last)
+    if not any(scripts.is_unspaced(c) or scripts.is_picture(c) for c in last):
+        return lead, last
+    if lead and len(pieces) <= _TAIL:
+        return lead, last
+    start = len("".join(pieces[: _tail_start(pieces)]))
+    before = said[: len(said) - len(last) + start].rstrip()
+    return before, last[start:]
+
+
+def _tail_start(pieces: list[str]) -> int:
+    """Where the asked end of a phrase begins, which cuts no number or Latin word."""
+    start = len(pieces) - min(_TAIL, max(1, len(pieces) // 2))
+    kind = lambda piece: piece[0].isascii() and piece[0].isalnum()
+    inside = lambda at: (
+        0 < at < len(pieces) and kind(pieces[at - 1]) and kind(pieces[at])
+    )
+    tail = len(pieces)
+    while kind(pieces[tail - 1]) and tail > 1:
+        tail -= 1
+    if 1 < tail < len(pieces):  # the phrase ends in a number or a Latin word
+        return tail
+    while inside(start):
+        start -= 1
+    return start
+
+
+def _led_in(sentence: str, question: str, answer: str) -> str:
+    """The answer as the question goes on: with a space, unless the script has none."""
+    if f"{question} {answer}" in sentence:
+        return f" {answer}"
+    if f"{question}{answer}" in sentence:
+        return answer
+    return f"{scripts.gap(question, answer)}{answer}"
 
 
 def noise(length: int) -> str:
@@ -191,7 +276,9 @@ def plant(
         raise ValueError("The document is empty: give one with text to plant in.")
     cut = _boundary(text, _wished_byte(text, at))
     before, after = tokenizer.encode(text[:cut]), tokenizer.encode(text[cut:])
-    planted = tokenizer.encode(f" {needle.sentence}")
+    before_it = text[max(0, cut - 1) : cut].strip() or needle.sentence
+    lead = scripts.gap(before_it, needle.sentence)
+    planted = tokenizer.encode(f"{lead}{needle.sentence}")
     if len(planted) > len(before) + len(after):
         raise ValueError(
             f"The needle has {len(planted)} tokens and the document only "
@@ -251,7 +338,7 @@ def _boundary(text: str, byte: int) -> int:
         ends = [end for end in ends if end < high or high >= len(text)]
         if ends:
             return min(ends, key=lambda end: abs(end - wished))
-    return wished
+    return scripts.whole(text, wished)
 
 
 def planted_pair(tokenizer: AbstractTokenizer, before, told, after):

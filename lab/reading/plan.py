@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.data import needles
+from lab.data import documents, needles
 from lab.traces import Needle
 
 
@@ -37,6 +37,12 @@ class Plan:
     @property
     def first(self) -> int:
         return self.needle.start // self.chunk if self.needle else len(self.ids)
+
+    @property
+    def most(self) -> int:
+        """Tokens that a state holds at most: all of the text, then the question."""
+        asked = len(self.prompt) + len(self.answer)
+        return len(self.ids) + asked + 2 * self.chunk
 
 
 def make_plan(
@@ -75,18 +81,9 @@ def make_plan(
 def text_from_bytes(data: bytes, name: str) -> str:
     """The text of an uploaded file called `name`, with newlines as line ends.
 
-    **Raises** `ValueError` for bytes that are not UTF-8, or that hold no text.
+    **Raises** `ValueError` for bytes that are no text.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{name} is not UTF-8 text: byte {error.start:,} is "
-            f"0x{data[error.start]:02x}. Save it as UTF-8 and upload it again."
-        ) from error
-    if not text.strip():
-        raise ValueError(f"{name} holds no text: give something to read.")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return documents.decode(data, name)
 
 
 def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:

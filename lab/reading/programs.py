@@ -23,6 +23,9 @@ STAGES = {
     "twin": ("compiling the frozen twin", "frozen twin ready"),
     "needle": ("compiling the needle's question", "needle's question ready"),
 }
+# Full attention keeps all that was read: room for so many tokens, or a multiple.
+ROOM = 4_096
+ASKED = 512  # tokens of a needle, its question and its answer, and more
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,26 @@ class Programs:
 
     `start` begins in a background thread and returns at once. `words` describes the
     state of a stage, for a screen; `wait` blocks until a stage is ready.
+
+    Args:
+        name: a published model's name, or a path.
+        load: opens the model (default: `load_model`).
+        text, tokens: what will be read, and at most how much, if that is known. The
+            programs of full attention are made for that length, and so once; without
+            it, for `ROOM` tokens.
     """
 
-    def __init__(self, name: str, *, load: Callable[[str], Loaded] | None = None):
+    def __init__(
+        self,
+        name: str,
+        *,
+        load: Callable[[str], Loaded] | None = None,
+        text: str = "",
+        tokens: int | None = None,
+    ):
         self.name = name
+        self.room = ROOM
+        self._text, self._tokens = text, tokens
         self.loaded: Loaded | None = None
         self.twin = None
         self.error: str | None = None
@@ -135,27 +154,50 @@ class Programs:
 
         self.loaded = self._load(self.name)
         self.twin = ttt.without_learning(self.loaded.model)
+        self.room = self._room()
+
+    def _room(self) -> int:
+        """Tokens that the text will fill, as far as the text is known."""
+        from lab.data import tokenizers
+        from ttt_core.mixers import kinds_of
+
+        config = self.loaded.model.config
+        if not any(kind.grows for kind in kinds_of(config)):
+            return ROOM
+        count = len(tokenizers.load(self.loaded.tokenizer).encode(self._text))
+        read = min(count, self._tokens or count)
+        return room_for(read + ASKED + 2 * config.chunk)
 
     def _make_learning(self):
-        _read_nothing(self.loaded.model)
+        _read_nothing(self.loaded.model, self.room)
 
     def _make_twin(self):
-        _read_nothing(self.twin)
+        _read_nothing(self.twin, self.room)
 
     def _make_needle(self):
         import ttt_core as ttt
 
         for model in (self.loaded.model, self.twin):
-            ttt.predict(model, ttt.init_state(model), []).block_until_ready()
+            state = ttt.init_state(model, capacity=self.room)
+            ttt.predict(model, state, []).block_until_ready()
 
 
-def _read_nothing(model) -> None:
+def room_for(tokens: int) -> int:
+    """Room for so many tokens in full attention's buffers.
+
+    Steps of `ROOM` tokens let texts of about one length share their programs.
+    """
+    return -(-tokens // ROOM) * ROOM
+
+
+def _read_nothing(model, room: int) -> None:
     """Compile reading, on two chunks: the second starts from a computed state."""
     import jax
 
     import ttt_core as ttt
 
-    state, tokens = ttt.init_state(model), np.zeros(model.config.chunk, np.int32)
+    state = ttt.init_state(model, capacity=room)
+    tokens = np.zeros(model.config.chunk, np.int32)
     for _ in range(2):
         state, report = ttt.read_chunk(model, state, tokens)
     jax.block_until_ready(report)

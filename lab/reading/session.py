@@ -25,7 +25,7 @@ from lab import runs
 from lab.data import needles, tokenizers
 from lab.measure.answers import ask
 from lab.reading.plan import Plan, make_plan
-from lab.reading.programs import Programs
+from lab.reading.programs import Programs, room_for
 from lab.traces import Event, Header, Trace
 
 
@@ -80,10 +80,13 @@ class Reading:
             "seed": seed,
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
         }
-        self._learning = _Reader(self._loaded.model, self.plan)
+        room = max(programs.room, room_for(self.plan.most))
+        self._learning = _Reader(self._loaded.model, self.plan, room)
         # A model that never learns is its own twin, so one reading is enough.
         learns = self.config.learns
-        self._frozen = _Reader(programs.twin, self.plan) if learns else self._learning
+        self._frozen = (
+            _Reader(programs.twin, self.plan, room) if learns else self._learning
+        )
 
     @property
     def config(self):
@@ -197,14 +200,15 @@ class Reading:
 class _Reader:
     """One model reading a plan and, from the needle on, also its twin without needle.
 
-    Arrays are as long as the plan and are filled from the front.
+    Arrays are as long as the plan and are filled from the front. `room`: tokens that
+    full attention has room for, from the start, so that its programs are made once.
     """
 
-    def __init__(self, model, plan: Plan):
+    def __init__(self, model, plan: Plan, room: int):
         import ttt_core as ttt
 
         self.model, self.plan = model, plan
-        self.state, self.absent_state = ttt.init_state(model), None
+        self.state, self.absent_state = ttt.init_state(model, capacity=room), None
         self.filled = self.read = 0
         n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
         self.nll = np.full(n, np.nan, np.float32)

@@ -40,13 +40,13 @@ def warm():
     return model, state
 
 
-def use_all(model, state, length, rate=1.0, temperature=1.0, top_p=1.0):
+def use_all(model, state, length, rate=1.0, **dials):
     tokens, knobs = text(length, seed=length), {"rate": rate}
     later, _ = ttt.read(model, state, tokens, **knobs)
     ttt.score(model, later, tokens, tokens[:2])
     ttt.predict(model, later, tokens)
-    dials = {"temperature": temperature, "top_p": top_p, **knobs}
-    ttt.generate(model, later, tokens, length, key=jax.random.key(length), **dials)
+    dials |= {"key": jax.random.key(length), **knobs}
+    ttt.generate(model, later, tokens, length, **dials)
 
 
 def test_the_counter_counts():
@@ -65,6 +65,7 @@ def test_new_numbers_compile_nothing(warm):
     with compiles(0):
         use_all(model, state, 7, rate=0.3, temperature=0.7, top_p=0.5)
         use_all(model, state, 7, rate=0.1, temperature=0.0)
+        use_all(model, state, 7, top_k=3, repetition_penalty=1.3)
 
 
 def test_a_new_rate_or_clip_in_the_configuration_compiles_nothing(warm):

@@ -3,6 +3,8 @@
 That reading agrees with training, however it is cut, stands with the invariants.
 """
 
+from itertools import islice
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from minis import MINI, all_finite, build, meta, same_bits, text, with_bos
 
 import ttt_core as ttt
-from ttt_core.decode import sample
+from ttt_core.decode import Dials, discourage, sample, write
 
 
 pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
@@ -105,6 +107,55 @@ def test_sampling_keeps_to_its_nucleus_and_its_temperature(getkey):
     assert set(draw(1.0, 1.0)) == {0, 1, 2}
     assert abs(np.mean(draw(1.0, 1.0) == 1) - 0.5) < 0.1
     assert np.mean(draw(0.1, 1.0) == 1) > 0.8
+    few = lambda top_k, top_p=1.0: {
+        int(sample(logits, key, 1.0, top_p, top_k)) for key in keys[:60]
+    }
+    assert [few(k) for k in (1, 2, 3, 9)] == [{1}, {1, 2}, {0, 1, 2}, {0, 1, 2}]
+    assert few(2, top_p=0.55) == {1}, "the nucleus is that of what `top_k` has kept"
+
+
+def test_seen_tokens_are_made_less_likely_and_only_these():
+    logits = jnp.asarray([2.0, -2.0, 1.0, 0.0])
+    seen = jnp.asarray([True, True, False, True])
+    assert discourage(logits, seen, 2.0).tolist() == [1.0, -4.0, 1.0, 0.0]
+    assert discourage(logits, seen, 1.0).tolist() == logits.tolist()
+
+
+def test_a_repetition_penalty_counts_the_prompt_and_what_is_written(mini, midway):
+    knobs = {"key": jax.random.key(0), "temperature": 0.0}
+    first, _ = ttt.generate(mini, midway, [], 1, **knobs)
+    prompt = first.tolist()
+    plain, _ = ttt.generate(mini, midway, prompt, 8, **knobs)
+    same, _ = ttt.generate(mini, midway, prompt, 8, repetition_penalty=1.0, **knobs)
+    varied, _ = ttt.generate(mini, midway, prompt, 8, repetition_penalty=1e6, **knobs)
+    assert plain.tolist() == same.tolist()
+    assert len({*prompt, *varied.tolist()}) == 9, "no token twice, none of the prompt"
+    assert len(set(plain.tolist())) < 8
+
+
+def test_writing_ends_when_it_is_told_and_the_state_is_that_of_what_is_written(
+    mini, midway
+):
+    key = jax.random.key(3)
+    whole, _ = ttt.generate(mini, midway, [1, 2], 9, key=key)
+    told = []
+    stop = lambda tokens: told.append(list(tokens)) or len(tokens) == 5
+    written, state = ttt.generate(mini, midway, [1, 2], 9, key=key, stop=stop)
+    assert written.tolist() == whole[:5].tolist() and told[-1] == written.tolist()
+    read, _ = ttt.read(mini, midway, [1, 2, *written.tolist()])
+    assert same_bits(state, read)
+
+
+def test_writing_without_end_is_generating(mini, midway):
+    key = jax.random.key(3)
+    for model in (mini, build(mixers=("full",))):
+        start, _ = ttt.read(model, ttt.init_state(model, capacity=8), text(9))
+        whole, last = ttt.generate(model, start, [], 21, key=key)
+        pairs = islice(write(model, start, key=key, dials=Dials()), 21)
+        tokens, states = zip(*pairs, strict=True)
+        assert list(tokens) == whole.tolist()
+        if model is mini:  # full attention's buffers differ in length
+            assert same_bits(states[-1], last)
 
 
 @pytest.mark.parametrize("mixers", [("full",), ("window", "full")])
@@ -181,3 +232,9 @@ def test_what_cannot_be_read_is_refused_with_the_value_and_the_fix(mini, midway)
     for top_p in (0.0, 1.5, np.nan):
         with refuse(r"`top_p` must be in \(0, 1\]"):
             ttt.generate(mini, start, [1], 1, key=key, top_p=top_p)
+    for top_k in (-1, -40):
+        with refuse("`top_k` must be a whole number >= 0"):
+            ttt.generate(mini, start, [1], 1, key=key, top_k=top_k)
+    for penalty in (0.0, -1.0, np.nan, np.inf):
+        with refuse("`repetition_penalty` must be > 0"):
+            ttt.generate(mini, start, [1], 1, key=key, repetition_penalty=penalty)

@@ -140,6 +140,17 @@ def test_a_stream_of_the_first_format_goes_on(model, tmp_path):
         checkpoints.load_stream(path, model)
 
 
+def test_streams_are_saved_with_state_and_model_in_either_order(model, tmp_path):
+    state = ttt.init_state(model)
+    for pair in [(state, model), (model, state)]:
+        path = checkpoints.save_stream(tmp_path / "s", *pair)
+        assert same(checkpoints.load_stream(path, model), state)
+    for wrong in [(state, state), (model, model), ("tiny-e2e", state)]:
+        with pytest.raises(TypeError, match=r"call save_stream\(path, state, model\)"):
+            checkpoints.save_stream(tmp_path / "u", *wrong)
+    assert not (tmp_path / "u").exists()
+
+
 def test_the_stream_of_another_model_is_refused(model, tmp_path):
     path = checkpoints.save_stream(tmp_path / "s", ttt.init_state(model), model)
     other = ttt.preset("nano").build(key=jax.random.key(2))

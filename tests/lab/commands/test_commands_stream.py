@@ -25,7 +25,10 @@ def test_a_text_file_becomes_a_table_and_a_trace(tmp_path, capsys):
     file = tmp_path / "ships.txt"
     file.write_text("The ships came in, one after the other. " * 30)
     out = tmp_path / "trace.npz"
-    path = stream.stream("nano", str(file), "passkey-3", 0.5, tokens=1000, out=out)
+    page = tmp_path / "page.html"
+    path = stream.stream(
+        "nano", str(file), "passkey-3", 0.5, tokens=1000, out=out, html=page
+    )
     trace = traces.load(path)
     assert path == out and trace.read == trace.header.total > 1000
     assert np.isfinite(trace.nll_twin).all()
@@ -34,7 +37,8 @@ def test_a_text_file_becomes_a_table_and_a_trace(tmp_path, capsys):
     assert trace.header.provenance["seed"] == 3
     shown = capsys.readouterr().out
     assert "nats per token over" in shown and "trace.npz" in shown
-    assert "recall" in shown
+    assert "recall" in shown and "page.html" in shown
+    assert "ships.txt read by nano" in page.read_text("utf-8")
 
 
 def test_a_model_that_never_learns_is_not_compared_with_itself(tmp_path, capsys):
@@ -51,6 +55,7 @@ def test_needles_are_pass_keys_or_sentences():
     assert stream.parse_needle("passkey")[1] == 0
     needle, seed = stream.parse_needle("My cat is Tom.")
     assert (needle.answer, seed) == (" Tom", None)
+    assert stream.parse_needle("密码是|四一八二")[0].answer == "四一八二"
 
 
 def test_an_unknown_document_is_said_before_anything_is_compiled():

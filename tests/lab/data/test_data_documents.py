@@ -2,6 +2,8 @@ import dataclasses
 import hashlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lab.data import addresses, documents, eltec, moby_dick
 
@@ -84,6 +86,54 @@ def test_files_that_are_not_utf8_are_refused(tmp_path):
         documents.load(path)
 
 
+TEXTS = {
+    "English": "The keeper of the light.\n" * 20,
+    "Russian": "Привет, мир. Как дела?\n" * 20,
+    "Chinese": "保险箱的密码是四一八二。" * 20,
+    "Hindi": "तिजोरी का कोड चार एक है। " * 20,
+    "emoji": "👨‍👩‍👧‍👦 🧜🏽‍♀️ 🇫🇷 " * 20,
+}
+WIDE = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", *WIDE])
+@pytest.mark.parametrize("script", TEXTS)
+def test_unicode_is_recognised_in_every_width(tmp_path, encoding, script):
+    path = tmp_path / "mine.txt"
+    path.write_bytes(TEXTS[script].encode(encoding))
+    assert documents.load(path).text == TEXTS[script]
+
+
+def test_controls_in_a_text_do_not_make_it_another_encoding():
+    text = "The light\0 went \x1b[31mout\x07.\u202e reversed \u202c\n" * 50
+    assert documents.decode(text.encode(), "odd.txt") == text
+
+
+BINARY = bytes(range(256)) * 40
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ("café noir ".encode("latin-1") * 99, "x y.txt is not UTF-8 text: byte 3 is"),
+        (TEXTS["Russian"].encode("cp1251"), "not UTF-8 text"),
+        (TEXTS["Chinese"].encode("gbk"), "not UTF-8 text"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + BINARY, "not UTF-8 text: byte 10 is"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + BINARY, "not UTF-8 text: byte 0 is"),
+        (b"\xff\xfea\0b", "begins as UTF-16-LE text does, but byte 4"),
+        (bytes(64), "holds no text"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_a_sentence(data, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        documents.decode(data, "x y.txt")
+
+
+def test_the_advice_on_encodings_can_be_pasted():
+    with pytest.raises(ValueError, match="UTF-8 'x y.txt' > new.txt"):
+        documents.decode(b"caf\xe9", "x y.txt")
+
+
 def test_a_folder_is_not_a_document(tmp_path):
     with pytest.raises(IsADirectoryError, match="one text file in it"):
         documents.load(tmp_path)
@@ -104,3 +154,15 @@ def test_prepared_documents_load(tmp_path, monkeypatch):
         assert document.text == "A novel.\n"
         assert document.name == "eltec-eng/ENG18840_Lee"
         assert novel["title"] in document.title
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(st.binary(max_size=80), st.text(max_size=40).map(str.encode)))
+def test_any_bytes_are_text_or_refused_with_a_sentence(data):
+    try:
+        text = documents.decode(data, "any.bin")
+    except ValueError as error:
+        assert str(error).startswith("any.bin")
+        return
+    assert text.strip() and "\r" not in text
+    text.encode()

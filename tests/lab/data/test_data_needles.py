@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.data import documents, needles, tokenizers
+from lab.data import documents, needles, scripts, tokenizers
 
 
 BPE = tokenizers.load("bpe-4k")
@@ -108,12 +108,76 @@ def test_a_sentence_alone_becomes_question_and_answer(
     assert needles.from_sentence(typed) == needles.Needle(sentence, question, answer)
 
 
+ANY_SCRIPT = [  # typed, sentence, question, answer
+    (
+        "保险箱的密码是四一八二。",
+        "保险箱的密码是四一八二。",
+        "保险箱的密码是",
+        "四一八二",
+    ),
+    ("保险箱的密码是4182", "保险箱的密码是4182。", "保险箱的密码是", "4182"),
+    ("船长说，密码是 四一", "船长说，密码是 四一。", "船长说，密码是", " 四一"),
+    ("金庫の番号は八二です。", "金庫の番号は八二です。", "金庫の番号は", "八二です"),
+    ("รหัสคือสี่หนึ่ง", "รหัสคือสี่หนึ่ง", "รหัสคือ", "สี่หนึ่ง"),
+    ("رمز الخزنة هو واحد؟", "رمز الخزنة هو واحد؟", "رمز الخزنة هو", " واحد"),
+    ("कोड चार एक आठ", "कोड चार एक आठ।", "कोड चार एक", " आठ"),
+    ("My cat is 🐈‍⬛", "My cat is 🐈‍⬛.", "My cat is", " 🐈‍⬛"),
+    ("👨‍👩‍👧‍👦🧜🏽‍♀️", "👨‍👩‍👧‍👦🧜🏽‍♀️.", "👨‍👩‍👧‍👦", "🧜🏽‍♀️"),
+    (
+        "The safe opens with|4182",
+        "The safe opens with 4182.",
+        "The safe opens with",
+        " 4182",
+    ),
+    ("密码是什么？|四一八二。", "密码是什么？四一八二。", "密码是什么？", "四一八二"),
+    ("密码｜四一", "密码四一。", "密码", "四一"),
+    ("My cat is |猫", "My cat is 猫。", "My cat is", " 猫"),
+    ("Tom is my cat.|My cat is|Tom", "Tom is my cat.", "My cat is", " Tom"),
+    ("a | b | c | d", "a | b | c | d.", "a | b | c |", " d"),
+]
+
+
+@pytest.mark.parametrize(("typed", "sentence", "question", "answer"), ANY_SCRIPT)
+def test_needles_are_typed_in_any_script(typed, sentence, question, answer):
+    needle = needles.from_sentence(typed)
+    assert needle == needles.Needle(sentence, question, answer)
+
+
+@every
+@pytest.mark.parametrize("typed", [row[0] for row in ANY_SCRIPT])
+@pytest.mark.parametrize(
+    "text", ["船长等了三个晚上，没有人来。" * 9, "🧜🏽‍♀️👨‍👩‍👧‍👦" * 40, TEXT]
+)
+def test_needles_of_any_script_stand_in_any_text_whole(name, typed, text):
+    tokenizer = tokenizers.load(name)
+    needle = needles.from_sentence(typed)
+    made = needles.plant(tokenizer, text, needle, 0.37)
+    start, stop = made.start, made.stop
+    before = tokenizer.decode_bytes(made.present[:start])
+    after = tokenizer.decode_bytes(made.present[stop:])
+    told = tokenizer.decode_bytes(made.present[start:stop]).decode()
+    assert (before + after).decode() == text and told.strip() == needle.sentence
+    assert not scripts.joined(text, len(before.decode())), "no character is split"
+    assert needle.answer.strip() in told
+    assert (made.present[:start] == made.absent[:start]).all()
+    assert (made.present[stop:] == made.absent[stop:]).all()
+
+
+def test_chinese_needles_stand_between_sentences():
+    text = "船长在灯塔下等了三个晚上，没有人来。" * 20
+    made = needles.plant(BPE, text, needles.from_sentence("密码是四一八二"), 0.5)
+    assert BPE.decode(made.present[: made.start]).endswith("没有人来。")
+    assert BPE.decode(made.present[made.start : made.stop]) == "密码是四一八二。"
+
+
 def test_answers_may_have_several_words():
     needle = needles.from_sentence("The tower is in old London town.", words=3)
     assert (needle.question, needle.answer) == ("The tower is in", " old London town")
 
 
-@pytest.mark.parametrize("typed", ["", "  \n", "...", "Word", "Word."])
+@pytest.mark.parametrize(
+    "typed", ["", "  \n", "...", "Word", "Word.", "四", "|a", "a|", "a||", "नमस्ते"]
+)
 def test_sentences_that_cannot_ask_are_refused(typed):
     with pytest.raises(ValueError, match="type (one|a longer one)"):
         needles.from_sentence(typed)
@@ -139,3 +203,28 @@ def test_documents_too_short_for_the_needle_are_refused():
         needles.plant(BPE, "Short.", NEEDLE, 0.5)
     with pytest.raises(ValueError, match="document is empty"):
         needles.plant(BPE, " ", NEEDLE, 0.5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    typed=st.text(max_size=40),
+    text=st.text(min_size=1, max_size=200),
+    depth=st.floats(0.0, 1.0),
+)
+def test_whatever_is_typed_is_planted_whole_or_refused_with_a_sentence(
+    typed, text, depth
+):
+    tokenizer = tokenizers.load("bytes")
+    try:
+        needle = needles.from_sentence(typed)
+        made = needles.plant(tokenizer, text, needle, depth)
+    except ValueError as error:
+        assert str(error)[0].isupper()
+        return
+    assert needle.answer.strip() in needle.sentence and needle.question
+    before, told, after = (
+        tokenizer.decode_bytes(made.present[a:b]).decode()
+        for a, b in ((0, made.start), (made.start, made.stop), (made.stop, None))
+    )
+    assert before + after == text and told.strip() == needle.sentence.strip()
+    assert not scripts.joined(text, len(before))

@@ -14,6 +14,7 @@ from lab import traces
 from lab.data import needles
 from lab.measure.answers import ask
 from lab.reading import plan
+from lab.reading import programs as programs_file
 from lab.reading.programs import Loaded, Programs
 from lab.reading.session import Reading
 
@@ -56,20 +57,52 @@ def test_a_reading_measures_what_the_core_reads(programs):
     assert trace.learned.all() and (trace.drift[-1] > 0).all()
 
 
-def test_full_attention_is_given_room_for_the_whole_text(monkeypatch):
-    config = ttt.preset("nano").replace(mixers=("full",), lr=0.0)
-    model = config.build(key=jax.random.key(0))
-    small, begin = 32, ttt.init_state  # tokens of room at first: two chunks
-    monkeypatch.setattr(ttt, "init_state", lambda m: begin(m, capacity=small))
-    programs = Programs(
-        "full", load=lambda name: Loaded(model, name, "bytes", "f" * 64)
+def full(name="full"):
+    model = ttt.preset("nano").replace(mixers=("full",), lr=0.0)
+    return Loaded(model.build(key=jax.random.key(0)), name, "bytes", "f" * 64)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Names of the programs compiled while a test runs, with rooms of few tokens."""
+    monkeypatch.setattr(programs_file, "ROOM", 64)
+    monkeypatch.setattr(programs_file, "ASKED", 192)
+    jax.clear_caches()  # programs of other tests are not counted, nor lent
+    names = []
+    count = lambda event, _, **more: (
+        names.append(more.get("fun_name"))
+        if event.endswith("backend_compile_duration")
+        else None
     )
+    jax.monitoring.register_event_duration_secs_listener(count)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(count)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_full_attention_is_given_room_for_the_whole_text(compiled, known):
+    programs = Programs("full", load=full, text=TEXT if known else "").start()
+    programs.wait("needle", timeout=300)
     trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
-    _, report = ttt.read(model, begin(model), trace.tokens)
+    sizes = 1 if known else 2  # without the text, the programs are made for `ROOM` too
+    for name in ("chunk_program", "_peek_program"):
+        assert compiled.count(f"jit({name})") == sizes, compiled
+    model = programs.loaded.model
+    _, report = ttt.read(model, ttt.init_state(model), trace.tokens)
     np.testing.assert_allclose(trace.nll, report.nll, atol=1e-5)
     np.testing.assert_array_equal(trace.nll, trace.nll_twin)  # it never learns
     np.testing.assert_array_equal(trace.loss, trace.loss_twin)
     assert np.isfinite(trace.recall(learning=False)[-1])
+
+
+def test_only_what_grows_is_given_room():
+    assert [programs_file.room_for(n) for n in (1, 4_096, 20_000)] == [
+        *(4_096, 4_096, 20_480)
+    ]
+    assert Programs("n", load=nano, text=TEXT * 99).start().wait("model").room == 4_096
+    for tokens, room in ((None, 8_192), (100, 4_096)):
+        found = Programs("f", load=full, text=TEXT * 6, tokens=tokens).start()
+        assert found.wait("model").room == room
 
 
 @pytest.mark.parametrize(
