@@ -9,7 +9,7 @@ what is written leaves exactly the state that reading it would have left.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import NamedTuple
 
 import equinox as eqx
@@ -18,15 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from ttt_core.fast import merge, split
 from ttt_core.model import MixerStates, Transformer
 from ttt_core.shapes import Count, DType, PyTree, Scalar, TokenRow
+from ttt_core.stacks import roll, unroll
 from ttt_core.stream import (
     StreamState,
     chunk_program,
     hold_open,
     make_room,
     read,
-    run_all,
+    run_blocks,
     take_knobs,
 )
 from ttt_core.tokens import as_tokens
@@ -78,6 +80,10 @@ def generate(
     return jax.device_put(np.asarray(tokens, np.int32)), state
 
 
+BLOCK = 16  # tokens that one call of the program writes, at most
+_NONE = np.full(BLOCK, -1, np.int32)
+
+
 class Dials(NamedTuple):
     """How a token is drawn; `generate` says what each of them does."""
 
@@ -110,22 +116,23 @@ def write(
     dials = _as_data(dials, knobs[1].dtype)
     met = np.zeros(model.config.vocab, bool)
     met[np.asarray(seen, np.int32)] = True
-    state = make_room(state, 2 * chunk)
-    fork = _live(knobs[0], state, key, met, dials)
-    for i in count():
-        draw = jax.random.fold_in(key, i)
-        fork, token = _token_program(knobs[0], fork, draw, met, dials)
-        token = int(token)
-        met[token] = True
-        n_open = int(state.n_open) + 1
-        pending = np.asarray(state.open)[1 : n_open + 1].copy()
-        pending[-1] = token
-        if n_open == chunk:
-            state, _ = chunk_program(*knobs, make_room(state, 2 * chunk), pending)
-            fork = _live(knobs[0], state, key, met, dials)
-        else:
-            state = hold_open(state, pending)
-        yield token, state
+    fork, written = _live(knobs[0], make_room(state, 2 * chunk), key, met, dials), 0
+    while True:
+        many = min(BLOCK, chunk - int(state.n_open))
+        fork, tokens = _block_program(
+            knobs[0], fork, key, jnp.asarray(written), jnp.asarray(many), _NONE, dials
+        )
+        for token in np.asarray(tokens)[:many].tolist():
+            opened = np.asarray(state.open)[1 : int(state.n_open) + 1]
+            pending = np.append(opened, np.int32(token))
+            if len(pending) == chunk:
+                state, _ = chunk_program(*knobs, make_room(state, 2 * chunk), pending)
+                room = make_room(state, 2 * chunk)
+                fork = dataclasses.replace(fork, fast=room.fast, mixers=room.mixers)
+            else:
+                state = hold_open(state, pending)
+            yield token, state
+        written += many
 
 
 def sample(
@@ -136,16 +143,27 @@ def sample(
     top_k: Count | int = 0,
 ) -> Count:
     """Draw a token: greedy at temperature 0, else from the nucleus of the `top_k`."""
+    greedy = lambda: jnp.argmax(logits).astype(jnp.int32)
+    drawn = lambda: _draw(logits, key, temperature, top_p, top_k)
+    return jax.lax.cond(jnp.asarray(temperature) > 0, drawn, greedy)
+
+
+def _draw(
+    logits: Float[Array, " vocab"],
+    key: PRNGKeyArray,
+    temperature: Scalar,
+    top_p: Scalar,
+    top_k: Count | int,
+) -> Count:
     heat = jnp.maximum(temperature, 1e-6).astype(logits.dtype)
-    order = jnp.argsort(-logits)
+    sorted_logits, order = jax.lax.top_k(logits, len(logits))
     place = jnp.arange(len(logits), dtype=jnp.int32)
     likely = (place < top_k) | jnp.asarray(top_k <= 0)
-    ranked = jax.nn.log_softmax(jnp.where(likely, logits[order] / heat, -jnp.inf))
+    ranked = jax.nn.log_softmax(jnp.where(likely, sorted_logits / heat, -jnp.inf))
     before = jnp.cumsum(jnp.exp(ranked)) - jnp.exp(ranked)
     kept = (before < top_p).at[0].set(True)
     drawn = jax.random.categorical(key, jnp.where(kept, ranked, -jnp.inf))
-    choice = jnp.where(jnp.asarray(temperature) > 0, drawn, 0)
-    return order[choice].astype(jnp.int32)
+    return order[drawn].astype(jnp.int32)
 
 
 def discourage(
@@ -161,26 +179,53 @@ def discourage(
 
 
 class _Fork(eqx.Module):
-    """A reader between two tokens: as much of it as decoding needs."""
+    """A reader between two tokens: as much of it as decoding needs.
+
+    `seen`: the tokens that the repetition penalty counts.
+    """
 
     fast: PyTree
     mixers: MixerStates
     last: Count
+    seen: Bool[Array, " vocab"]
 
 
 @eqx.filter_jit
-def _token_program(
+def _block_program(
     model: Transformer,
     fork: _Fork,
     key: PRNGKeyArray,
-    seen: Bool[Array, " vocab"],
+    written: Count,
+    many: Count,
+    given: Int[Array, " block"],
     dials: Dials,
-) -> tuple[_Fork, Count]:
-    """One token: put the last one in, draw the next."""
-    logits, mixers = run_all(model, fork.fast, fork.mixers, fork.last[None])
+) -> tuple[_Fork, Int[Array, " block"]]:
+    """`many` tokens, at most `BLOCK`: put the last one in, draw the next.
+
+    `given`: tokens that are read instead of drawn, where they are not negative.
+    `written`: how many were drawn before, for the random numbers.
+    """
+    whole = merge(fork.fast, split(model)[1])
+    slow_stacks, slow = unroll(whole.slow_stacks, fork.mixers.slow_blocks)
+    fast_stacks, fast = unroll(whole.fast_stacks, fork.mixers.fast_blocks)
+    flat = dataclasses.replace(whole, slow_stacks=slow_stacks, fast_stacks=fast_stacks)
     *sampling, penalty = dials
-    token = sample(discourage(logits[0], seen, penalty), key, *sampling)
-    return _Fork(fork.fast, mixers, token), token
+
+    def step(i, carry):
+        mixers, last, seen, tokens = carry
+        logits, mixers = run_blocks(flat, mixers, last[None])
+        drawing = jax.random.fold_in(key, written + i)
+        draw = lambda: sample(discourage(logits[0], seen, penalty), drawing, *sampling)
+        is_given = given[i] >= 0
+        token = jax.lax.cond(is_given, lambda: given[i], draw)
+        seen = seen.at[token].set(seen[token] | ~is_given)
+        return mixers, token, seen, tokens.at[i].set(token)
+
+    start = (MixerStates(slow, fast), fork.last, fork.seen, jnp.zeros_like(given))
+    mixers, last, seen, tokens = jax.lax.fori_loop(0, many, step, start)
+    slow = roll(whole.slow_stacks, mixers.slow_blocks)
+    fast = roll(whole.fast_stacks, mixers.fast_blocks)
+    return _Fork(fork.fast, MixerStates(slow, fast), last, seen), tokens
 
 
 def _live(
@@ -190,12 +235,15 @@ def _live(
     seen: Bool[np.ndarray, " vocab"],
     dials: Dials,
 ) -> _Fork:
-    """A fork that has read all open tokens, one by one (its draws are not used)."""
+    """A fork that has read all open tokens, one by one."""
     opened = np.asarray(state.open)[: int(state.n_open) + 1]
-    fork = _Fork(state.fast, state.mixers, jnp.asarray(opened[0]))
-    for token in opened[1:]:
-        fork, _ = _token_program(model, fork, key, seen, dials)
-        fork = dataclasses.replace(fork, last=jnp.asarray(token))
+    fork = _Fork(state.fast, state.mixers, jnp.asarray(opened[0]), jnp.asarray(seen))
+    for start in range(1, len(opened), BLOCK):
+        given = opened[start : start + BLOCK]
+        row = np.append(given, _NONE)[:BLOCK]
+        fork, _ = _block_program(
+            model, fork, key, jnp.asarray(0), jnp.asarray(len(given)), row, dials
+        )
     return fork
 
 

@@ -94,7 +94,7 @@ class Stack(eqx.Module):
         each unit (`ttt_core.remat`).
         """
         size = len(self.unit)
-        if fast_mlps is not None and self.repeats <= LOOPED:
+        if self.repeats <= (1 if fast_mlps is None else LOOPED):
             pick = lambda i: jax.tree.map(lambda w: w[i], fast_mlps)
             mlps = [pick(i) for i in range(self.repeats * size)]
             return self.loop(x, states, mlps, remat=remat)
@@ -128,6 +128,30 @@ class Stack(eqx.Module):
             x, after = remat(_run_unit)(unit, x, before, mlps)
             new.append(after)
         return x, jax.tree.map(lambda *rows: jnp.stack(rows), *new)
+
+
+def unroll(
+    stacks: tuple[Stack, ...], states: tuple[PyTree, ...]
+) -> tuple[tuple[Stack, ...], tuple[PyTree, ...]]:
+    """Each repeat as a stack of its own, and its states: a program without scans.
+
+    A scan takes each layer's weights and states out of the stacked arrays, which costs
+    a copy of all weights for each call: much for one token, little for a chunk.
+    """
+    rows = [(n, i) for n, stack in enumerate(stacks) for i in range(stack.repeats)]
+    row = lambda tree, i: jax.tree.map(lambda leaf: leaf[i : i + 1], tree)
+    alone = tuple(Stack(row(stacks[n].unit, i), 1) for n, i in rows)
+    return alone, tuple(row(states[n], i) for n, i in rows)
+
+
+def roll(stacks: tuple[Stack, ...], states: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+    """The states of unrolled stacks, stacked as those of `stacks`."""
+    rolled, start = [], 0
+    for stack in stacks:
+        rows = states[start : start + stack.repeats]
+        rolled.append(jax.tree.map(lambda *a: jnp.concatenate(a), *rows))
+        start += stack.repeats
+    return tuple(rolled)
 
 
 def _run_unit(

@@ -222,7 +222,13 @@ def run_all(
     model: Transformer, fast: PyTree, mixers: MixerStates, inputs: Tokens
 ) -> tuple[Float[Array, "seq vocab"], MixerStates]:
     """All blocks on up to a chunk of inputs: `(logits, mixers)`, nothing learned."""
-    model = merge(fast, split(model)[1])
+    return run_blocks(merge(fast, split(model)[1]), mixers, inputs)
+
+
+def run_blocks(
+    model: Transformer, mixers: MixerStates, inputs: Tokens
+) -> tuple[Float[Array, "seq vocab"], MixerStates]:
+    """The same with the fast weights in the model."""
     hidden, slow = run_slow(model, inputs, mixers.slow_blocks)
     hidden, fast_states = run_fast(model, hidden, mixers.fast_blocks)
     return compute_logits(model, hidden), MixerStates(slow, fast_states)
