@@ -53,9 +53,14 @@ def exit_code(error: BaseException | None) -> int:
     return 128 + signal.SIGINT
 
 
+def error_of(number: int) -> KeyboardInterrupt:
+    """The error that a signal raises."""
+    return _Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM."""
 
 
 def _interrupt(number, frame):
-    raise _Terminated
+    raise error_of(number)

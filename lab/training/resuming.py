@@ -5,9 +5,12 @@ step. Orbax writes a checkpoint under another name and renames it, so that it is
 whole or not at all. The newest two are kept, and the best by held-out loss.
 """
 
+import contextlib
+import errno
 import json
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +21,7 @@ import orbax.checkpoint as ocp
 
 import ttt_core as ttt
 from lab import files, runs
+from lab.training.interrupts import kept
 
 
 NEWEST = 2
@@ -138,6 +142,33 @@ class Checkpoints:
         arrays = jax.tree.unflatten(structure, leaves)
         position = found["position"]
         return Resumed(*eqx.combine(arrays, static), position["step"], position["data"])
+
+
+@contextlib.contextmanager
+def told_if_full(run: Path) -> Iterator[None]:
+    """A context that turns the many errors of a full disk into a sentence.
+
+    **Raises** `OSError` if the disk is full, with the checkpoint that is kept.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise OSError(
+            f"the disk of {run} is full, and the training had to stop; {kept(run)} "
+            "once there is space."
+        ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is anywhere behind the error; Orbax wraps it in its own."""
+    while error is not None:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _metrics(held_out: float | None) -> dict | None:
