@@ -4,6 +4,7 @@ A file is written beside its final place, under a temporary name that no other p
 or thread uses, and moved there by one rename. A reader finds the old file or the new.
 """
 
+import json
 import os
 import secrets
 import tempfile
@@ -31,6 +32,19 @@ def write(path: str | os.PathLike, content: str | bytes) -> Path:
         draft.unlink(missing_ok=True)
         raise
     return path
+
+
+def read_json(path: Path):
+    """The contents of a JSON file.
+
+    **Raises** `ValueError` naming the file, if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); remove it, and the next start makes it anew."
+        ) from error
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def claim(run: Path, experiment: Experiment, done: int):
     """
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
-        different = differences(json.loads(path.read_text("utf-8")), experiment, done)
+        different = differences(files.read_json(path), experiment, done)
         if different:
             raise ValueError(
                 f"{run} holds a run with other settings ({', '.join(different)}); "

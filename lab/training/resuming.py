@@ -25,9 +25,11 @@ from lab.training.interrupts import kept
 
 
 NEWEST = 2
-# Checkpoints by the clock have no held-out loss, and Orbax would warn each time.
+# Checkpoints by the clock have no held-out loss, and Orbax would warn each time. An
+# error in a thread of Orbax is raised in the main thread too, which says what to do.
+NOT_SHOWN = ("did not provide metrics", "_SignalingThread.run() raised an exception")
 logging.getLogger("absl").addFilter(
-    lambda record: "did not provide metrics" not in record.getMessage()
+    lambda record: not any(text in record.getMessage() for text in NOT_SHOWN)
 )
 
 
@@ -131,17 +133,30 @@ class Checkpoints:
             return Resumed(model, opt_state, 0, None)
         arrays, static = eqx.partition((model, opt_state), eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
-        found = self._manager.restore(
-            done,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(_shapes(leaves)),
-                position=ocp.args.JsonRestore(),
-            ),
-        )
+        found = self._read(done, leaves)
         leaves = [found["arrays"][str(i)] for i in range(len(leaves))]
         arrays = jax.tree.unflatten(structure, leaves)
         position = found["position"]
         return Resumed(*eqx.combine(arrays, static), position["step"], position["data"])
+
+    def _read(self, done: int, leaves: list) -> ocp.args.Composite:
+        """The contents of a checkpoint, in the shapes of `leaves`.
+
+        **Raises** `ValueError` naming the checkpoint, if it is damaged.
+        """
+        args = ocp.args.Composite(
+            arrays=ocp.args.StandardRestore(_shapes(leaves)),
+            position=ocp.args.JsonRestore(),
+        )
+        try:
+            return self._manager.restore(done, args=args)
+        except Exception as error:  # Orbax and TensorStore have many
+            older = [step for step in self._manager.all_steps() if step < done]
+            place = self._manager.directory / str(done)
+            raise ValueError(
+                f"{place} is damaged ({type(error).__name__}); remove it, and the same "
+                f"command goes on from step {max(older, default=0)}."
+            ) from error
 
 
 @contextlib.contextmanager
@@ -214,7 +229,7 @@ def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | No
     if not path.exists():
         files.write(path, json.dumps(here) + "\n")
         return None
-    then = json.loads(path.read_text("utf-8"))
+    then = files.read_json(path)
     if "state" in then:  # older runs used this name
         then["cut"] = then.pop("state")
     if then == here:

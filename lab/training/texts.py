@@ -29,7 +29,7 @@ def claim_texts(run: Path, phases: tuple[Phase, ...], done: int, *, write: bool 
     **Raises** `ValueError` if a text has changed, with the names of what changed.
     """
     path = run / "data.json"
-    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    before = files.read_json(path) if path.exists() else {}
     now = {phase.stage.name: _about(phase) for phase in phases}
     begun = [phase.stage.name for phase in phases if phase.start < done]
     for name in begun:

@@ -1,6 +1,9 @@
 """Asked to stop, a training saves first; what it says of the disk is true."""
 
+import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ from small_experiment import small_experiment, write_texts
 from lab import runs, stopping
 from lab.recipes import settings
 from lab.stopping import Stopped
-from lab.training import held_out, interrupts, loop
+from lab.training import held_out, interrupts, loop, resuming
 from lab.training.conduct import Conduct
 from lab.training.interrupts import Interrupts
 from lab.training.resuming import Checkpoints
@@ -193,3 +196,70 @@ def test_a_short_text_and_a_ragged_chunk_are_said(experiment, tmp_path):
     assert len(said) == 2
     loop._claim_place(tmp_path, experiment.phases, 0, Conduct(), said.append)
     assert len(said) == 2
+
+
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(experiment, tmp_path):
+    with pytest.raises(Stopped):
+        train(experiment, tmp_path, at=2)  # checkpoints of step 2 and 3
+    for name in ("devices", "data", "sources", "experiment"):
+        path = tmp_path / f"{name}.json"
+        whole = path.read_text()
+        path.write_text(whole[:-9])
+        with pytest.raises(ValueError, match=rf"{name}\.json is damaged .* remove it"):
+            train(experiment, tmp_path)
+        path.write_text(whole)
+    for path in (tmp_path / "checkpoints" / "3").rglob("*"):
+        if path.is_file():
+            os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ValueError, match="/3 is damaged .* goes on from step 2"):
+        train(experiment, tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints" / "3")
+    train(experiment, tmp_path)
+    assert len(losses(tmp_path)) == 4
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 3 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only the administrator may make a disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_last_whole_checkpoint(experiment, small_disk):
+    run, filler = small_disk / "run", small_disk / "filler"
+    with pytest.raises(Stopped):
+        train(experiment, run, at=1)
+
+    def fill(line):
+        if line["step"] == 2:
+            with contextlib.suppress(OSError), filler.open("wb") as file:
+                while file.write(bytes(1000)):
+                    file.flush()
+
+    with pytest.raises(OSError, match="is full, .* checkpoint is of step 2: the same"):
+        loop.train(experiment, run, PRETRAIN, report=fill)
+    assert runs.newest_checkpoint(run) == 2
+    filler.unlink()
+    train(experiment, run)
+    assert len(losses(run)) == 4
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_found_behind_other_errors(number, tmp_path):
+    with pytest.raises(OSError, match="is full, .* nothing is saved yet"):
+        with resuming.told_if_full(tmp_path):
+            try:
+                raise OSError(number, "no space")
+            except OSError as error:
+                raise RuntimeError("saving failed") from error
+    with pytest.raises(RuntimeError, match="saving failed"):
+        with resuming.told_if_full(tmp_path):
+            raise RuntimeError("saving failed")
