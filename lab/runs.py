@@ -29,6 +29,7 @@ from pathlib import Path
 
 from lab import files
 from lab.checkpoints import config_to_dict
+from lab.cores import usable_cores
 from lab.recipes.experiment import Experiment
 
 
@@ -57,17 +58,6 @@ def environment() -> dict:
         "packages": {name: metadata.version(name) for name in packages},
         "cores": usable_cores(),
     }
-
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use.
-
-    A container or batch system may grant only a share of the machine; XLA cuts large
-    products into as many parts as there are cores.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def command() -> str:

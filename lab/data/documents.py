@@ -10,6 +10,7 @@ Read next: `corpora.py` (documents to train on), `catalogue.py` (what is availab
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import files
 from lab.data import addresses, eltec, moby_dick
 from lab.names import closest
 
@@ -53,7 +54,7 @@ def load(name: str | Path) -> Document:
     if key in _CORPORA:
         raise ValueError(f"{key} is a corpus of {_CORPORA[key]}.")
     found = _address(key) or _novel(key) or _moby_dick(key)
-    return found or from_file(Path(key).expanduser())
+    return found or from_file(files.expanded(key))
 
 
 def from_file(path: Path) -> Document:
