@@ -109,14 +109,19 @@ def is_leader() -> bool:
     return jax.process_index() == 0
 
 
+def are_several() -> bool:
+    """Whether more than one process takes part in this training."""
+    import jax
+
+    return jax.process_count() > 1
+
+
 def agree(*numbers: int) -> list[int]:
     """The greatest of each number over all processes: decisions must not differ.
 
     Clocks differ, and a signal may reach one process only.
     """
-    import jax
-
-    if jax.process_count() == 1:
+    if not are_several():
         return list(numbers)
     import numpy as np
     from jax.experimental import multihost_utils

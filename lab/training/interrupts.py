@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM in a training: what was learned is saved before the end.
 
 The first signal asks: the loop finishes its step, saves, and ends. If everything is
-saved already, or at a second signal, the training ends at once. Python runs no code
+saved already, or at a second signal, the training ends at once. (One of several
+processes finishes the step in any case, so that all end together.) Python runs no code
 while XLA compiles or computes, so that a thread listens as well: it ends the process if
 the training has not ended by itself within `GRACE_S`.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from lab import runs, stopping
 from lab.stopping import Stopped
+from lab.training.hosts import are_several
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -47,6 +49,7 @@ class Interrupts:
             return self  # Python gives signals to the main thread alone
         self._ear, self._mouth = socket.socketpair()
         self._mouth.setblocking(False)
+        self._are_several = are_several()
         self._wakeup = signal.set_wakeup_fd(
             self._mouth.fileno(), warn_on_full_buffer=False
         )
@@ -84,9 +87,14 @@ class Interrupts:
     def _has_unsaved(self) -> bool:
         return self.done != self.saved
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a first signal waits for the end of the step."""
+        return self._has_unsaved or (self._are_several and self.done > 0)
+
     def _receive(self, number, frame):
         is_second, self.asked = bool(self.asked), self.asked or number
-        if is_second or not self._has_unsaved:
+        if is_second or not self._goes_on:
             raise self._at_once(number)
 
     def _listen(self):
@@ -94,7 +102,7 @@ class Interrupts:
         while heard := self._ear.recv(64):
             for number in filter(SIGNALS.__contains__, heard):
                 count += 1
-                if count == 1 and self._has_unsaved:
+                if count == 1 and self._goes_on:
                     self.say("stopping: this step is finished and saved first")
                 elif not self._over.wait(GRACE_S):
                     self._leave(number, count)
@@ -102,7 +110,7 @@ class Interrupts:
 
     def _leave(self, number: int, count: int):
         """End the process, unless the loop has taken a first signal after all."""
-        if count == 1 and self._has_unsaved:
+        if count == 1 and self._goes_on:
             return
         cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
         print(f"{cursor}\nttt-lab: {self._at_once(number)}.", file=sys.stderr)
