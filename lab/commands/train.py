@@ -7,9 +7,11 @@ The training itself is in `lab.training`; here are the options, and what a perso
 terminal sees.
 """
 
+import contextlib
 import dataclasses
 import functools
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -128,13 +130,8 @@ def _sweep(
 
     folder = runs.folder(f"{run or experiment.name}-sweep")
     train = functools.partial(train_experiment, conduct=conduct)
-    try:
+    with _going_on("finished runs"):
         return run_sweep(experiment, sweeps, tokens, folder, train)
-    except Stopped:
-        raise
-    except KeyboardInterrupt as error:
-        kept = "finished runs are kept, and the same command goes on from there"
-        raise Stopped(f"stopped between two runs; {kept}") from error
 
 
 def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
@@ -146,11 +143,20 @@ def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
             f"{weights}'s weights are used as they are, so there is nothing to set, no "
             "stage and no plain twin; leave out --set, --until and --plain."
         )
-    try:
+    with _going_on("finished readings"):
         return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
+
+
+@contextlib.contextmanager
+def _going_on(kept: str) -> Iterator[None]:
+    """A context whose work goes on when it is repeated; a sentence within it wins."""
+    try:
+        yield
+    except Stopped:
+        raise
     except KeyboardInterrupt as error:
-        kept = "finished readings are kept, and the same command goes on from there"
-        raise Stopped(f"stopped; {kept}") from error
+        goes_on = "the same command goes on from there"
+        raise Stopped(f"stopped; {kept} are kept, and {goes_on}") from error
 
 
 class _Screen:
@@ -174,7 +180,7 @@ class _Screen:
 
     def say(self, text: str):
         """Print a sentence for the person at the terminal."""
-        self.console.print(f"[yellow]{text}[/yellow]")
+        self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def report(self, line: dict):
         """Show one metrics line."""

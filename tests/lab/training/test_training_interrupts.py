@@ -14,6 +14,7 @@ import pytest
 from small_experiment import small_experiment, write_texts
 
 from lab import runs, stopping
+from lab.commands import train as command
 from lab.recipes import settings
 from lab.stopping import Stopped
 from lab.training import held_out, interrupts, loop, resuming
@@ -61,6 +62,7 @@ def test_a_stopped_training_is_saved_and_goes_on(experiment, tmp_path):
     assert losses(cut) == losses(whole)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_too(experiment, tmp_path):
     with pytest.raises(Stopped, match="^stopped at step 1; saved: the same ") as end:
         train(experiment, tmp_path, at=0, sent=signal.SIGTERM)
@@ -89,6 +91,7 @@ def test_a_second_signal_while_saving_ends_at_once(experiment, tmp_path, monkeyp
         train(experiment, tmp_path, at=1)
 
 
+@pytest.mark.slow
 def test_weights_of_a_loss_that_has_jumped_are_not_saved(
     experiment, tmp_path, monkeypatch
 ):
@@ -197,6 +200,7 @@ def test_a_short_text_and_a_ragged_chunk_are_said(experiment, tmp_path):
     assert len(said) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_a_run_is_named_with_what_to_do(experiment, tmp_path):
     with pytest.raises(Stopped):
         train(experiment, tmp_path, at=2)  # checkpoints of step 2 and 3
@@ -262,3 +266,32 @@ def test_a_full_disk_is_found_behind_other_errors(number, tmp_path):
     with pytest.raises(RuntimeError, match="saving failed"):
         with resuming.told_if_full(tmp_path):
             raise RuntimeError("saving failed")
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (KeyboardInterrupt(), "stopped; finished runs are kept, and the same command"),
+        (Stopped("stopped at step 3; saved"), "stopped at step 3; saved"),
+        (ValueError("a mistake"), "a mistake"),
+    ],
+)
+def test_what_goes_on_says_so_when_it_is_stopped(raised, said):
+    with pytest.raises(type(raised) if raised.args else Stopped, match=said):
+        with command._going_on("finished runs"):
+            raise raised
+
+
+def test_held_out_losses_are_said_in_words():
+    found = {
+        "text": "sotu/val",
+        "passages": 12,
+        "tokens_each": 4096,
+        "loss_learning": 2.30891,
+        "loss_frozen": 2.3351,
+    }
+    assert command._held_out(found) == (
+        "held out 2.3089 nats a token (frozen twin 2.3351), 12 passages of 4,096 "
+        "tokens of sotu/val"
+    )
+    assert command._held_out(None) == "no part of the text is held out"
