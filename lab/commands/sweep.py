@@ -106,7 +106,7 @@ def _measure(
 
 
 def _read(results: Path) -> dict:
-    return json.loads(results.read_text("utf-8")) if results.exists() else {}
+    return files.read_json(results) if results.exists() else {}
 
 
 def _print(experiment: Experiment, rows: list[dict]):

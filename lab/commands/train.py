@@ -7,9 +7,11 @@ The training itself is in `lab.training`; here are the options, and what a perso
 terminal sees.
 """
 
+import contextlib
 import dataclasses
 import functools
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from lab import runs
 from lab.commands.progress import Bar
 from lab.recipes.experiment import Experiment, Phase
 from lab.recipes.settings import find, make_experiment
+from lab.stopping import Stopped
 from lab.training.conduct import Conduct
 from lab.training.hosts import Hosts, is_leader
 
@@ -98,10 +101,12 @@ def train_experiment(
     """Train with progress at the terminal, and return the card of the last stage."""
     from lab.training import cards, loop
     from lab.training.devices import use_all_cores
+    from lab.training.interrupts import Interrupts
 
     # Each core becomes a device, if the batches allow, and before JAX is used.
     use_all_cores(max(stage.batch for stage in experiment.stages))
-    with _Screen(experiment, folder) as screen:
+    screen = _Screen(experiment, folder)
+    with screen, Interrupts(folder, screen.say) as interrupts:
         loop.train(
             experiment,
             folder,
@@ -109,6 +114,7 @@ def train_experiment(
             report=screen.report,
             say=screen.say,
             stage_done=screen.stage_done,
+            interrupts=interrupts,
         )
     return cards.card_of(experiment, folder, conduct.until)
 
@@ -124,7 +130,8 @@ def _sweep(
 
     folder = runs.folder(f"{run or experiment.name}-sweep")
     train = functools.partial(train_experiment, conduct=conduct)
-    return run_sweep(experiment, sweeps, tokens, folder, train)
+    with _going_on("finished runs"):
+        return run_sweep(experiment, sweeps, tokens, folder, train)
 
 
 def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
@@ -136,7 +143,20 @@ def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
             f"{weights}'s weights are used as they are, so there is nothing to set, no "
             "stage and no plain twin; leave out --set, --until and --plain."
         )
-    return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
+    with _going_on("finished readings"):
+        return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
+
+
+@contextlib.contextmanager
+def _going_on(kept: str) -> Iterator[None]:
+    """A context whose work goes on when it is repeated; a sentence within it wins."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except KeyboardInterrupt as error:
+        goes_on = "the same command goes on from there"
+        raise Stopped(f"stopped; {kept} are kept, and {goes_on}") from error
 
 
 class _Screen:
@@ -160,7 +180,7 @@ class _Screen:
 
     def say(self, text: str):
         """Print a sentence for the person at the terminal."""
-        self.console.print(f"[yellow]{text}[/yellow]")
+        self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def report(self, line: dict):
         """Show one metrics line."""
@@ -187,5 +207,16 @@ class _Screen:
         if not is_leader() or path.exists():
             return
         about = checkpoints.card(cards.write_snapshot(phase, model, self.folder))
-        said = f"[bold]{path}[/bold]  held out: {about['held_out']}"
+        said = f"[bold]{path}[/bold]  {_held_out(about['held_out'])}"
         self.console.print(said, soft_wrap=True)
+
+
+def _held_out(found: dict | None) -> str:
+    """A card's held-out losses, as words."""
+    if found is None:
+        return "no part of the text is held out"
+    return (
+        f"held out {found['loss_learning']:.4f} nats a token (frozen twin "
+        f"{found['loss_frozen']:.4f}), {found['passages']} passages of "
+        f"{found['tokens_each']:,} tokens of {found['text']}"
+    )

@@ -9,6 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
+from lab import files
+
 
 CARDS = Path(__file__).resolve().parents[2] / "datasets"
 
@@ -16,9 +18,8 @@ CARDS = Path(__file__).resolve().parents[2] / "datasets"
 def data() -> Path:
     """The user's data folder, `$TTT_LAB_DATA` or `~/.cache/ttt-lab/data`."""
     if chosen := os.environ.get("TTT_LAB_DATA"):
-        return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "ttt-lab", "data")
+        return files.expanded(chosen)
+    return files.user_cache() / "data"
 
 
 def card(name: str) -> str:

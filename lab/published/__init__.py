@@ -5,18 +5,27 @@ This file only lists the contents of its folder, without jax and without a model
 """
 
 import json
+import warnings
 from pathlib import Path
 
-from lab import traces
+from lab import checkpoints, traces
 
 
 HERE = Path(__file__).parent
 
 
 def models() -> dict[str, dict]:
-    """The cards of the published models by name, in alphabetical order."""
-    found = sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem)
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+    """The cards of the published models by name, in alphabetical order.
+
+    A damaged card is left out, with a warning that names it.
+    """
+    found = {}
+    for path in sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem):
+        try:
+            found[path.stem] = checkpoints.read_card(path)
+        except ValueError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+    return found
 
 
 def learns(card: dict) -> bool:

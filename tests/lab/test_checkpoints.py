@@ -1,7 +1,10 @@
 """Models and streams as files: what is saved comes back, what is damaged is refused."""
 
+import hashlib
 import json
+import pickle
 import re
+import struct
 
 import jax
 import numpy as np
@@ -166,3 +169,123 @@ def test_a_file_that_is_no_stream_is_refused(model, saved, tmp_path):
         checkpoints.load_stream(tmp_path / "noise", model)
     with pytest.raises(FileNotFoundError, match="no saved stream"):
         checkpoints.load_stream(tmp_path / "nothing", model)
+
+
+def header(tensors: object) -> bytes:
+    told = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(told)) + told
+
+
+def one(shape: list, ends: list, kind: str = "F32") -> bytes:
+    return header({"a": {"dtype": kind, "shape": shape, "data_offsets": ends}})
+
+
+DAMAGED = {
+    "empty": b"",
+    "zeros": bytes(100),
+    "cut": one([50], [0, 200]) + bytes(40),
+    "header of 2^60 bytes": struct.pack("<Q", 2**60) + b"{}",
+    "not JSON": struct.pack("<Q", 4) + b"abcd",
+    "a list": header([1, 2]),
+    "a shape that overflows": one([2**40, 2**40], [0, 4]) + bytes(4),
+    "offsets beyond the file": one([2], [4000, 4008]),
+    "a negative shape": one([-1], [0, 4]) + bytes(4),
+    "numbers that numpy lacks": one([4], [0, 4], "F8_E4M3") + bytes(4),
+    "a pickle": pickle.dumps({"a": 1.0}),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_a_sentence_with_its_name(content, saved, model, tmp_path):
+    weights = saved.with_suffix(".safetensors")
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match=r"small\.safetensors has sha256"):
+        checkpoints.load(saved)
+    write_hash(saved)
+    with pytest.raises(ValueError, match=r"small\.safetensors is not a safetensors"):
+        checkpoints.load(saved)
+    with pytest.raises(ValueError, match=r"small\.safetensors is not a saved stream"):
+        checkpoints.load_stream(weights, model)
+
+
+def write_hash(card):
+    """Make a card say that the weights beside it are its own."""
+    found = hashlib.sha256(card.with_suffix(".safetensors").read_bytes()).hexdigest()
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": found}))
+
+
+def first_changed(path, change):
+    """Rewrite a file with one array of floats changed, and return the array's name."""
+    with safetensors.safe_open(path, "numpy") as file:
+        marks = file.metadata()
+    arrays = safetensors.numpy.load_file(path)
+    name = next(name for name, array in arrays.items() if array.dtype == np.float32)
+    arrays[name] = change(arrays[name].copy())
+    safetensors.numpy.save_file(arrays, path, metadata=marks)
+    return name
+
+
+def with_one(value):
+    def change(array):
+        array.flat[3] = value
+        return array
+
+    return change
+
+
+WRONG = {
+    "int32": (lambda array: array.astype(np.int32), "holds int32 where float32"),
+    "bool": (lambda array: array > 0, "holds bool where float32"),
+    "NaN": (with_one(np.nan), r"1 of the [\d,]+ numbers of .* are NaN or infinite"),
+    "inf": (with_one(np.inf), r"1 of the [\d,]+ numbers of .* are NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
+def test_wrong_numbers_are_refused_at_loading(change, said, model, saved, tmp_path):
+    first_changed(saved.with_suffix(".safetensors"), change)
+    write_hash(saved)
+    with pytest.raises(ValueError, match=rf"small\.safetensors: .*{said}"):
+        checkpoints.load(saved)
+    stream = checkpoints.save_stream(tmp_path / "a", ttt.init_state(model), model)
+    first_changed(stream, change)
+    with pytest.raises(ValueError, match=f"a: .*{said}"):
+        checkpoints.load_stream(stream, model)
+
+
+CARDS = {
+    "cut": '{"config": {"inn',
+    "empty": "",
+    "a list": "[1, 2]",
+    "a number": "3",
+    "no configuration": '{"sha256": "0"}',
+    "a configuration of another type": '{"sha256": "0", "config": "tiny"}',
+    "a rate of another type": '{"sha256": "0", "config": {"inner": {"lr": "1"}, '
+    '"fast_blocks": 1}}',
+    "a hash of another type": '{"sha256": 1, "config": {"inner": {"lr": 1}, '
+    '"fast_blocks": 1}}',
+    "not UTF-8": "\udcff",
+    "endless brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", CARDS.values(), ids=CARDS)
+def test_a_damaged_card_takes_away_only_itself(content, saved, monkeypatch):
+    whole = saved.with_name("whole.json")
+    whole.write_text(saved.read_text())
+    saved.write_text(content, "utf-8", "surrogateescape")
+    for read in (checkpoints.card, checkpoints.load):
+        with pytest.raises(ValueError, match=r"small\.json is not the card of a model"):
+            read(saved)
+    (saved.parent / "models").symlink_to(saved.parent)
+    monkeypatch.setattr(published, "HERE", saved.parent)
+    with pytest.warns(UserWarning, match=r"left out: .*small\.json is not the card"):
+        assert list(published.models()) == ["whole"]
+
+
+def test_a_configuration_that_does_not_fit_is_named(saved):
+    card = json.loads(saved.read_text())
+    for change in ({"heads": "two"}, {"width": 3}, {"d_model": -1}):
+        saved.write_text(json.dumps(card | {"config": card["config"] | change}))
+        with pytest.raises(ValueError, match=r"small\.json is not the card of a model"):
+            checkpoints.load(saved)

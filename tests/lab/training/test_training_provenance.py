@@ -103,19 +103,23 @@ RECIPES = source.ROOT / "lab" / "recipes"
 OBSERVING = {  # imported by the loop, and no part of what is computed
     "lab.checkpoints",
     "lab.compile_cache",
+    "lab.cores",
     "lab.files",
     "lab.names",
     "lab.quick",
     "lab.recipes",
     "lab.runs",
+    "lab.stopping",
     "lab.training.conduct",
     "lab.training.divergence",
     "lab.training.flops",
     "lab.training.held_out",
     "lab.training.hosts",
+    "lab.training.interrupts",
     "lab.training.machine",
     "lab.training.metrics",
     "lab.training.provenance",
+    "lab.training.texts",
     "lab.training.trackers",
 }
 
