@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from lab import stopping
 from lab.names import choose
 
 
@@ -63,13 +64,14 @@ def main():
             tyro.conf.FlagCreatePairsOff,
             tyro.conf.PositionalMetavarFromFieldName,
         )
-        tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
+        with stopping.interrupts():
+            tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         print(f"ttt-lab: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("ttt-lab: stopped; the same command resumes from there.", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        print(f"ttt-lab: {stopping.sentence(error)}", file=sys.stderr)
+        sys.exit(stopping.exit_code(error))
 
 
 def find(verb: str) -> Callable:
