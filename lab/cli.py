@@ -52,24 +52,10 @@ GROUPS = {
 def main():
     """Run one verb; an error that the user can fix is printed as a sentence."""
     print_anything()
-    words = sys.argv[1:]
-    group = words.pop(0) if words and words[0] in GROUPS else ""
-    if not words or words[0] in ("-h", "--help"):
-        print(listing(group))
-        return
-    verb, arguments = f"{group} {words[0]}".strip(), words[1:]
     try:
-        function = find(verb)
-        import tyro  # after `find`: a mistyped verb should not wait for this import
-
-        markers = (  # options are dataclasses, and their flags have no prefix
-            tyro.conf.OmitArgPrefixes,
-            tyro.conf.FlagCreatePairsOff,
-            tyro.conf.PositionalMetavarFromFieldName,
-        )
         with stopping.interrupts():
-            tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
-            sys.stdout.flush()
+            _run(sys.argv[1:])
+        sys.stdout.flush()
     except BrokenPipeError:  # nobody reads on, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)  # as a process that SIGPIPE ends
@@ -79,6 +65,23 @@ def main():
     except KeyboardInterrupt as error:
         print(f"ttt-lab: {visible(stopping.sentence(error))}", file=sys.stderr)
         sys.exit(stopping.exit_code(error))
+
+
+def _run(words: list[str]):
+    group = words.pop(0) if words and words[0] in GROUPS else ""
+    if not words or words[0] in ("-h", "--help"):
+        print(listing(group))
+        return
+    verb, arguments = f"{group} {words[0]}".strip(), words[1:]
+    function = find(verb)
+    import tyro  # after `find`: a mistyped verb should not wait for this import
+
+    markers = (  # options are dataclasses, and their flags have no prefix
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.PositionalMetavarFromFieldName,
+    )
+    tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
 
 
 def print_anything():

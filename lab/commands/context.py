@@ -1,16 +1,18 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
-from rich.console import Console
 from rich.table import Table
 
 from lab.commands.options import (
     Models,
     Output,
     Reading,
+    at_least,
     finish,
+    opening,
     read,
 )
 from lab.commands.tables import say, signed
+from lab.commands.terminal import Terminal
 from lab.measure.positions import short
 from lab.measure.texts import Source
 from lab.quick import quick
@@ -37,8 +39,13 @@ def context(
     from lab.measure import texts
     from lab.measure.readers import systems
 
+    for length in contexts:
+        at_least("--contexts", length, 1)
+    at_least("--region", region, 1)
+    at_least("--workers", reading.workers, 1)
     found = systems(models, full_to=reading.full_to)
-    shards = text.shards(found[0].tokenizer)
+    with opening(text):
+        shards = text.shards(found[0].tokenizer)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
     region = quick(numbers.REGION, 1024) if region is None else region
     passages = texts.whole(shards, limit=region)
@@ -50,7 +57,7 @@ def context(
 
 def show(result):
     """Every system's loss at every context, then the gap to the reference there."""
-    console, rows = Console(), result.by_label()
+    console, rows = Terminal(), result.by_label()
     heads = [short(context) for context in result.contexts]
     scored = f"{sum(result.lengths):,} tokens of {len(result.lengths)}"
     words = f"{result.text.corpus}/{result.text.split}, {scored} {result.text.unit}"

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from lab.commands.options import at_least
+from lab.commands.progress import FEW, Bar
+from lab.commands.terminal import Terminal
 from lab.commands.train import Choice
 from lab.recipes.experiment import Experiment
 
@@ -34,6 +36,9 @@ def plan(
         cut: number of pieces that weights are cut into (default: as few as fit).
         memory: GiB of one device.
     """
+    at_least("--devices", devices, 1)
+    at_least("--cut", cut, 1)
+    at_least("--memory", memory, 0)
     from lab.training.loop import make_optimizer
     from lab.training.plan import plan_run
 
@@ -41,14 +46,30 @@ def plan(
     stages = [
         (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
-    plans = plan_run(stages, devices=devices, cut=cut, limit=memory * GIB)
-    console = Console()
+    with Bar(len(stages), lines=FEW, passing=True) as bar:
+        report = _Report(bar)
+        limit = memory * GIB
+        plans = plan_run(stages, devices=devices, cut=cut, limit=limit, report=report)
+    console = Terminal()
     console.print(table(experiment, plans, devices))
     if plans[0].mesh[1] > 1:
         console.print(f"Train it with --cut {plans[0].mesh[1]}.")
     for stage in plans:
         if stage.total > memory * GIB:
             console.print(advice(stage, memory), style="yellow")
+
+
+class _Report:
+    """Shows which stage is planned; the more cuts are tried, the longer it takes."""
+
+    def __init__(self, bar: Bar):
+        self.bar, self.done = bar, 0
+
+    def __call__(self, stage: str, cut: int):
+        pieces = f"weights cut into {cut}" if cut > 1 else "weights whole"
+        self.bar.total = max(self.bar.total, self.done + 1)
+        self.bar.show(self.done, f"planning {stage},", pieces, news=True)
+        self.done += 1
 
 
 def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Table:

@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from lab.commands.terminal import Terminal
 from lab.visible import visible
@@ -122,6 +123,18 @@ def counting(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
                 bar.show(done, title, f"{done:,} of {total:,} {unit}")
 
         yield report
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Say what takes a while and cannot be counted."""
+    console = Terminal(error=True)
+    if not console.is_terminal:
+        console.print(f"{words} ...", soft_wrap=True)
+        yield
+        return
+    with console.status(Text(visible(words))):
+        yield
 
 
 def duration(seconds: float) -> str:

