@@ -118,7 +118,7 @@ def finish(result, name: str, output: Output, show: Callable):
     """
     path = results.keep(result, name, publish=output.publish)
     show(result)
-    Terminal().print(f"numbers: {path}", soft_wrap=True)
+    Terminal().print(f"numbers: {runs.shown(path)}", soft_wrap=True)
     if output.figures:
         draw(result, path.stem, output.figures)
 
@@ -132,4 +132,4 @@ def draw(result, stem: str, folder: Path):
         path = folder / f"{stem}-{part}.html"
         bar = {"displaylogo": False}
         figure.write_html(path, include_plotlyjs="directory", config=bar)
-        Terminal().print(f"figure: {path}", soft_wrap=True)
+        Terminal().print(f"figure: {runs.shown(path)}", soft_wrap=True)

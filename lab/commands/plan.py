@@ -46,8 +46,12 @@ def plan(
     stages = [
         (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
-    with Bar(len(stages), lines=FEW, passing=True) as bar:
-        report = _Report(bar)
+    with Bar(1, lines=FEW, passing=True) as bar:
+
+        def report(stage: str, cut: int, done: float):
+            pieces = f"weights cut into {cut}" if cut > 1 else "weights whole"
+            bar.show(done, f"planning {stage},", pieces)
+
         limit = memory * GIB
         plans = plan_run(stages, devices=devices, cut=cut, limit=limit, report=report)
     console = Terminal()
@@ -57,19 +61,6 @@ def plan(
     for stage in plans:
         if stage.total > memory * GIB:
             console.print(advice(stage, memory), style="yellow")
-
-
-class _Report:
-    """Shows which stage is planned; the more cuts are tried, the longer it takes."""
-
-    def __init__(self, bar: Bar):
-        self.bar, self.done = bar, 0
-
-    def __call__(self, stage: str, cut: int):
-        pieces = f"weights cut into {cut}" if cut > 1 else "weights whole"
-        self.bar.total = max(self.bar.total, self.done + 1)
-        self.bar.show(self.done, f"planning {stage},", pieces, news=True)
-        self.done += 1
 
 
 def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Table:

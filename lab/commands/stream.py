@@ -29,6 +29,7 @@ from lab.plots import theme
 from lab.reading import kept
 from lab.reading.programs import Programs
 from lab.reading.session import Reading
+from lab.runs import shown
 from lab.stopping import Stopped
 from lab.visible import visible
 
@@ -99,7 +100,7 @@ def stream(
     _await(programs.start(), "learning", console)
     _read(reading, path, console)
     size = path.stat().st_size / 1e6
-    console.print(f"Trace: {_short(path)} ({size:.2f} MB)", soft_wrap=True)
+    console.print(f"Trace: {shown(path)} ({size:.2f} MB)", soft_wrap=True)
     for line in _verdict(reading.trace):
         console.print(line, soft_wrap=True)
     return path
@@ -150,7 +151,7 @@ def _go_on(reading: Reading, folder: Path, console: Terminal):
     try:
         kept.go_on(reading, folder)
     except (ValueError, OSError, KeyError) as error:
-        said = f"{_short(folder)} cannot be used ({error}); reading from the start."
+        said = f"{shown(folder)} cannot be used ({error}); reading from the start."
     else:
         said = f"Going on at token {reading.trace.read:,}, where it was stopped."
     console.print(said, soft_wrap=True)
@@ -191,7 +192,7 @@ def _keep(reading: Reading, path: Path) -> str:
     kept.keep(reading, kept.folder_of(path))
     traces.save(path, trace)
     return (
-        f"stopped at token {trace.read:,} of {total:,}; {_short(path)} holds what was "
+        f"stopped at token {trace.read:,} of {total:,}; {shown(path)} holds what was "
         "read, and the same command goes on from there"
     )
 
@@ -327,12 +328,6 @@ def _recalled(trace: traces.Trace) -> list[str]:
         f"At the end the needle is worth {learning} nats to its answer, {frozen} "
         "without learning."
     ]
-
-
-def _short(path: Path) -> str:
-    """A path as it can be typed from here."""
-    path, here = Path(path), Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _command(model, document, needle, at, tokens) -> str:

@@ -97,8 +97,8 @@ class Kept:
 
 def _stored(path: Path) -> list[np.ndarray] | None:
     """The arrays in a file, None if there is none or it is damaged."""
-    try:
-        with np.load(path) as archive:
+    try:  # from memory, because `np.load` leaves a damaged file open
+        with np.load(io.BytesIO(path.read_bytes())) as archive:
             return [archive[name] for name in archive.files]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

@@ -74,13 +74,13 @@ def plan_run(
     devices: int,
     cut: int | None = None,
     limit: float = math.inf,
-    report: Callable[[str, int], None] = lambda stage, cut: None,
+    report: Callable[[str, int, float], None] = lambda stage, cut, done: None,
 ) -> list[StagePlan]:
     """The plan of each stage, given as `(phase, optimizer)`, all with the same cut.
 
     `cut=None` chooses the smallest cut that keeps a device within `limit` bytes in
-    every stage, or else the cut that comes closest. `report(stage, cut)`: called before
-    each stage is planned.
+    every stage, or else the cut that comes closest. `report(stage, cut, done)`: called
+    before each stage is planned, with the share that is done.
 
     **Raises** `ValueError` if `cut` does not divide the devices.
     """
@@ -88,10 +88,10 @@ def plan_run(
         raise ValueError(f"--devices must be >= 1: got {devices}.")
     choices = _cuts(stages[0][0].model, devices) if cut is None else [cut]
     tried = []
-    for cut in choices:
+    for i, cut in enumerate(choices):
         tried.append([])
-        for phase, optimizer in stages:
-            report(phase.stage.name, cut)
+        for j, (phase, optimizer) in enumerate(stages):
+            report(phase.stage.name, cut, (i + j / len(stages)) / len(choices))
             tried[-1].append(plan_stage(phase, optimizer, devices, cut))
         if _worst(tried[-1]) <= limit:
             return tried[-1]
