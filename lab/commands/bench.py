@@ -4,7 +4,7 @@ import contextlib
 
 from rich.table import Table
 
-from lab.commands.options import Models, Output, at_least, finish
+from lab.commands.options import Models, Output, finish
 from lab.commands.progress import FEW, Bar
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
@@ -35,9 +35,6 @@ def read(
     """
     from lab.bench.reading import ReadingBench, measure_reading, row
 
-    at_least("--repeats", repeats, 1)
-    for context in contexts:
-        at_least("--contexts", context, 1)
     contexts = quick(contexts, (max(contexts) // 128,))
     built = {name: _build_or_load(name) for name in models}
     turns = len(models) * (1 + len(contexts)) * (1 + repeats)
@@ -111,10 +108,8 @@ def train(
         tokens: tokens per step (at least one sequence for each core).
         repeats: timed steps of each system; the best step counts.
     """
-    for name, given in {"--tokens": (tokens,), "--seqs": seqs}.items():
-        for number in given:
-            at_least(name, number, 1)
-    at_least("--repeats", repeats, 1)
+    if tokens < 1:
+        raise ValueError(f"--tokens must be >= 1: got {tokens}.")
     from lab.training.devices import use_all_cores
 
     use_all_cores(max(1, tokens // max(seqs)))
@@ -164,7 +159,6 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
         model: the name of a preset.
         seq: tokens of the sequence.
     """
-    at_least("--seq", seq, 1)
     import jax
 
     import ttt_core as ttt

@@ -63,7 +63,8 @@ def _those_here(text: Text) -> tuple[Text, ...]:
 def show(result):
     """Losses, gaps, gaps in each doubling of the position, and whether they last."""
     console = Terminal()
-    for table in (_losses, _gaps, _doublings, _lasting):
+    of_gaps = (_gaps, _doublings, _lasting) if result.gaps else ()  # one plain model
+    for table in (_losses, *of_gaps):
         console.print(table(result))
     say(result.notes, console)
 

@@ -6,7 +6,6 @@ from lab.commands.options import (
     Models,
     Output,
     Reading,
-    at_least,
     finish,
     opening,
     read,
@@ -39,10 +38,6 @@ def context(
     from lab.measure import texts
     from lab.measure.readers import systems
 
-    for length in contexts:
-        at_least("--contexts", length, 1)
-    at_least("--region", region, 1)
-    at_least("--workers", reading.workers, 1)
     found = systems(models, full_to=reading.full_to)
     with opening(text):
         shards = text.shards(found[0].tokenizer)

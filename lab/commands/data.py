@@ -12,7 +12,6 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from lab import files
-from lab.commands.options import at_least
 from lab.commands.progress import FEW, Bar, waiting
 from lab.commands.terminal import Terminal
 from lab.data import catalogue, corpora, folders, tokenizers
@@ -81,7 +80,6 @@ def train_tokenizer(
         vocab: number of entries, including the one that starts a document.
         out: file to write. `bpe-4k` is `lab/data/bpe-4k.json`.
     """
-    at_least("--vocab", vocab, 257)
     texts = corpora.texts(corpus, "train")
     with waiting(f"learning {vocab:,} entries from {len(texts)} documents"):
         definition = tokenizers.train_bpe((text.read() for text in texts), vocab)

@@ -6,7 +6,6 @@ from lab.commands.options import (
     Model,
     Output,
     Reading,
-    at_least,
     finish,
     read,
     systems_and_text,
@@ -37,7 +36,6 @@ def decompose(
     """
     from lab.evals import decompose as numbers
 
-    at_least("--starts", starts, 0)
     (a, b), opened = systems_and_text((better, than), text, reading)
     passages = opened.passages()
     readings = read(a.readers | b.readers, passages, reading)

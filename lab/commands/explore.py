@@ -8,8 +8,6 @@ import time
 import webbrowser
 from pathlib import Path
 
-from lab import stopping
-
 
 APP = Path(__file__).resolve().parents[2] / "app"
 
@@ -29,14 +27,7 @@ def explore(port: int = 8501, browser: bool = True):
     )
     if browser and has_screen and _answers(port, server):
         webbrowser.open(f"http://127.0.0.1:{port}")
-    try:
-        code = server.wait()
-    except KeyboardInterrupt as error:  # how a server ends: nothing is left undone
-        server.terminate()
-        server.wait()
-        code = stopping.exit_code(error)
-        code = 0 if code == 130 else code
-    sys.exit(code)
+    sys.exit(server.wait())
 
 
 def _answers(port: int, server: subprocess.Popen, seconds: float = 30.0) -> bool:

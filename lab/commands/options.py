@@ -54,25 +54,22 @@ Models: TypeAlias = Positional[
 def read(readers: dict, passages: list, reading: Reading, *, strict: bool = True):
     """Nats of every reader for every passage, with progress; stored ones are reused.
 
-    **Raises** `Stopped` if interrupted.
+    **Raises** `ValueError` for fewer than one worker, `Stopped` if interrupted.
     """
     from lab.measure.nats import read_all
 
     many = runs.usable_cores() if reading.workers is None else reading.workers
+    if many < 1:
+        raise ValueError(f"--workers must be >= 1: got {many}.")
     with counting("reading", "tokens") as report:
         knobs = {"workers": many, "strict": strict, "report": report}
         return read_all(readers, passages, **knobs)
 
 
 def systems_and_text(models: tuple[str, ...], text: Text, reading: Reading = Reading()):
-    """The systems, ready to be compared, and the text that they read.
-
-    **Raises** `ValueError` for numbers of the text or of workers that are too small.
-    """
+    """The systems, ready to be compared, and the text that they read."""
     from lab.measure.readers import systems
 
-    check_text(text)
-    at_least("--workers", reading.workers, 1)
     found = systems(models, full_to=reading.full_to)
     with opening(text):
         return found, text.open(found[0].tokenizer)
@@ -90,24 +87,6 @@ def opening(text: Source):
         warn(said)
     with waiting(f"opening {text.only().corpus[0]}"):
         yield
-
-
-def at_least(option: str, value: float | None, least: float):
-    """Check a number that was asked for, before anything runs; None is no number.
-
-    **Raises** `ValueError` with what was asked for, and the least.
-    """
-    if value is not None and not value >= least:
-        raise ValueError(f"{option} must be >= {least:,}: got {value:,}.")
-
-
-def check_text(text: Text):
-    """Check the numbers of a text.
-
-    **Raises** `ValueError` for a length or a count that is not positive.
-    """
-    for name in ("length", "per_novel", "novels"):
-        at_least(f"--{name.replace('_', '-')}", getattr(text, name), 1)
 
 
 def finish(result, name: str, output: Output, show: Callable):

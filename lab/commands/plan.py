@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 from rich.table import Table
 from tyro.conf import Positional, arg
 
-from lab.commands.options import at_least
 from lab.commands.progress import FEW, Bar
 from lab.commands.terminal import Terminal
 from lab.commands.train import Choice
@@ -36,9 +35,6 @@ def plan(
         cut: number of pieces that weights are cut into (default: as few as fit).
         memory: GiB of one device.
     """
-    at_least("--devices", devices, 1)
-    at_least("--cut", cut, 1)
-    at_least("--memory", memory, 0)
     from lab.training.loop import make_optimizer
     from lab.training.plan import plan_run
 

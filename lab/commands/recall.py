@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from rich.table import Table
 from tyro.conf import arg
 
-from lab.commands.options import Models, Output, at_least, finish, opening
+from lab.commands.options import Models, Output, finish, opening
 from lab.commands.progress import counting
 from lab.commands.terminal import Terminal
 from lab.measure.parts import Kept
@@ -38,9 +38,6 @@ def recall(
     from lab.evals import recall as numbers
     from lab.measure.readers import systems
 
-    at_least("--facts", facts, 1)
-    for distance in distances:
-        at_least("--distances", distance, 1)
     found = systems(models)
     with opening(text):
         shards = text.shards(found[0].tokenizer)

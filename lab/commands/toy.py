@@ -5,7 +5,7 @@ import dataclasses
 
 from rich.table import Table
 
-from lab.commands.options import Models, Output, check_text, finish, opening
+from lab.commands.options import Models, Output, finish, opening
 from lab.commands.progress import counting
 from lab.commands.tables import say, signed
 from lab.commands.terminal import Terminal
@@ -34,7 +34,6 @@ def toy(
     """
     from lab.evals import toy as numbers
 
-    check_text(text)
     found = _models(models or _trained_here())
     first = next(iter(found.values())).system
     with opening(text):
