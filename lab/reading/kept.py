@@ -37,8 +37,11 @@ def folder_of(trace: Path) -> Path:
     return trace.with_name(f"{trace.stem}.stopped")
 
 
-def keep(reading: Reading, folder: Path) -> None:
-    """Write a reading as far as it has come; the folder appears whole or not at all."""
+def keep(reading: Reading, folder: Path) -> Path:
+    """Write a reading as far as it has come, and return the folder.
+
+    The folder appears whole or not at all.
+    """
     trace, states = reading.trace, reading.states
     new = folder.with_name(f"{folder.name}-new")
     forget(new)
@@ -47,7 +50,7 @@ def keep(reading: Reading, folder: Path) -> None:
         for name, (state, model) in states.items():
             checkpoints.save_stream(draft / f"{name}.safetensors", state, model)
     forget(folder)
-    new.rename(folder)
+    return new.rename(folder)
 
 
 def go_on(reading: Reading, folder: Path) -> None:

@@ -156,6 +156,40 @@ def test_a_stopped_reading_goes_on_to_the_same_bits(
     assert not kept.folder_of(path).exists()
 
 
+def test_a_reading_that_is_stopped_takes_no_whole_one_away(
+    ships, monkeypatch, tmp_path
+):
+    path = stream.stream(ships, model="nano")
+    whole, step, count = path.read_bytes(), Reading.step, itertools.count()
+
+    def stopped(reading):
+        if next(count) == 4:
+            raise KeyboardInterrupt
+        step(reading)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, "step", stopped)
+        with pytest.raises(Stopped, match=r"\.stopped holds what was read"):
+            stream.stream(ships, model="nano")
+    assert path.read_bytes() == whole
+    assert stream.stream(ships, model="nano") == path
+
+
+def test_now_and_then_a_reading_is_kept_in_case_of_a_kill(ships, monkeypatch, tmp_path):
+    monkeypatch.setattr(stream, "KEEP_EVERY", 0.0)
+    step, count, found = Reading.step, itertools.count(), []
+
+    def watched(reading):
+        if next(count) == 4:
+            (folder,) = (tmp_path / "runs/streams").glob("*.stopped")
+            found.append(traces.load(folder / "trace.npz").filled)
+        step(reading)
+
+    monkeypatch.setattr(Reading, "step", watched)
+    path = stream.stream(ships, model="nano")
+    assert found == [4] and not kept.folder_of(path).exists()
+
+
 def test_an_error_keeps_what_was_read_too(ships, monkeypatch, tmp_path):
     step, count = Reading.step, itertools.count()
 
