@@ -47,6 +47,12 @@ def folder(name: str) -> Path:
     return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).absolute() / name
 
 
+def shown(path: Path) -> str:
+    """A path as it can be typed from here."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def environment() -> dict:
     """Command, commit, date, versions and processor count, for cards and runs."""
     packages = ("jax", "jaxlib", "equinox", "optax", "numpy", "grain")

@@ -1,6 +1,5 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
-from rich.console import Console
 from rich.table import Table
 
 from lab.commands.options import (
@@ -8,9 +7,11 @@ from lab.commands.options import (
     Output,
     Reading,
     finish,
+    opening,
     read,
 )
 from lab.commands.tables import say, signed
+from lab.commands.terminal import Terminal
 from lab.measure.positions import short
 from lab.measure.texts import Source
 from lab.quick import quick
@@ -38,7 +39,8 @@ def context(
     from lab.measure.readers import systems
 
     found = systems(models, full_to=reading.full_to)
-    shards = text.shards(found[0].tokenizer)
+    with opening(text):
+        shards = text.shards(found[0].tokenizer)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
     region = quick(numbers.REGION, 1024) if region is None else region
     passages = texts.whole(shards, limit=region)
@@ -50,7 +52,7 @@ def context(
 
 def show(result):
     """Every system's loss at every context, then the gap to the reference there."""
-    console, rows = Console(), result.by_label()
+    console, rows = Terminal(), result.by_label()
     heads = [short(context) for context in result.contexts]
     scored = f"{sum(result.lengths):,} tokens of {len(result.lengths)}"
     words = f"{result.text.corpus}/{result.text.split}, {scored} {result.text.unit}"

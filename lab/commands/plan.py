@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from lab.commands.progress import FEW, Bar
+from lab.commands.terminal import Terminal
 from lab.commands.train import Choice
 from lab.recipes.experiment import Experiment
 
@@ -41,8 +42,15 @@ def plan(
     stages = [
         (phase, make_optimizer(experiment, phase.stage)) for phase in experiment.phases
     ]
-    plans = plan_run(stages, devices=devices, cut=cut, limit=memory * GIB)
-    console = Console()
+    with Bar(1, lines=FEW, passing=True) as bar:
+
+        def report(stage: str, cut: int, done: float):
+            pieces = f"weights cut into {cut}" if cut > 1 else "weights whole"
+            bar.show(done, f"planning {stage},", pieces)
+
+        limit = memory * GIB
+        plans = plan_run(stages, devices=devices, cut=cut, limit=limit, report=report)
+    console = Terminal()
     console.print(table(experiment, plans, devices))
     if plans[0].mesh[1] > 1:
         console.print(f"Train it with --cut {plans[0].mesh[1]}.")

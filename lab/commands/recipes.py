@@ -1,8 +1,8 @@
 """`ttt-lab recipes`: what can be trained, and what does it cost?"""
 
-from rich.console import Console
 from rich.table import Table
 
+from lab.commands.terminal import Terminal
 from lab.recipes import RECIPES
 
 
@@ -17,4 +17,4 @@ def recipes():
             f"[dim]sizes[/dim] {', '.join(recipe.SIZES)}",
         )
         table.add_row(f"[bold]{name}[/bold]", "\n".join(told))
-    Console().print(table)
+    Terminal(markup=True).print(table)

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from lab import files, runs
+from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment
 from lab.recipes.settings import override
 
@@ -129,4 +129,4 @@ def _print(experiment: Experiment, rows: list[dict]):
             f"{row['held_out']['loss_frozen']:.4f}",
             "best" if loss == best else "",
         )
-    Console().print(table)
+    Terminal().print(table)

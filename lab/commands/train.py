@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lab import runs
 from lab.commands.progress import Bar
+from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment, Phase
 from lab.recipes.settings import find, make_experiment
 from lab.stopping import Stopped
@@ -164,7 +164,7 @@ class _Screen:
 
     def __init__(self, experiment: Experiment, folder: Path):
         self.experiment, self.folder = experiment, folder
-        self.console = Console(quiet=not is_leader())
+        self.console = Terminal(quiet=not is_leader())
         self.bar = Bar(experiment.tokens, self.console)
         self.losses, self.gain = [], ""
 
@@ -207,7 +207,7 @@ class _Screen:
         if not is_leader() or path.exists():
             return
         about = checkpoints.card(cards.write_snapshot(phase, model, self.folder))
-        said = f"[bold]{path}[/bold]  {_held_out(about['held_out'])}"
+        said = f"{path}  {_held_out(about['held_out'])}"
         self.console.print(said, soft_wrap=True)
 
 

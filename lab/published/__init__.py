@@ -41,9 +41,14 @@ def remark(card: dict) -> str:
 def recordings() -> dict[str, traces.Header]:
     """The headers of the recorded readings by name, in alphabetical order.
 
-    **Raises** `ValueError` for a damaged file, naming it.
+    A damaged file is left out; `damaged_recordings` names it.
     """
-    return {path.stem: traces.peek(path) for path in _traces()}
+    return {path.stem: traces.peek(path) for path in _readable()[0]}
+
+
+def damaged_recordings() -> list[str]:
+    """A sentence for each recorded reading that cannot be opened, with its file."""
+    return _readable()[1]
 
 
 def recording(name: str) -> traces.Trace:
@@ -62,6 +67,19 @@ def results() -> dict[str, dict]:
     """The checked results (JSON) by name, in alphabetical order."""
     found = sorted((HERE / "results").glob("*.json"))
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def _readable() -> tuple[list[Path], list[str]]:
+    """The files of recorded readings that open, and sentences on the others."""
+    good, bad = [], []
+    for path in _traces():
+        try:
+            traces.peek(path)
+        except (ValueError, OSError) as error:
+            bad.append(str(error))
+        else:
+            good.append(path)
+    return good, bad
 
 
 def _traces() -> list[Path]:

@@ -16,6 +16,7 @@ and the logits of a chunk with their derivatives.
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -68,12 +69,18 @@ class StagePlan:
 
 
 def plan_run(
-    stages, *, devices: int, cut: int | None = None, limit: float = math.inf
+    stages,
+    *,
+    devices: int,
+    cut: int | None = None,
+    limit: float = math.inf,
+    report: Callable[[str, int, float], None] = lambda stage, cut, done: None,
 ) -> list[StagePlan]:
     """The plan of each stage, given as `(phase, optimizer)`, all with the same cut.
 
     `cut=None` chooses the smallest cut that keeps a device within `limit` bytes in
-    every stage, or else the cut that comes closest.
+    every stage, or else the cut that comes closest. `report(stage, cut, done)`: called
+    before each stage is planned, with the share that is done.
 
     **Raises** `ValueError` if `cut` does not divide the devices.
     """
@@ -81,8 +88,11 @@ def plan_run(
         raise ValueError(f"--devices must be >= 1: got {devices}.")
     choices = _cuts(stages[0][0].model, devices) if cut is None else [cut]
     tried = []
-    for cut in choices:
-        tried.append([plan_stage(*stage, devices, cut) for stage in stages])
+    for i, cut in enumerate(choices):
+        tried.append([])
+        for j, (phase, optimizer) in enumerate(stages):
+            report(phase.stage.name, cut, (i + j / len(stages)) / len(choices))
+            tried[-1].append(plan_stage(phase, optimizer, devices, cut))
         if _worst(tried[-1]) <= limit:
             return tried[-1]
     return min(tried, key=_worst)

@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import io
+import os
 import subprocess
 import sys
 
@@ -82,3 +84,30 @@ def test_recipes_and_documents_are_listed(monkeypatch, capsys):
     assert "tiny-e2e" in capsys.readouterr().out
     assert run(monkeypatch, "data", "list") == 0
     assert "sotu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["recipes"], ["data", "list"]])
+def test_a_reader_that_leaves_ends_the_command_quietly(arguments):
+    """As `ttt-lab recipes | head -1` does."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "lab.cli", *arguments]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_the_console_cannot_show_is_replaced(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(sys, "stderr", console)
+    monkeypatch.setattr(cli, "find", lambda verb: lambda: print("\u00b1 \u4fdd"))
+    assert run(monkeypatch, "recipes") == 0
+    console.flush()
+    assert console.buffer.getvalue().strip() in (b"? ?", rb"\xb1 \u4fdd")
+
+
+def test_an_error_is_shown_and_not_obeyed(monkeypatch, capsys):
+    assert run(monkeypatch, "data", "show", "\x1b[2J[red]x.txt\u202e") == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and r"\x1b[2J[red]x.txt\u202e" in said
