@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from lab.commands.train import Choice
 from lab.recipes.experiment import Experiment
+from lab.training.machine import size_of
 
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Tab
     row("  of which embedding", lambda p: f"{p.embedding:,}")
     if first.fast_parameters:
         row("  of which fast", lambda p: f"{p.fast_parameters:,}")
-        row("fast weights of one sequence", lambda p: _size(p.fast_bytes))
+        row("fast weights of one sequence", lambda p: size_of(p.fast_bytes))
     shown.add_section()
     row("tokens per step", lambda p: f"{p.batch} x {p.seq:,}")
     row("FLOPs per token", lambda p: f"{p.flops.total:.3g}")
@@ -72,9 +73,9 @@ def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Tab
     shown.add_section()
     row("mesh", lambda p: f"data {p.mesh[0]} x model {p.mesh[1]}")
     row("sequences per device", lambda p: f"{p.share}, {p.at_once} at once")
-    row("memory per device", lambda p: _size(p.total))
+    row("memory per device", lambda p: size_of(p.total))
     for part in first.memory:
-        row(f"  {part}", lambda p, part=part: _size(p.memory[part]))
+        row(f"  {part}", lambda p, part=part: size_of(p.memory[part]))
     return shown
 
 
@@ -88,11 +89,3 @@ def advice(stage: "StagePlan", memory: float) -> str:
         few = f", or fewer sequences at once (--set {stage.name}.accumulate="
         said += f"{few}{stage.batch} reads one per device at a time)"
     return f"{said}, or another `remat`."
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:,.1f} GiB"

@@ -77,7 +77,7 @@ def train(
     """
     where.join()
     if sweep:
-        return _sweep(choice.experiment(recipe), run, conduct, sweep, int(tokens))
+        return _sweep(choice.experiment(recipe), run, conduct, sweep, tokens)
     asked = find(recipe, choice.size)
     if hasattr(asked, "points_at"):
         card = _tune(asked, choice, conduct)
@@ -97,10 +97,8 @@ def train_experiment(
 ) -> Path:
     """Train with progress at the terminal, and return the card of the last stage."""
     from lab.training import cards, loop
-    from lab.training.devices import use_all_cores
 
-    # Each core becomes a device, if the batches allow, and before JAX is used.
-    use_all_cores(max(stage.batch for stage in experiment.stages))
+    check_machine([experiment], conduct.cut)
     with _Screen(experiment, folder) as screen:
         loop.train(
             experiment,
@@ -113,15 +111,28 @@ def train_experiment(
     return cards.card_of(experiment, folder, conduct.until)
 
 
+def check_machine(experiments: list[Experiment], cut: int):
+    """Choose the devices, and refuse what this machine cannot hold.
+
+    Each core becomes a device, if the batches allow, and before JAX is used.
+    """
+    from lab.training.devices import use_all_cores
+    from lab.training.plan import check_fits
+
+    use_all_cores(max(stage.batch for stage in experiments[0].stages))
+    check_fits(experiments, cut)
+
+
 def _sweep(
     experiment: Experiment,
     run: str | None,
     conduct: Conduct,
     sweeps: tuple[str, ...],
-    tokens: int,
+    tokens: float,
 ) -> Path:
-    from lab.commands.sweep import run_sweep
+    from lab.commands.sweep import run_sweep, shorts
 
+    check_machine(list(shorts(experiment, sweeps, tokens).values()), conduct.cut)
     folder = runs.folder(f"{run or experiment.name}-sweep")
     train = functools.partial(train_experiment, conduct=conduct)
     return run_sweep(experiment, sweeps, tokens, folder, train)
