@@ -35,7 +35,7 @@ class Range(NamedTuple):
         is_high = above and value > self.most
         bound = f"<= {shown(self.most)}" if is_high else f"{sign} {shown(self.least)}"
         raise ValueError(
-            f"`{name}` must be {bound}: got {shown(value)} ({self.about}; {self})."
+            f"{name} must be {bound}: got {shown(value)} ({self.about}; {self})."
         )
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ def check_ranges(config, ranges: Mapping[str, Range]):
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.name in ranges and value is not None:
-            ranges[field.name].check(field.name, value)
+            ranges[field.name].check(f"`{field.name}`", value)
 
 
 def shown(value: int | float) -> str:
