@@ -13,6 +13,7 @@ Git ignores the folder; `TTT_LAB_RUNS` moves it. Every file appears whole or not
 (`lab.files`), except the last line of the metrics.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from lab import files
+from lab import checkpoints, files
 from lab.checkpoints import config_to_dict
 from lab.recipes.experiment import Experiment
 
@@ -34,7 +35,19 @@ OBSERVING = ("checks", "gain_every")
 
 def folder(name: str) -> Path:
     """The run folder called `name`."""
-    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).absolute() / name
+    return files.runs() / name
+
+
+def models() -> dict[str, dict]:
+    """The cards of the models in run folders by name of the run, in its order.
+
+    A run without a model, or with one that cannot be read, is left out.
+    """
+    found = {}
+    for place in sorted(files.runs().glob("*/")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            found[place.name] = checkpoints.card(place)
+    return found
 
 
 def environment() -> dict:

@@ -64,7 +64,7 @@ def test_every_group_has_verbs_and_every_verb_a_group():
         (["strem"], "did you mean 'stream'"),
         (["eval", "atention", "tiny-full"], "did you mean 'eval attention'"),
         (["compare"], "did you mean 'eval compare'"),
-        (["xyz"], "There is no verb 'xyz'. Known: train, plan"),
+        (["xyz"], "There is no verb 'xyz'. Known:\n  train "),
         (["train", "tiny-e2f"], "did you mean 'tiny-e2e'"),
         (["train", "tiny-e2e", "--size", "tny"], "did you mean 'tiny'"),
         (["train", "tiny-e2e", "--set", "lrate=1"], "There is no setting 'lrate'"),
