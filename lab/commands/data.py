@@ -18,8 +18,8 @@ from lab.data import catalogue, corpora, folders, tokenizers
 def list_() -> None:
     """Corpora and documents of this lab, and which of them are on this machine."""
     table = Table(title="ttt-lab data", caption="tokens are counted under bpe-4k")
-    for column in ("name", "what"):
-        table.add_column(column)
+    table.add_column("name", no_wrap=True)  # a name that is cut cannot be typed
+    table.add_column("what")
     for column in ("documents", "bytes", "tokens"):
         table.add_column(column, justify="right")
     table.add_column("here")

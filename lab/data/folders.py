@@ -10,7 +10,9 @@ import shutil
 from pathlib import Path
 
 
-CARDS = Path(__file__).resolve().parents[2] / "datasets"
+_INSTALLED = Path(__file__).resolve().parent / "cards"  # in a wheel, by setup.py
+_CLONED = Path(__file__).resolve().parents[2] / "datasets"
+CARDS = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 
 
 def data() -> Path:
@@ -44,7 +46,7 @@ def _card_file(name: str, file: str) -> Path:
     path = CARDS / name / file
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {path}: the cards are in the folder datasets/ of the "
-            "repository; install from a clone with `pip install -e .`."
+            f"There is no {path}: the cards of the texts are in the folder datasets/ "
+            "of the repository, and in every wheel; install the lab again."
         )
     return path
