@@ -33,7 +33,7 @@ def compare(
     again to continue.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
     """
     for one in text.each():
         found, opened = systems_and_text(models, one, reading)

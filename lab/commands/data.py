@@ -20,13 +20,13 @@ def list_() -> None:
     table = Table(title="ttt-lab data", caption="tokens are counted under bpe-4k")
     table.add_column("name", no_wrap=True)  # a name that is cut cannot be typed
     table.add_column("what")
-    for column in ("documents", "bytes", "tokens"):
-        table.add_column(column, justify="right")
+    for column in ("texts", "MB", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("here")
     for row in catalogue.listing():
         here = "yes" if row["prepared"] else row["how"].replace("`", "")
-        sizes = (f"{row[key]:,}" for key in ("documents", "bytes", "tokens"))
-        table.add_row(row["name"], row["title"], *sizes, here)
+        sizes = f"{row['documents']:,}", f"{row['bytes'] / 1e6:.1f}"
+        table.add_row(row["name"], row["title"], *sizes, f"{row['tokens']:,}", here)
     console = Console()
     console.print(table)
     console.print(

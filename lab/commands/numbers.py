@@ -17,6 +17,7 @@ NUMBERS = {
     "cut": (1, 10**6, "pieces that weights are cut into"),
     "devices": (1, 10**6, "devices that share the training"),
     "distances": (1, 2**24, "tokens between a fact and its question"),
+    "efficiency": (0, 1, "share of its peak that a device keeps up", True),
     "facts": (1, 10**6, "facts that are asked for"),
     "full_to": (1, 2**30, "tokens that full attention reads"),
     "host_index": (0, 10**6, "position in the list of addresses"),

@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from tyro.conf import arg
 
-from lab.commands.options import Models, Output, finish
+from lab.commands.options import Models, Output, finish, option
 from lab.measure.texts import Source, TextRead
 from lab.quick import quick
 
@@ -16,7 +15,7 @@ def recall(
     models: Models,
     /,
     facts: int = 24,
-    distances: Annotated[tuple[int, ...], arg(metavar="TOKENS")] = (),
+    distances: Annotated[tuple[int, ...], option("TOKENS")] = (),
     world: Literal["asked", "trained"] = "asked",
     seed: int = 0,
     text: Source = Source(),
@@ -25,7 +24,7 @@ def recall(
     """How much of a fact is left 64 to 16 K tokens later, beside the frozen twin.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
         facts: number of facts, each in a passage of its own.
         distances: where to ask, in tokens (default: 64 to 16,384, doubling).
         world: asked: facts in words that no training has seen. trained: new facts in

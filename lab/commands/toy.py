@@ -1,12 +1,13 @@
 """`ttt-lab eval toy`: the toy experiment's five curves, printed, kept and drawn."""
 
 import dataclasses
+from typing import Annotated
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from lab.commands.options import Models, Output, finish
+from lab.commands.options import Models, Output, finish, option
 from lab.commands.tables import say, signed
 from lab.measure.texts import Text
 from lab.quick import quick
@@ -19,7 +20,7 @@ TUNING = 4  # sequences per training novel for the choice of naive's rate
 def toy(
     models: Models = (),
     /,
-    rates: tuple[float, ...] = (),
+    rates: Annotated[tuple[float, ...], option("RATE")] = (),
     text: Text = Text(length=LENGTH, per_novel=1024),
     output: Output = Output(),
 ):

@@ -17,6 +17,7 @@ from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lab import runs
+from lab.commands.options import option
 from lab.commands.progress import Bar
 from lab.recipes.experiment import Experiment, Phase
 from lab.recipes.settings import find, make_experiment
@@ -38,7 +39,7 @@ class Choice:
     """
 
     size: str = "tiny"
-    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")] = ()
+    set: Annotated[tuple[str, ...], option("NAME=VALUE")] = ()
     plain: bool = False
 
     def experiment(self, recipe: str) -> Experiment:
@@ -55,9 +56,9 @@ def train(
     choice: Annotated[Choice, arg(name="")] = Choice(),
     conduct: Annotated[Conduct, arg(name="")] = Conduct(),
     where: Annotated[Hosts, arg(name="")] = Hosts(),
-    run: str | None = None,
+    run: Annotated[str | None, option("NAME")] = None,
     publish: bool = False,
-    sweep: Annotated[tuple[str, ...], arg(metavar="NAME=A,B,C")] = (),
+    sweep: Annotated[tuple[str, ...], option("NAME=A,B,C")] = (),
     tokens: float = 5e5,
 ) -> Path:
     """Train a recipe; run again to resume where it stopped.

@@ -16,7 +16,7 @@ and the logits of a chunk with their derivatives.
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import equinox as eqx
 import jax
@@ -55,6 +55,7 @@ class StagePlan:
     """
 
     name: str
+    steps: int
     seq: int
     batch: int
     parameters: int
@@ -77,23 +78,39 @@ class StagePlan:
         """Operations of one outer step."""
         return self.flops.total * self.seq * self.batch
 
+    @property
+    def all_flops(self) -> float:
+        """Operations of all outer steps of the stage."""
+        return self.steps * self.step_flops
+
 
 def plan_run(
-    stages, *, devices: int, cut: int | None = None, limit: float = math.inf
+    stages,
+    *,
+    devices: int,
+    cut: int | None = None,
+    limit: float = math.inf,
+    report: Callable[[float, str], None] | None = None,
 ) -> list[StagePlan]:
     """The plan of each stage, given as `(phase, optimizer)`, all with the same cut.
 
     `cut=None` chooses the smallest cut that keeps a device within `limit` bytes in
-    every stage, or else the cut that comes closest.
+    every stage, or else the cut that comes closest. `report(share, what)` is called
+    before each piece of work with the share of it that is done, at most.
 
     **Raises** `ValueError` if `cut` does not divide the devices.
     """
     if devices < 1:
         raise ValueError(f"--devices must be >= 1: got {devices}.")
     choices = _cuts(stages[0][0].model, devices) if cut is None else [cut]
-    tried = []
-    for cut in choices:
-        tried.append([plan_stage(*stage, devices, cut) for stage in stages])
+    tried, whole = [], len(choices) * len(stages)
+    for i, cut in enumerate(choices):
+        tried.append([])
+        for j, (phase, optimizer) in enumerate(stages):
+            if report:
+                what = f"{phase.stage.name}, weights in {cut} piece(s)"
+                report((i * len(stages) + j) / whole, what)
+            tried[-1].append(plan_stage(phase, optimizer, devices, cut))
         if _worst(tried[-1]) <= limit:
             return tried[-1]
     return min(tried, key=_worst)
@@ -131,6 +148,7 @@ def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
     }
     return StagePlan(
         name=phase.stage.name,
+        steps=phase.stage.steps,
         seq=phase.seq,
         batch=phase.batch,
         parameters=_size(model),

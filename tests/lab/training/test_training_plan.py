@@ -10,8 +10,9 @@ import pytest
 from small_experiment import small_experiment
 
 import ttt_core as ttt
+from lab.commands.plan import duration, time_needed
 from lab.recipes.experiment import Experiment, Stage
-from lab.training import devices, machine, plan
+from lab.training import accelerators, devices, machine, plan
 
 
 def phase_of(config, **stage):
@@ -192,8 +193,48 @@ def test_the_command_prints_a_plan(monkeypatch, capsys):
         "data 2 x model 1",
         "memory per device",
         "do not fit into 0.001 GiB",
+        "FLOPs in all",
+        "on 2 x NVIDIA H100 SXM, at 30% of a peak of 494 TFLOP/s (float32)",
     ):
         assert words in said, words
+
+
+def test_the_time_is_that_of_all_stages_at_a_share_of_the_peak(tmp_path):
+    experiment = small_experiment(tmp_path)
+    stages = [(phase, optax.adam(1e-3)) for phase in experiment.phases]
+    plans = plan.plan_run(stages, devices=2)
+    device = accelerators.Accelerator("toy", 2e-6, 1e-6, 1)  # a million a second
+    flops = sum(p.steps * p.step_flops for p in plans)
+    seconds = flops / (2 * 1e6 * 0.5)
+    said = time_needed(experiment, plans, device, 0.5)
+    assert said.startswith(
+        f"7 steps, {flops:.3g} FLOPs: {duration(seconds)} on 2 x toy"
+    )
+    assert duration(90) == "1.5 minutes" and duration(3 * 86_400) == "3 days"
+
+
+def test_progress_is_told_before_each_stage_of_each_cut(tmp_path):
+    told, phase = [], phase_of(ttt.preset("nano").replace(vocab=256, bos=0), batch=1)
+    report = lambda share, what: told.append((share, what))
+    plan.plan_run([(phase, optax.adam(1e-3))], devices=2, limit=1, report=report)
+    assert [share for share, _ in told] == [0, 0.5]
+    assert told[1][1] == "pretrain, weights in 2 piece(s)"
+
+
+@pytest.mark.parametrize("name", accelerators.KNOWN)
+def test_a_device_is_known_by_its_peaks_and_memory(name):
+    device = accelerators.find(name)
+    assert device.peak("bfloat16") >= device.peak("float32") > 5e13
+    assert 16 <= device.memory <= 192
+
+
+def test_this_machine_is_measured(monkeypatch):
+    monkeypatch.setattr(machine, "measure_peak", lambda: 2e12)
+    monkeypatch.setattr(machine, "memory", lambda: 3 * 2**30)
+    here = accelerators.find("this")
+    assert (here.peak("float32"), here.memory) == (2e12, 3)
+    with pytest.raises(ValueError, match="no device 'h10'; did you mean 'h100'"):
+        accelerators.find("h10")
 
 
 @pytest.mark.parametrize(
