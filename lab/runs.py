@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from lab import checkpoints, files
+from lab import checkpoints, files, published
 from lab.checkpoints import config_to_dict
 from lab.recipes.experiment import Experiment
 
@@ -45,8 +45,10 @@ def models() -> dict[str, dict]:
     """
     found = {}
     for place in sorted(files.runs().glob("*/")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            found[place.name] = checkpoints.card(place)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            card = checkpoints.card(place)
+            published.remark(card)  # a card without a configuration is none
+            found[place.name] = card
     return found
 
 
