@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab import published
+from lab import published, runs
 from lab.data import documents
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
@@ -22,8 +22,13 @@ def recording(name: str) -> Trace:
 
 @st.cache_data(max_entries=1, ttl=60)
 def models() -> dict[str, str]:
-    """Names of the published models, and a remark on those that do not learn text."""
-    return {name: published.remark(card) for name, card in published.models().items()}
+    """Names of the published models and of this machine's runs, each with a remark.
+
+    The remark says which do not learn text. A published name hides a run of that name.
+    """
+    cards = published.models()
+    cards |= {name: card for name, card in runs.models().items() if name not in cards}
+    return {name: published.remark(card) for name, card in cards.items()}
 
 
 @st.cache_data(max_entries=1, ttl=60)

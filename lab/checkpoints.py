@@ -32,12 +32,16 @@ STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is writte
 
 
 def card(name: str | os.PathLike) -> dict:
-    """The card of a published model, or of the model at a path; opens without JAX.
+    """The card of a published model, of a run's, or of the model at a path.
 
-    **Raises** `FileNotFoundError` naming the published models, `ValueError` for a card
-    that is damaged.
+    A run's model goes by the name of the run. Opens without JAX.
+
+    **Raises** `FileNotFoundError` naming the published models and the runs,
+    `ValueError` for a card that is damaged.
     """
-    return read_card(_card_path(name))
+    path = _card_path(name)
+    described, run = read_card(path), Path(name).name
+    return described | ({"name": run} if path.parent.name == run else {})
 
 
 def read_card(path: Path) -> dict:
@@ -58,7 +62,7 @@ def read_card(path: Path) -> dict:
 
 
 def load(name: str | os.PathLike):
-    """The model published under `name`, or the one saved at a path.
+    """The model published under `name`, the newest of the run `name`, or one at a path.
 
     **Raises** `FileNotFoundError` if there is no such model, `ValueError` if card or
     weights are damaged, or the weights not those that the card was written for.
@@ -321,6 +325,30 @@ def _card_path(name: str | os.PathLike) -> Path:
     for path in (PUBLISHED / f"{stem}.json", stem.with_name(stem.name + ".json")):
         if path.exists():
             return path
-    known = sorted(path.stem for path in PUBLISHED.glob("*.json"))
+    for folder in (given, files.runs() / given):
+        if path := _card_in(folder):
+            return path
+    known = [path.stem for path in PUBLISHED.glob("*.json")]
+    known += [path.parent.name for path in files.runs().glob("*/experiment.json")]
     untrained = "" if known else " Train one with `ttt-lab train tiny-e2e`."
-    raise FileNotFoundError(unknown("model", str(name), known) + untrained)
+    raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + untrained)
+
+
+def _card_in(run: Path) -> Path | None:
+    """The card of a run's finished model, else of the last stage done; None = no run.
+
+    **Raises** `FileNotFoundError` if the run has no model yet.
+    """
+    tuned, about = run / f"{run.name}.json", run / "experiment.json"
+    if tuned.exists() or not about.exists():
+        return tuned if tuned.exists() else None
+    asked = json.loads(about.read_text("utf-8"))
+    name, stages = asked["name"], [stage["name"] for stage in asked["stages"]]
+    for stem in (name, *(f"{name}-{stage}" for stage in reversed(stages))):
+        if (run / f"{stem}.json").exists():
+            return run / f"{stem}.json"
+    raise FileNotFoundError(
+        f"The run {run.name!r} has no model yet: one is saved at the end of each stage "
+        f"({', '.join(stages)}). Go on with the command that started the run; "
+        f"{run / 'environment.json'} holds it."
+    )

@@ -95,12 +95,13 @@ def print_anything():
 
 
 def find(verb: str) -> Callable:
-    """The function of a verb, from its module, which is imported.
+    """The function of a verb, from its module; it checks its numbers before it runs.
 
     **Raises** `ValueError` for a verb that does not exist, naming the closest.
     """
     module, name = VERBS[choose("verb", verb, VERBS)].split(":")
-    return getattr(importlib.import_module(f"lab.{module}"), name)
+    numbers = importlib.import_module("lab.commands.numbers")
+    return numbers.checked(getattr(importlib.import_module(f"lab.{module}"), name))
 
 
 def listing(group: str = "") -> str:

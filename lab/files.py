@@ -103,6 +103,11 @@ def _temporary_cache() -> Path:
     return place
 
 
+def runs() -> Path:
+    """The folder of all run folders: `$TTT_LAB_RUNS`, or `.runs` where one stands."""
+    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).expanduser().absolute()
+
+
 @contextmanager
 def appearing(place: Path) -> Iterator[Path]:
     """A temporary path for a new folder, which is renamed to `place` at the end.

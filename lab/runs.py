@@ -15,6 +15,7 @@ Git ignores the folder; `TTT_LAB_RUNS` moves it. Every file appears whole or not
 (`lab.files`), except the last line of the metrics.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -27,7 +28,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from lab import files
+from lab import checkpoints, files, published
 from lab.checkpoints import config_to_dict
 from lab.cores import usable_cores
 from lab.recipes.experiment import Experiment
@@ -44,7 +45,21 @@ OBSERVING = ("checks", "gain_every")
 
 def folder(name: str) -> Path:
     """The run folder called `name`."""
-    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).absolute() / name
+    return files.runs() / name
+
+
+def models() -> dict[str, dict]:
+    """The cards of the models in run folders by name of the run, in its order.
+
+    A run without a model, or with one that cannot be read, is left out.
+    """
+    found = {}
+    for place in sorted(files.runs().glob("*/")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            card = checkpoints.card(place)
+            published.remark(card)  # a card without a configuration is none
+            found[place.name] = card
+    return found
 
 
 def shown(path: Path) -> str:
@@ -83,6 +98,7 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # else: another project's commit
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):

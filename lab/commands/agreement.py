@@ -27,7 +27,8 @@ def agreement(
     Two passages of each novel are read.
 
     Args:
-        models: published names or paths; learners are read with and without learning.
+        models: published names, runs or paths; learners are read with and without
+            learning.
     """
     from lab.analysis import agreement as numbers
     from lab.measure.readers import load

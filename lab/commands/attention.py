@@ -26,7 +26,7 @@ def attention(
     The queries of a passage's second half count.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
     """
     from lab.analysis import attention as numbers
     from lab.measure.readers import load

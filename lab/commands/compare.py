@@ -34,7 +34,7 @@ def compare(
     again to continue.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
     """
     for one in _those_here(text):
         found, opened = systems_and_text(models, one, reading)

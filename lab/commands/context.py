@@ -1,5 +1,7 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
+from typing import Annotated
+
 from rich.table import Table
 
 from lab.commands.options import (
@@ -8,6 +10,7 @@ from lab.commands.options import (
     Reading,
     finish,
     opening,
+    option,
     read,
 )
 from lab.commands.tables import say, signed
@@ -21,8 +24,8 @@ from lab.recipes.family import EIGHT
 def context(
     models: Models = EIGHT,
     /,
-    contexts: tuple[int, ...] = (),
-    region: int | None = None,
+    contexts: Annotated[tuple[int, ...], option("TOKENS")] = (),
+    region: Annotated[int | None, option("TOKENS")] = None,
     text: Source = Source(),
     reading: Reading = Reading(),
     output: Output = Output(),
@@ -30,7 +33,7 @@ def context(
     """What more context is worth: the same tokens, in windows of 2 K to 128 K.
 
     Args:
-        models: published names or paths. The others are compared with the first.
+        models: published names, runs or paths. The others are compared with the first.
         contexts: lengths of the windows, in tokens (default: 2, 8, 16, 32 and 128 K).
         region: scored tokens of each document (default: 131,072).
     """

@@ -20,15 +20,15 @@ from lab.data import catalogue, corpora, folders, tokenizers
 def list_() -> None:
     """Corpora and documents of this lab, and which of them are on this machine."""
     table = Table(title="ttt-lab data", caption="tokens are counted under bpe-4k")
-    for column in ("name", "what"):
-        table.add_column(column)
-    for column in ("documents", "bytes", "tokens"):
-        table.add_column(column, justify="right")
+    table.add_column("name", no_wrap=True)  # a name that is cut cannot be typed
+    table.add_column("what")
+    for column in ("texts", "MB", "tokens"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("here")
     for row in catalogue.listing():
         here = "yes" if row["prepared"] else row["how"].replace("`", "")
-        sizes = (f"{row[key]:,}" for key in ("documents", "bytes", "tokens"))
-        table.add_row(row["name"], row["title"], *sizes, here)
+        sizes = f"{row['documents']:,}", f"{row['bytes'] / 1e6:.1f}"
+        table.add_row(row["name"], row["title"], *sizes, f"{row['tokens']:,}", here)
     console = Terminal()
     console.print(table)
     console.print(

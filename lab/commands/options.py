@@ -18,6 +18,15 @@ from lab.commands.terminal import Terminal
 from lab.measure.texts import Source, Text
 
 
+def option(metavar: str):
+    """How the list of options shows an option: `metavar` for its value.
+
+    An empty default is not shown, because the words beside it say what happens then.
+    """
+    hint = lambda default: "" if default in ("", "None") else f"(default: {default})"
+    return arg(metavar=metavar, help_behavior_hint=hint)
+
+
 @dataclasses.dataclass(frozen=True)
 class Output:
     """Where results go.
@@ -27,7 +36,7 @@ class Output:
         publish: keep the numbers in lab/published/results.
     """
 
-    figures: Path | None = None
+    figures: Annotated[Path | None, option("FOLDER")] = None
     publish: bool = False
 
 
@@ -40,15 +49,13 @@ class Reading:
         workers: passages read side by side (default: one per core).
     """
 
-    full_to: Annotated[int | None, arg(metavar="TOKENS")] = None
-    workers: Annotated[int | None, arg(metavar="N")] = None
+    full_to: Annotated[int | None, option("TOKENS")] = None
+    workers: Annotated[int | None, option("N")] = None
 
 
 # The flags of these dataclasses have no prefix, because `lab.cli` sets it so in tyro.
 Model: TypeAlias = Positional[Annotated[str, arg(metavar="MODEL")]]
-Models: TypeAlias = Positional[
-    Annotated[tuple[str, ...], arg(metavar="MODEL [MODEL ...]")]
-]
+Models: TypeAlias = Positional[Annotated[tuple[str, ...], option("MODEL [MODEL ...]")]]
 
 
 def read(readers: dict, passages: list, reading: Reading, *, strict: bool = True):

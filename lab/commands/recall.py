@@ -3,9 +3,8 @@
 from typing import Annotated, Literal
 
 from rich.table import Table
-from tyro.conf import arg
 
-from lab.commands.options import Models, Output, finish, opening
+from lab.commands.options import Models, Output, finish, opening, option
 from lab.commands.progress import counting
 from lab.commands.terminal import Terminal
 from lab.measure.parts import Kept
@@ -17,7 +16,7 @@ def recall(
     models: Models,
     /,
     facts: int = 24,
-    distances: Annotated[tuple[int, ...], arg(metavar="TOKENS")] = (),
+    distances: Annotated[tuple[int, ...], option("TOKENS")] = (),
     world: Literal["asked", "trained"] = "asked",
     seed: int = 0,
     text: Source = Source(),
@@ -26,7 +25,7 @@ def recall(
     """How much of a fact is left 64 to 16 K tokens later, beside the frozen twin.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
         facts: number of facts, each in a passage of its own.
         distances: where to ask, in tokens (default: 64 to 16,384, doubling).
         world: asked: facts in words that no training has seen. trained: new facts in

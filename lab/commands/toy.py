@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+from typing import Annotated
 
 from rich.table import Table
 
-from lab.commands.options import Models, Output, finish, opening
+from lab.commands.options import Models, Output, finish, opening, option
 from lab.commands.progress import counting
 from lab.commands.tables import say, signed
 from lab.commands.terminal import Terminal
@@ -21,7 +22,7 @@ TUNING = 4  # sequences per training novel for the choice of naive's rate
 def toy(
     models: Models = (),
     /,
-    rates: tuple[float, ...] = (),
+    rates: Annotated[tuple[float, ...], option("RATE")] = (),
     text: Text = Text(length=LENGTH, per_novel=1024),
     output: Output = Output(),
 ):

@@ -18,6 +18,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from lab import runs
+from lab.commands.options import option
 from lab.commands.progress import Bar
 from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment, Phase
@@ -41,7 +42,7 @@ class Choice:
     """
 
     size: str = "tiny"
-    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")] = ()
+    set: Annotated[tuple[str, ...], option("NAME=VALUE")] = ()
     plain: bool = False
 
     def experiment(self, recipe: str) -> Experiment:
@@ -58,9 +59,9 @@ def train(
     choice: Annotated[Choice, arg(name="")] = Choice(),
     conduct: Annotated[Conduct, arg(name="")] = Conduct(),
     where: Annotated[Hosts, arg(name="")] = Hosts(),
-    run: str | None = None,
+    run: Annotated[str | None, option("NAME")] = None,
     publish: bool = False,
-    sweep: Annotated[tuple[str, ...], arg(metavar="NAME=A,B,C")] = (),
+    sweep: Annotated[tuple[str, ...], option("NAME=A,B,C")] = (),
     tokens: float = 5e5,
 ) -> Path:
     """Train a recipe; run again to resume where it stopped.
@@ -80,7 +81,7 @@ def train(
     """
     where.join()
     if sweep:
-        return _sweep(choice.experiment(recipe), run, conduct, sweep, int(tokens))
+        return _sweep(choice.experiment(recipe), run, conduct, sweep, tokens)
     asked = find(recipe, choice.size)
     if hasattr(asked, "points_at"):
         card = _tune(asked, choice, conduct)
@@ -100,11 +101,9 @@ def train_experiment(
 ) -> Path:
     """Train with progress at the terminal, and return the card of the last stage."""
     from lab.training import cards, loop
-    from lab.training.devices import use_all_cores
     from lab.training.interrupts import Interrupts
 
-    # Each core becomes a device, if the batches allow, and before JAX is used.
-    use_all_cores(max(stage.batch for stage in experiment.stages))
+    check_machine([experiment], conduct.cut)
     screen = _Screen(experiment, folder)
     with screen, Interrupts(folder, screen.say) as interrupts:
         loop.train(
@@ -119,15 +118,28 @@ def train_experiment(
     return cards.card_of(experiment, folder, conduct.until)
 
 
+def check_machine(experiments: list[Experiment], cut: int):
+    """Choose the devices, and refuse what this machine cannot hold.
+
+    Each core becomes a device, if the batches allow, and before JAX is used.
+    """
+    from lab.training.devices import use_all_cores
+    from lab.training.plan import check_fits
+
+    use_all_cores(max(stage.batch for stage in experiments[0].stages))
+    check_fits(experiments, cut)
+
+
 def _sweep(
     experiment: Experiment,
     run: str | None,
     conduct: Conduct,
     sweeps: tuple[str, ...],
-    tokens: int,
+    tokens: float,
 ) -> Path:
-    from lab.commands.sweep import run_sweep
+    from lab.commands.sweep import run_sweep, shorts
 
+    check_machine(list(shorts(experiment, sweeps, tokens).values()), conduct.cut)
     folder = runs.folder(f"{run or experiment.name}-sweep")
     train = functools.partial(train_experiment, conduct=conduct)
     with _going_on("finished runs"):

@@ -12,7 +12,9 @@ from pathlib import Path
 from lab import files
 
 
-CARDS = Path(__file__).resolve().parents[2] / "datasets"
+_INSTALLED = Path(__file__).resolve().parent / "cards"  # in a wheel, by setup.py
+_CLONED = Path(__file__).resolve().parents[2] / "datasets"
+CARDS = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 
 
 def data() -> Path:
@@ -45,7 +47,7 @@ def _card_file(name: str, file: str) -> Path:
     path = CARDS / name / file
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {path}: the cards are in the folder datasets/ of the "
-            "repository; install from a clone with `pip install -e .`."
+            f"There is no {path}: the cards of the texts are in the folder datasets/ "
+            "of the repository, and in every wheel; install the lab again."
         )
     return path

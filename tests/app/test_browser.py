@@ -33,6 +33,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     command = [sys.executable, str(here / "serve.py"), str(port), str(folder)]
     paths = {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1])))}
+    paths["TTT_LAB_RUNS"] = str(folder / "runs")
     with open(folder / "log", "w") as log:
         server = subprocess.Popen(
             command, env=os.environ | paths, stdout=log, stderr=subprocess.STDOUT

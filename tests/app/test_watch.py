@@ -286,6 +286,24 @@ def test_an_unknown_document_is_named_and_files_of_the_host_stay_closed(folder):
     assert "no document" in problem(app) and "in the catalogue" in problem(app)
 
 
+def test_models_of_runs_are_offered_after_the_published(folder, tmp_path):
+    card = (folder / "models" / "nano.json").read_text()
+    for name, text in {
+        "mine": card,
+        "nano": card,
+        "cut": card[:20],
+        "bad": "[]",
+    }.items():
+        place = tmp_path / "runs" / name
+        place.mkdir(parents=True)
+        (place / f"{name}.json").write_text(text)
+    app = opened(model="mine")
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    chosen = app.selectbox(key="widget-model")
+    assert (chosen.value, len(chosen.options)) == ("mine", 3)
+    assert "There is no model" not in words(app)
+
+
 def test_an_unknown_model_is_named_and_another_offered(folder):
     app = opened(doc="sotu/1790-Washington-1", model="huge")
     assert "no model 'huge' here" in problem(app)

@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 import ttt_core as ttt
-from lab import checkpoints, published
+from lab import checkpoints, files, published, runs
 
 
 pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
@@ -66,6 +66,43 @@ def test_a_saved_model_comes_back_bit_for_bit(model, saved):
         loaded = checkpoints.load(name)
         assert same(loaded, model)
         assert loaded.config == model.config
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run called `wider` of the experiment `small`, with no model yet."""
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "runs"))
+    stages = [{"name": "pretrain"}, {"name": "extend"}]
+    about = json.dumps({"name": "small", "stages": stages})
+    files.write(tmp_path / "runs" / "wider" / "experiment.json", about)
+    return tmp_path / "runs" / "wider"
+
+
+def test_a_run_goes_by_its_name_to_its_newest_model(run, model):
+    with pytest.raises(FileNotFoundError, match="'wider' has no model yet.*pretrain, "):
+        checkpoints.load("wider")
+    assert runs.models() == {}
+    for name in ("small-pretrain", "small-extend", "small"):
+        checkpoints.save(run / name, model, {"tokenizer": name})
+        for given in ("wider", run):
+            assert checkpoints.card(given)["tokenizer"] == name
+            assert checkpoints.card(given)["name"] == "wider"  # not the recipe's
+    assert same(checkpoints.load("wider"), model)
+    assert list(runs.models()) == ["wider"]
+    assert checkpoints.card(run / "small.json")["name"] == "small"
+
+
+def test_a_damaged_run_takes_nothing_else_away(run, model):
+    checkpoints.save(run.with_name("tuned") / "tuned", model, {})  # no experiment
+    (run / "experiment.json").write_text("{")
+    assert list(runs.models()) == ["tuned"]
+    with pytest.raises(FileNotFoundError, match="did you mean 'wider'"):
+        checkpoints.card("widr")
+
+
+def test_a_published_name_is_never_a_runs(run, model):
+    checkpoints.save(run.with_name("tiny-e2e") / "tiny-e2e", model, {"tokenizer": "x"})
+    assert checkpoints.card("tiny-e2e")["tokenizer"] == "bpe-4k"
 
 
 def test_a_card_may_point_at_the_weights_of_another(model, saved):

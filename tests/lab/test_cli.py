@@ -56,6 +56,17 @@ def test_a_verb_is_listed_with_the_first_line_of_its_docstring(verb):
     assert cli.says(verb) in " ".join(cli.listing().split())
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_names_no_empty_default(verb, monkeypatch, capsys):
+    """`(default: )` says nothing; where words name the default, `None` confuses."""
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(monkeypatch, *verb.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert "(default: )" not in said
+    twice = [line for line in said.splitlines() if line.count("(default: ") > 1]
+    assert not [line for line in twice if "--out" not in line], twice
+
+
 def test_every_group_has_verbs_and_every_verb_a_group():
     assert {verb.rpartition(" ")[0] for verb in cli.VERBS} == set(cli.GROUPS)
 
@@ -66,7 +77,7 @@ def test_every_group_has_verbs_and_every_verb_a_group():
         (["strem"], "did you mean 'stream'"),
         (["eval", "atention", "tiny-full"], "did you mean 'eval attention'"),
         (["compare"], "did you mean 'eval compare'"),
-        (["xyz"], "There is no verb 'xyz'. Known: train, plan"),
+        (["xyz"], "There is no verb 'xyz'. Known:\n  train "),
         (["train", "tiny-e2f"], "did you mean 'tiny-e2e'"),
         (["train", "tiny-e2e", "--size", "tny"], "did you mean 'tiny'"),
         (["train", "tiny-e2e", "--set", "lrate=1"], "There is no setting 'lrate'"),
