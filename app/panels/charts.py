@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.plain import plain
 from app.player import Player
 from lab import plots
 
@@ -53,8 +54,8 @@ def recall(player: Player) -> None:
     _chart("recall", plots.recall(player.shown, extent=_extent(player)))
     when = "" if needle.start < player.shown.read else ", still ahead"
     st.caption(
-        f"Planted at token {needle.start:,}{when}: “{needle.sentence}” "
-        f"Asked after each chunk: “{needle.question} …”"
+        f"Planted at token {needle.start:,}{when}: “{plain(needle.sentence)}” "
+        f"Asked after each chunk: “{plain(needle.question)} …”"
     )
     _look(
         "above, how many nats the needle saves on the answer. Once the needle is out "

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from app import cache, player, session
+from app.plain import plain
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
 from lab.reading import plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
+from lab.visible import one_line
 
 
 CAPS = (4_096, 16_384, 65_536, 262_144)
@@ -83,7 +85,7 @@ def _change_recording() -> None:
 
 def _title(header) -> str:
     needle = ", with a needle" if header.needle else ""
-    return f"{header.document} read by {header.model}{needle}"
+    return one_line(f"{header.document} read by {header.model}{needle}")
 
 
 def _live() -> None:
@@ -124,7 +126,7 @@ def _document() -> None:
     known = [PASTE, UPLOAD, *names]
     # An unknown name from the URL can still be chosen: the start reports the problem.
     known += [asked] if asked not in known else []
-    st.selectbox("Document", known, **session.bound("document"))
+    st.selectbox("Document", known, format_func=one_line, **session.bound("document"))
     if asked == PASTE:
         st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
     if asked == UPLOAD:
@@ -143,7 +145,7 @@ def _model(models: dict[str, str]) -> None:
         "Model",
         models,
         # A name from the URL may be unknown: the start reports the problem.
-        format_func=lambda name: (
+        format_func=lambda name: one_line(
             f"{name} ({remark})" if (remark := models.get(name)) else name
         ),
         **session.bound("model"),
@@ -190,9 +192,10 @@ def _needle() -> None:
     try:
         needle = _planned()
     except ValueError as problem:
-        st.caption(str(problem))
+        st.caption(plain(problem))
     else:
-        st.caption(f"Asked: “{needle.question} …” Answer: “{needle.answer.strip()}”")
+        asked, answer = plain(needle.question), plain(needle.answer.strip())
+        st.caption(f"Asked: “{asked} …” Answer: “{answer}”")
 
 
 def _planned() -> needles.Needle | None:

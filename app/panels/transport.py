@@ -4,6 +4,7 @@ import streamlit as st
 
 from app import player as players
 from app import session
+from app.plain import plain
 from app.player import Player
 
 
@@ -85,7 +86,7 @@ def _scrubber(player: Player) -> None:
 
 def _saved(trace) -> str:
     if words := trace.header.its_own_twin:
-        return f"{trace.header.model} {words}, so it is its own twin"
+        return plain(f"{trace.header.model} {words}, so it is its own twin")
     interval = trace.gain_interval()
     if interval is None:
         return "too early to say what learning saves"

@@ -11,6 +11,7 @@ import streamlit as st
 from app import cache, player, session
 from app.panels import about, charts, source, text, transport
 from app.panels.pulse import PLAYING, WAITING, pulse
+from app.plain import plain
 
 
 INTRO = """
@@ -62,13 +63,13 @@ def _step() -> player.Player | None:
 
 def _problems() -> None:
     if session.get("problem"):
-        st.error(session.get("problem"), icon=":material/error:")
+        st.error(plain(session.get("problem")), icon=":material/error:")
 
 
 def _panels(shown: player.Player) -> None:
     transport.bar(shown)
     if session.get("playing") and shown.waiting:
-        st.caption(f"The next chunk waits for this: {shown.waiting}.")
+        st.caption(f"The next chunk waits for this: {plain(shown.waiting)}.")
     transport.headline(shown)
     about.setup(shown)
     curves, words = st.columns([5, 4], gap="medium")
