@@ -7,7 +7,7 @@ none of these.
 
 import re
 
-from lab.visible import one_line
+from lab.visible import visible
 
 
 # Everything that can begin a piece of Markdown; a backslash makes it a plain sign.
@@ -21,6 +21,16 @@ _REPLACED = re.compile(
     r"|(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S)"
     r"|(?i:www)(?=\.)|(?i:https?|ftp)(?=://)|@"
 )
+
+
+def one_line(text: str) -> str:
+    r"""`text` on one line, with signs for line ends, tabs and control characters.
+
+    >>> print(one_line("one\r\n\ttwo\x1b"))
+    one↵␉two\x1b
+    """
+    ends = text.replace("\r\n", "\n").replace("\n", "↵").replace("\t", "␉")
+    return visible(ends)
 
 
 def plain(text: object) -> str:

@@ -1,40 +1,25 @@
-"""Text of people as it is written: characters that act instead of being seen are shown.
+"""Text that somebody else wrote, as it may be printed: shown, never obeyed.
 
-A text may contain characters that move the cursor, ring the bell or turn the reading
-direction of everything after them. On a screen these become signs that are seen; a text
-without such characters is left alone, in every script.
+A document, a needle, a file name or an error can hold characters that a terminal takes
+for orders: they move the cursor, change colours or the title, turn the direction of
+writing round. `visible` writes them as escapes. Joiners, which emoji and Indic scripts
+need, stay.
 """
 
 import re
 
 
-# Zero-width joiners stay: emoji and Indian scripts are written with them.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+# Controls (not the line feed and the tabulator), line and paragraph separators, marks
+# of direction, and halves of characters that stand for bytes that are not UTF-8.
+_ORDERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def visible(text: str) -> str:
-    r"""`text` with visible signs for its control characters, but tab and newline.
+    r"""`text` with every character that a terminal would obey as an escape.
 
-    >>> visible("red\x1b[31m, \u202eturned\u202c")
-    'red␛[31m, ⟨U+202E⟩turned⟨U+202C⟩'
+    >>> print(visible("\x1b[31mred"))
+    \x1b[31mred
     """
-    return _UNSEEN.sub(_sign, text)
-
-
-def one_line(text: str) -> str:
-    r"""`visible(text)` on one line: line ends and tabs are shown too.
-
-    >>> one_line("one\ntwo\r\n")
-    'one↵two↵'
-    """
-    return visible(text.replace("\r\n", "\n")).replace("\n", "↵").replace("\t", "␉")
-
-
-def _sign(found: re.Match) -> str:
-    code = ord(found[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+    return _ORDERS.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lab.plots import theme
 from lab.traces import Trace
-from lab.visible import one_line, visible
+from lab.visible import visible
 
 
 FULL = 2.0
@@ -65,7 +65,7 @@ def _piece(trace: Trace, a: int, b: int) -> str:
 
 
 def _hover(shown: str, nll: float, twin: float) -> str:
-    word = f"“{one_line(shown)}”"
+    word = f"“{visible(shown)}”".replace("\n", "\u21b5")
     if not math.isfinite(twin):
         return f"{word}: {nll:.2f} nats with learning; the twin is not here yet"
     return (

@@ -39,4 +39,4 @@ def test_what_streamlit_replaces_in_plain_text_is_kept_apart(text):
 
 
 def test_controls_are_seen_and_lines_end_visibly():
-    assert plain("a\x1b\u202e\nb") == "a␛⟨U\\+202E⟩↵b"
+    assert plain("a\x1b\u202e\nb") == r"a\\x1b\\u202e↵b"
