@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.shelf import Shelf
 from lab import published
 from lab.data import documents
 from lab.reading.programs import Programs
@@ -38,7 +39,12 @@ def text(document: str) -> str:
     return documents.load(document).text
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
+def shelf() -> Shelf:
+    """Every model in use by somebody, with its programs, and every live reading."""
+    return Shelf()
+
+
 def programs(model: str) -> Programs:
-    """A model and its programs; they compile in a background thread once started."""
-    return Programs(model)
+    """A model and its programs; they are made once somebody has `ordered` them."""
+    return shelf().programs(model)

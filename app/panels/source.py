@@ -2,15 +2,14 @@
 
 import streamlit as st
 
-from app import cache, player, session
-from app.plain import plain
+from app import arrival, cache, player, session
+from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
 from lab.reading import plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
-from lab.visible import one_line
 
 
 CAPS = (4_096, 16_384, 65_536, 262_144)
@@ -34,10 +33,20 @@ def panel() -> None:
         _live()
 
 
+def chosen() -> Programs:
+    """The programs of the model chosen; the session holds them, so they stay."""
+    programs = cache.programs(session.get("model"))
+    session.put(programs=programs)
+    return programs
+
+
 @st.fragment(run_every=1.0)
 def status() -> None:
     """The state of the background work, in words, every second until all is ready."""
-    programs = cache.programs(session.get("model"))
+    programs = chosen()
+    if programs.error:
+        st.caption(plain(programs.error))
+        return
     ready = [programs.words(s) for s in STAGES if programs.ready(s)]
     words = [word for word in (*ready, programs.now) if word]
     lead = "Ready to read live" if programs.finished else "In the background"
@@ -46,7 +55,7 @@ def status() -> None:
 
 def begin_if_asked() -> None:
     """Make the reading once the model is open; show a problem as a sentence."""
-    programs = cache.programs(session.get("model"))
+    programs = chosen()
     if not (programs.ready("model") or programs.finished):
         return
     session.put(starting=False)
@@ -55,6 +64,7 @@ def begin_if_asked() -> None:
     except (ValueError, OSError, ModuleNotFoundError) as problem:
         session.put(problem=str(problem), playing=False)
         return
+    cache.shelf().readings.add(started)
     player.show(started)
 
 
@@ -62,6 +72,8 @@ def _recording() -> None:
     headers = cache.recordings()
     if not headers:
         return
+    if session.get("recording") not in headers:
+        session.put(recording=next(iter(headers)))
     st.selectbox(
         "Recording",
         list(headers),
@@ -78,7 +90,7 @@ def _change_recording() -> None:
     # This is also called when the widget appears or disappears, with no new choice.
     if name in (None, session.get("recording")):
         return
-    player.choose_recording(name)
+    arrival.show(name)
     session.put(playing=False)
     player.move(None)
 
@@ -208,6 +220,7 @@ def _planned() -> needles.Needle | None:
 
 
 def _start() -> None:
+    cache.shelf().forget(session.get("model"))
     session.put(starting=True, playing=False, problem=None, reading=None, source="live")
 
 
