@@ -20,7 +20,10 @@ STYLE = """<style>
   font-size: .8em}
 </style>"""
 
-PAGES = [st.Page("views/watch.py", title="Watch it read", default=True)]
+PAGES = [
+    st.Page("views/watch.py", title="Watch it read", default=True),
+    st.Page("views/machine.py", title="This machine"),
+]
 
 st.set_page_config(page_title="TTT-E2E Lab", page_icon=ICON, layout="wide")
 st.html(STYLE)

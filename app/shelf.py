@@ -31,8 +31,7 @@ class Shelf:
         self._lock = threading.Lock()
 
     def programs(self, model: str) -> Programs:
-        """The programs of `model`, the same for everybody; a failure is forgotten
-        when nobody looks at it any more."""
+        """The programs of `model`, the same for everybody who holds them."""
         with self._lock:
             found = self._known.get(model)
             if found is None:

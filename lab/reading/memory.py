@@ -10,8 +10,8 @@ from lab.reading.session import Reading
 def nbytes(reading: Reading) -> int:
     """Bytes of the text, numbers and states that only this reading holds.
 
-    A model is shared by all readings and does not count. The end of the document is
-    known from the start, so this grows little while a reading goes on.
+    A model is shared by all readings and does not count. Arrays are as long as the
+    document from the start, so from the first step on the number stays as it is.
     """
     shared = {id(part) for part in (reading.programs, *vars(reading.programs).values())}
     model = getattr(reading.programs.loaded, "model", None)
