@@ -40,7 +40,9 @@ def address(tmp_path_factory):
         port = free.getsockname()[1]
     here = Path(__file__).parent
     folder = tmp_path_factory.mktemp("published")
-    command = [sys.executable, str(here / "serve.py"), str(port), str(folder)]
+    # Who has left is forgotten after five seconds here.
+    patience = "--server.disconnectedSessionTTL=5"
+    command = [sys.executable, str(here / "serve.py"), str(port), str(folder), patience]
     paths = {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1])))}
     with open(folder / "log", "w") as log:
         server = subprocess.Popen(

@@ -240,6 +240,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
     app = live(opened(doc="sotu/1981-Carter-1"), model="nano-static")
     assert app.selectbox(key="widget-model").options == [
         "nano",
+        "nano-half",
         "nano-static (never learns)",
     ]
     assert "nano-static never learns, so it is its own twin" in headline(app)
