@@ -53,7 +53,16 @@ def current() -> Player | None:
     if session.get("source") == "live" and reading is not None:
         return Player(reading.trace, reading)
     name = session.get("recording")
-    return Player(cache.recording(name), None) if name else None
+    return _recorded(name) if name else None
+
+
+def _recorded(name: str) -> Player | None:
+    try:
+        return Player(cache.recording(name), None)
+    except (ValueError, OSError) as problem:
+        # The file was whole when it was listed.
+        session.put(recording=None, problem=str(problem), playing=False)
+        return None
 
 
 def settings(shown: Player | None) -> dict:

@@ -75,6 +75,8 @@ def _nothing() -> None:
 
 
 def _problems() -> None:
+    if cache.damaged():
+        st.warning(plain(" ".join(cache.damaged())), icon=":material/warning:")
     if session.get("problem"):
         st.error(plain(session.get("problem")), icon=":material/error:")
 

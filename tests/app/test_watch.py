@@ -360,6 +360,38 @@ def test_a_model_that_cannot_be_opened_is_said_in_a_sentence(folder, monkeypatch
     assert not app.error and "Live: pasted text, read by nano" in words(app)
 
 
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.98])
+def test_a_damaged_file_takes_only_itself_away(folder, keep):
+    for name in ("traces/carter.npz", "models/nano-half.json"):
+        path = folder / name
+        data = path.read_bytes()
+        kept = int(keep * len(data)) if keep < 1 else keep
+        path.write_bytes(data[:kept])
+    app = opened()
+    assert headline(app).startswith("**Chunk 30** of 30") and not app.error
+    assert "carter.npz is damaged" in read(app.warning[0])
+    assert "nano-half.json is damaged" in read(app.warning[0])
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    assert "nano-half" not in app.selectbox(key="widget-model").options
+
+
+def test_a_recording_that_breaks_while_it_is_shown_becomes_a_sentence(folder):
+    app = opened()
+    (folder / "traces/carter-plain.npz").write_bytes(b"PK")
+    well(app.selectbox(key="widget-recording").set_value("carter-plain").run())
+    assert "carter-plain.npz is not a trace" in problem(app)
+    well(app.selectbox(key="widget-recording").set_value("carter").run())
+    assert headline(app).startswith("**Chunk 60** of 60")
+
+
+@pytest.mark.parametrize(
+    "card", ["[]", "{}", "null", '{"config": 3}', '{"config": {}}']
+)
+def test_a_card_of_something_else_takes_only_itself_away(folder, card):
+    (folder / "models/nano-half.json").write_text(card)
+    assert "nano-half.json is damaged" in read(opened().warning[0])
+
+
 def test_with_nothing_published_it_says_how_to_make_something(folder):
     for path in (*folder.glob("models/*"), *folder.glob("traces/*")):
         path.unlink()
