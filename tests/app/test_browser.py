@@ -9,11 +9,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
+import plain_page
 import pytest
 
+from app.plain import one_line
 
+
+HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -35,15 +40,22 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A server with a nano model and made-up recordings, on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here = Path(__file__).parent
     folder = tmp_path_factory.mktemp("published")
     # Who has left is forgotten after five seconds here.
     patience = "--server.disconnectedSessionTTL=5"
-    command = [sys.executable, str(here / "serve.py"), str(port), str(folder), patience]
-    paths = {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parents[1])))}
+    command = [str(HERE / "serve.py"), "PORT", str(folder), patience]
+    with served(command, folder) as url:
+        yield url
+
+
+@contextmanager
+def served(command: list[str], folder: Path):
+    """The address of a server that Python starts with `command` on a free PORT."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, *(word.replace("PORT", str(port)) for word in command)]
+    paths = {"PYTHONPATH": os.pathsep.join(map(str, (HERE, HERE.parents[1])))}
     with open(folder / "log", "w") as log:
         server = subprocess.Popen(
             command, env=os.environ | paths, stdout=log, stderr=subprocess.STDOUT
@@ -189,3 +201,28 @@ def test_nothing_sticks_out_at_phone_width(page):
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         <= 390
     )
+
+
+@pytest.mark.slow
+def test_what_people_write_is_read_as_written(browser, tmp_path):
+    run = ["-m", "streamlit", "run", str(HERE / "plain_page.py")]
+    options = ["--server.port=PORT", "--server.headless=true"]
+    with served([*run, *options], tmp_path) as url:
+        page = browser.new_page()
+        page.goto(url)
+        last = page.locator(f".st-key-text-{len(plain_page.TEXTS) - 1} td")
+        last.wait_for(timeout=60_000)
+        for i, text in enumerate(plain_page.TEXTS):
+            wanted = one_line(text).strip(" ")
+            around = page.locator(f".st-key-text-{i}")
+            for place, before in (
+                ("[data-testid=stCaptionContainer]", "said: "),
+                ("[data-testid=stAlertContainer]", ""),
+                ("td", ""),
+            ):
+                shown = around.locator(place).last
+                words = shown.evaluate("e => e.textContent").replace("\u2060", "")
+                assert words.strip() == before + wanted
+                assert not shown.locator("a, b, em, strong, code, del, img, li").count()
+        assert "seen" not in page.title()
+        page.close()

@@ -77,7 +77,7 @@ async def play(visitor, until):
 
 def sees_only(visitor, name):
     """The caption names the visitor's document, and the text shown is part of it."""
-    said = re.sub(r"\\([^\w\s])", r"\1", "\n".join(visitor.texts))
+    said = re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", "\n".join(visitor.texts))
     assert f"Live: {name}, read by" in said
     (shown,) = [text for text in visitor.texts if "white-space:pre-wrap" in text]
     words = html.unescape(re.sub("<[^>]*>", "", shown))

