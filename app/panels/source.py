@@ -91,7 +91,7 @@ def _change_recording() -> None:
     if name in (None, session.get("recording")):
         return
     arrival.show(name)
-    session.put(playing=False)
+    session.put(playing=False, problem=None)
     player.move(None)
 
 
