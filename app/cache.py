@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app.shelf import Shelf
 from lab import published, runs
 from lab.data import documents
 from lab.reading.programs import Programs
@@ -26,9 +27,15 @@ def models() -> dict[str, str]:
 
     The remark says which do not learn text. A published name hides a run of that name.
     """
-    cards = published.models()
-    cards |= {name: card for name, card in runs.models().items() if name not in cards}
-    return {name: published.remark(card) for name, card in cards.items()}
+    cards = runs.models() | published.models()
+    names = [*published.models(), *runs.models()]
+    return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def damaged() -> list[str]:
+    """A sentence on every recording and card that is left out."""
+    return published.damaged()
 
 
 @st.cache_data(max_entries=1, ttl=60)
@@ -43,7 +50,12 @@ def text(document: str) -> str:
     return documents.load(document).text
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
+def shelf() -> Shelf:
+    """Every model in use by somebody, with its programs, and every live reading."""
+    return Shelf()
+
+
 def programs(model: str) -> Programs:
-    """A model and its programs; they compile in a background thread once started."""
-    return Programs(model)
+    """A model and its programs; they are made once somebody has `ordered` them."""
+    return shelf().programs(model)

@@ -5,7 +5,7 @@ This file only lists the contents of its folder, without jax and without a model
 """
 
 import json
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import checkpoints, traces
@@ -17,15 +17,9 @@ HERE = Path(__file__).parent
 def models() -> dict[str, dict]:
     """The cards of the published models by name, in alphabetical order.
 
-    A damaged card is left out, with a warning that names it.
+    A damaged card is left out; `damaged` names it.
     """
-    found = {}
-    for path in sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem):
-        try:
-            found[path.stem] = checkpoints.read_card(path)
-        except ValueError as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-    return found
+    return _whole("models/*.json", checkpoints.read_card)[0]
 
 
 def learns(card: dict) -> bool:
@@ -41,14 +35,15 @@ def remark(card: dict) -> str:
 def recordings() -> dict[str, traces.Header]:
     """The headers of the recorded readings by name, in alphabetical order.
 
-    A damaged file is left out; `damaged_recordings` names it.
+    A damaged file is left out; `damaged` names it.
     """
-    return {path.stem: traces.peek(path) for path in _readable()[0]}
+    return _whole("traces/*.npz", _header)[0]
 
 
-def damaged_recordings() -> list[str]:
-    """A sentence for each recorded reading that cannot be opened, with its file."""
-    return _readable()[1]
+def damaged() -> list[str]:
+    """A sentence for each published card and recording that cannot be opened."""
+    cards = _whole("models/*.json", checkpoints.read_card)[1]
+    return cards + _whole("traces/*.npz", _header)[1]
 
 
 def recording(name: str) -> traces.Trace:
@@ -69,17 +64,20 @@ def results() -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
 
 
-def _readable() -> tuple[list[Path], list[str]]:
-    """The files of recorded readings that open, and sentences on the others."""
-    good, bad = [], []
-    for path in _traces():
+def _header(path: Path) -> traces.Header:
+    # Only a file that has been read to its end is known to be whole.
+    return traces.load(path).header
+
+
+def _whole(pattern: str, read: Callable[[Path], object]) -> tuple[dict, list[str]]:
+    """The files that `read` can read, by name, and a sentence on each of the rest."""
+    found, problems = {}, []
+    for path in sorted(HERE.glob(pattern), key=lambda path: path.stem):
         try:
-            traces.peek(path)
-        except (ValueError, OSError) as error:
-            bad.append(str(error))
-        else:
-            good.append(path)
-    return good, bad
+            found[path.stem] = read(path)
+        except (ValueError, OSError, LookupError, TypeError, AttributeError):
+            problems.append(f"{path.name} is damaged, so it is left out.")
+    return found, problems
 
 
 def _traces() -> list[Path]:

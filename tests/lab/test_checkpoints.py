@@ -316,8 +316,8 @@ def test_a_damaged_card_takes_away_only_itself(content, saved, monkeypatch):
             read(saved)
     (saved.parent / "models").symlink_to(saved.parent)
     monkeypatch.setattr(published, "HERE", saved.parent)
-    with pytest.warns(UserWarning, match=r"left out: .*small\.json is not the card"):
-        assert list(published.models()) == ["whole"]
+    assert list(published.models()) == ["whole"]
+    assert published.damaged() == ["small.json is damaged, so it is left out."]
 
 
 def test_a_configuration_that_does_not_fit_is_named(saved):
