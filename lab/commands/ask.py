@@ -13,6 +13,7 @@ from rich.text import Text
 from tyro.conf import Positional, arg
 
 from lab.commands import twins
+from lab.commands.options import option
 from lab.commands.terminal import Terminal
 from lab.data import scripts
 from lab.reading.pair import FROZEN, LEARNING, Pair
@@ -28,7 +29,7 @@ def ask(
     /,
     answer: str | None = None,
     model: str = "tiny-e2e",
-    read: Annotated[int | None, arg(metavar="TOKENS")] = None,
+    read: Annotated[int | None, option("TOKENS")] = None,
     tokens: int = 32,
 ):
     """Ask about a document that was just read: learning and frozen twin side by side.

@@ -10,13 +10,14 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from lab import files, traces
+from lab.commands.options import option
 from lab.commands.terminal import Terminal
 
 
 def plot(
     trace: Positional[Annotated[Path, arg(metavar="TRACE")]],
     /,
-    html: Annotated[Path | None, arg(metavar="FILE-OR-FOLDER")] = None,
+    html: Annotated[Path | None, option("FILE-OR-FOLDER")] = None,
 ):
     """Draw a recorded reading as one HTML page, which opens without a network.
 

@@ -10,9 +10,10 @@ passages begin where an address begins, and continue into the addresses that fol
 """
 
 import dataclasses
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from tyro.conf import arg
 
 from lab.data import addresses
 from lab.data.catalogue import ENTRIES
@@ -43,7 +44,7 @@ class Source:
         split: train, val or all, for a corpus that names no split.
     """
 
-    corpus: tuple[str, ...] = ()
+    corpus: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = ()
     split: Literal["train", "val", "all"] = "val"
 
     def each(self) -> tuple[Self, ...]:

@@ -21,7 +21,7 @@ def write(folder: Path) -> Path:
     (folder / "models").mkdir(parents=True, exist_ok=True)
     for name, rate in RATES.items():
         config = {"inner": {"lr": rate}, "fast_blocks": 1}
-        card = {"tokenizer": "bytes", "config": config}
+        card = {"tokenizer": "bytes", "config": config, "sha256": "0" * 64}
         (folder / "models" / f"{name}.json").write_text(json.dumps(card))
     traces.save(folder / "traces" / "carter.npz", synthetic(chunks=60, tail=0))
     plain = synthetic(chunks=30, needle=False, seed=1)

@@ -361,7 +361,7 @@ def test_models_of_runs_are_offered_after_the_published(folder, tmp_path):
     app = opened(model="mine")
     well(app.segmented_control(key="widget-source").set_value("live").run())
     chosen = app.selectbox(key="widget-model")
-    assert (chosen.value, len(chosen.options)) == ("mine", 3)
+    assert (chosen.value, len(chosen.options)) == ("mine", 4)
     assert "There is no model" not in words(app)
 
 

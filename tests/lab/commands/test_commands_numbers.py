@@ -65,7 +65,7 @@ def test_defaults_are_within_their_ranges():
         ("bench train --repeats 0", "--repeats must be >= 1: got 0"),
         ("bench remat --seq 0", "--seq must be >= 2: got 0"),
         ("eval recall tiny-e2e --seed -1", "--seed must be >= 0: got -1"),
-        ("eval decompose tiny-e2e tiny-swa --starts 0", "--starts must be >= 1"),
+        ("eval decompose tiny-e2e tiny-swa --starts -1", "--starts must be >= 0"),
         ("eval context tiny-e2e --region 0", "--region must be >= 1: got 0"),
         ("eval toy --rates nan", "--rates must be >= 0: got nan"),
         ("explore --port 80000", "--port must be <= 65,535: got 80,000"),

@@ -218,7 +218,7 @@ def test_progress_is_told_before_each_stage_of_each_cut(tmp_path):
     report = lambda share, what: told.append((share, what))
     plan.plan_run([(phase, optax.adam(1e-3))], devices=2, limit=1, report=report)
     assert [share for share, _ in told] == [0, 0.5]
-    assert told[1][1] == "pretrain, weights in 2 piece(s)"
+    assert told[1][1] == "pretrain, weights cut into 2"
 
 
 @pytest.mark.parametrize("name", accelerators.KNOWN)
