@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# pip's warnings concern pip; its errors are shown
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # nbmake, for which nothing here asks, takes longer to import than many a test file runs
 TESTS  := $(BIN)/python -m pytest -p no:nbmake -n auto --maxprocesses 8 \
           --dist loadfile --no-loadscope-reorder
@@ -35,9 +37,10 @@ format: $(READY)
 # made again whenever the dependencies change; a second call finds it and starts at once
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed: this is %d.%d; try make PYTHON=python3.12 ..." % v[:2])'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@$(PYTHON) -m venv $(VENV)
+	@echo 'Installing everything into $(VENV): about two minutes, this time only.'
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable '.[dev]' --constraint constraints.txt
 	@touch $@
 
 clean:

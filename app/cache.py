@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from lab import published
+from app.shelf import Shelf
+from lab import published, runs
 from lab.data import documents
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
@@ -22,8 +23,19 @@ def recording(name: str) -> Trace:
 
 @st.cache_data(max_entries=1, ttl=60)
 def models() -> dict[str, str]:
-    """Names of the published models, and a remark on those that do not learn text."""
-    return {name: published.remark(card) for name, card in published.models().items()}
+    """Names of the published models and of this machine's runs, each with a remark.
+
+    The remark says which do not learn text. A published name hides a run of that name.
+    """
+    cards = runs.models() | published.models()
+    names = [*published.models(), *runs.models()]
+    return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def damaged() -> list[str]:
+    """A sentence on every recording and card that is left out."""
+    return published.damaged()
 
 
 @st.cache_data(max_entries=1, ttl=60)
@@ -38,7 +50,12 @@ def text(document: str) -> str:
     return documents.load(document).text
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
+def shelf() -> Shelf:
+    """Every model in use by somebody, with its programs, and every live reading."""
+    return Shelf()
+
+
 def programs(model: str) -> Programs:
-    """A model and its programs; they compile in a background thread once started."""
-    return Programs(model)
+    """A model and its programs; they are made once somebody has `ordered` them."""
+    return shelf().programs(model)

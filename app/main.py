@@ -13,9 +13,17 @@ import streamlit as st
 ICON = str(Path(__file__).with_name("icon.png"))
 
 # Streamlit leaves six rem above the title for a menu, and this app has no menu.
-STYLE = "<style>.stMainBlockContainer {padding-top: 2.5rem}</style>"
+# The key that plays and pauses stands beside the word.
+STYLE = """<style>
+.stMainBlockContainer {padding-top: 2.5rem}
+.st-key-play button::after {content: "Space"; margin-left: .6em; opacity: .7;
+  font-size: .8em}
+</style>"""
 
-PAGES = [st.Page("views/watch.py", title="Watch it read", default=True)]
+PAGES = [
+    st.Page("views/watch.py", title="Watch it read", default=True),
+    st.Page("views/machine.py", title="This machine"),
+]
 
 st.set_page_config(page_title="TTT-E2E Lab", page_icon=ICON, layout="wide")
 st.html(STYLE)

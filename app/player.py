@@ -6,12 +6,9 @@ have been read, and after the last of them a live reading reads one more.
 
 from dataclasses import dataclass
 
-import streamlit as st
-
-from app import cache, session
-from lab.data import needles
+from app import arrival, cache, session
 from lab.reading.session import Reading
-from lab.traces import Header, Trace
+from lab.traces import Trace
 
 
 @dataclass(frozen=True)
@@ -56,64 +53,24 @@ def current() -> Player | None:
     if session.get("source") == "live" and reading is not None:
         return Player(reading.trace, reading)
     name = session.get("recording")
-    return Player(cache.recording(name), None) if name else None
+    return _recorded(name) if name else None
 
 
-def arrive() -> None:
-    """On the first visit, show the recording or start the live reading of the URL.
-
-    Without parameters in the URL, show a recording with a needle, if there is one.
-    """
-    headers, asked = cache.recordings(), set(st.query_params)
-    _check_model("model" in asked)
-    fitting = {
-        name: header
-        for name, header in headers.items()
-        if ("doc" not in asked or header.document == session.get("document"))
-        and ("needle" not in asked or _planted(header) == sentence())
-    }
-    exact = {n for n, h in fitting.items() if asked and _planted(h) == sentence()}
-    showy = {n for n, h in fitting.items() if h.needle}
-    if best := [*sorted(exact), *sorted(showy), *fitting][:1]:
-        choose_recording(best[0])
-        return
-    live = "live" if {"doc", "needle"} & asked else "recorded"
-    session.put(recording=next(iter(headers), None), source=live)
+def _recorded(name: str) -> Player | None:
+    try:
+        return Player(cache.recording(name), None)
+    except (ValueError, OSError) as problem:
+        # The file was whole when it was listed.
+        session.put(recording=None, problem=str(problem), playing=False)
+        return None
 
 
-def _check_model(asked: bool) -> None:
-    models, wanted = cache.models(), session.get("model")
-    if models and wanted not in models:
-        first = next(
-            (name for name, remark in models.items() if not remark), min(models)
-        )
-        problem = f"There is no model {wanted!r} here; {first!r} takes its place."
-        session.put(model=first, problem=problem if asked else None)
-
-
-def _planted(header: Header) -> str:
-    return header.needle.sentence if header.needle else ""
-
-
-def sentence() -> str:
-    """The sentence that the session's settings would plant; empty without a needle."""
-    if session.get("needle") == "passkey":
-        return needles.passkey(session.get("seed")).sentence
-    return session.get("sentence") if session.get("needle") == "sentence" else ""
-
-
-def choose_recording(name: str) -> None:
-    """Show a recording, and set up live reading for the same document and needle."""
-    header = cache.recordings()[name]
-    session.put(recording=name, document=header.document)
-    if header.needle is None:
-        session.put(needle="none")
-        return
-    depth = round(20 * header.needle.start / max(1, header.total)) / 20
-    session.put(needle="sentence", sentence=header.needle.sentence, depth=depth)
-    seed = header.provenance.get("seed")
-    if seed is not None and needles.passkey(seed).sentence == header.needle.sentence:
-        session.put(needle="passkey", seed=seed, sentence="")
+def settings(shown: Player | None) -> dict:
+    """The lasting values of what is on screen, for the page's address."""
+    values = session.everything()
+    if shown is None or session.get("source") == "live":
+        return values
+    return values | arrival.described(shown.trace.header)
 
 
 def advance(player: Player, *, chunks: int) -> Player:

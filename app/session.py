@@ -2,11 +2,8 @@
 
 Widgets lose their values when a visitor leaves the page, so lasting values are kept
 here under their own names; `bound` ties a widget to a value. Values worth sharing also
-appear in the URL: `?doc=sotu/1981-Carter-1&chunk=40&needle=passkey-7&depth=0.3`.
+appear in the page's address (`address.py`).
 """
-
-import math
-from collections.abc import Mapping
 
 import streamlit as st
 
@@ -35,6 +32,8 @@ DEFAULTS = {
     "speed": 4,
     "starting": False,
     "reading": None,
+    # The `Programs` of the model chosen; they stay as long as a session holds them.
+    "programs": None,
     "problem": None,
 }
 PASTE = "Paste a text"
@@ -43,21 +42,22 @@ SEEDS = 10_000  # pass-keys to choose from
 
 
 def begin() -> bool:
-    """Fill in missing values at the top of a page, on the first visit from the URL.
-
-    The result is whether this is the first visit.
-    """
+    """Fill in missing values at the top of a page, and say whether this is a visit's
+    first run."""
     fresh = "source" not in st.session_state
     for name, value in DEFAULTS.items():
         st.session_state.setdefault(name, value)
-    if fresh:
-        put(**from_url(st.query_params))
     return fresh
 
 
 def get(name: str):
     """The lasting value called `name`."""
     return st.session_state[name]
+
+
+def everything() -> dict:
+    """All lasting values by name."""
+    return {name: get(name) for name in DEFAULTS}
 
 
 def put(**values) -> None:
@@ -83,60 +83,3 @@ def _keep(name: str) -> None:
     # A segmented control can be switched off by a click, which changes nothing here.
     if value is not None:
         put(**{name: value})
-
-
-def from_url(params: Mapping[str, str]) -> dict:
-    """The lasting values in a URL's parameters; malformed ones are ignored."""
-    values = {}
-    if params.get("doc"):
-        values["document"] = params["doc"]
-    if params.get("model"):
-        values["model"] = params["model"]
-    if params.get("chunk", "").isdecimal():
-        values["chunk"] = int(params["chunk"])
-    if (depth := _number(params.get("depth"))) is not None:
-        values["depth"] = min(max(depth, 0.0), 1.0)
-    return values | _needle(params.get("needle", ""))
-
-
-def share() -> None:
-    """Put the values on screen into the URL, unless they are there already."""
-    wanted = to_url()
-    if {name: st.query_params.get(name) for name in wanted} != wanted or len(
-        st.query_params
-    ) != len(wanted):
-        st.query_params.from_dict(wanted)
-
-
-def to_url() -> dict[str, str]:
-    """The URL's parameters for the values on screen, without empty ones."""
-    needle = {"passkey": f"passkey-{get('seed')}", "sentence": get("sentence")}
-    planted = needle.get(get("needle"), "")
-    named = get("document") not in (PASTE, UPLOAD)
-    values = {
-        "doc": get("document") if named else "",
-        "model": get("model"),
-        "chunk": "" if get("chunk") is None else str(get("chunk")),
-        "needle": planted[:300],
-        "depth": f"{get('depth'):g}" if planted else "",
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _needle(text: str) -> dict:
-    if not text:
-        return {}
-    if text == "none":
-        return {"needle": "none"}
-    seed = text.removeprefix("passkey-")
-    if seed != text and seed.isdecimal():
-        return {"needle": "passkey", "seed": min(int(seed), SEEDS - 1)}
-    return {"needle": "sentence", "sentence": text[:300]}
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -24,30 +24,59 @@ from lab.names import unknown
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = ("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps")
+CARD = {"config": dict, "sha256": str}  # what every card holds
+RESTORE = (
+    "if it is published, restore it (git checkout), or else make it again, or remove it"
+)
 STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
 
 
 def card(name: str | os.PathLike) -> dict:
-    """The card of a published model, or of the model at a path; opens without JAX.
+    """The card of a published model, of a run's, or of the model at a path.
 
-    **Raises** `FileNotFoundError` naming the published models.
+    A run's model goes by the name of the run. Opens without JAX.
+
+    **Raises** `FileNotFoundError` naming the published models and the runs,
+    `ValueError` for a card that is damaged.
     """
     path = _card_path(name)
-    return json.loads(path.read_text("utf-8"))
+    described, run = read_card(path), Path(name).name
+    return described | ({"name": run} if path.parent.name == run else {})
+
+
+def read_card(path: Path) -> dict:
+    """The card in a file.
+
+    **Raises** `ValueError` naming the file, if it is not the card of a model.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        inner = found["config"]["inner"]
+        is_card = all(isinstance(found[name], kind) for name, kind in CARD.items())
+        is_card &= isinstance(inner["lr"] + found["config"]["fast_blocks"], int | float)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise ValueError(_damaged_card(path, error)) from error
+    if not is_card:
+        raise ValueError(_damaged_card(path, f"{', '.join(CARD)} are of other types"))
+    return found
 
 
 def load(name: str | os.PathLike):
-    """The model published under `name`, or the one saved at a path.
+    """The model published under `name`, the newest of the run `name`, or one at a path.
 
-    **Raises** `FileNotFoundError` if there is no such model, `ValueError` if the
-    weights are not those that the card was written for.
+    **Raises** `FileNotFoundError` if there is no such model, `ValueError` if card or
+    weights are damaged, or the weights not those that the card was written for.
 
     >>> model = load("tiny-e2e")
     """
     path = _card_path(name)
-    described = json.loads(path.read_text("utf-8"))
+    described = read_card(path)
     weights = path.with_name(described.get("weights", path.stem) + ".safetensors")
-    return _load_weights(weights, described)
+    try:
+        config = config_from_dict(described["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(_damaged_card(path, error)) from error
+    return _load_weights(weights, described, config)
 
 
 def save(path: str | os.PathLike, model, card: dict) -> Path:
@@ -164,7 +193,12 @@ def load_stream(path: str | os.PathLike, model):
     return _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
 
 
-def _load_weights(weights: Path, described: dict):
+def _damaged_card(path: Path, why: object) -> str:
+    why = f"there is no {why}" if isinstance(why, KeyError) else why
+    return f"{path} is not the card of a model, or is damaged ({why}); {RESTORE}."
+
+
+def _load_weights(weights: Path, described: dict, config):
     import equinox as eqx
     import jax
 
@@ -175,9 +209,8 @@ def _load_weights(weights: Path, described: dict):
         raise ValueError(
             f"{weights} has sha256 {found[:12]}..., but its card says "
             f"{described['sha256'][:12]}...: the file is damaged or was replaced; "
-            "restore it from the repository (git checkout) or train it again."
+            f"{RESTORE}."
         )
-    config = config_from_dict(described["config"])
     skeleton = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
     arrays = _read_arrays(weights)
     model = _fill(skeleton, arrays, weights)
@@ -196,8 +229,24 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
             f"{path} does not fit its configuration: missing {sorted(missing)[:3]}, "
             f"not expected {sorted(extra)[:3]}."
         )
-    structure = jax.tree.structure(skeleton)
+    leaves, structure = jax.tree.flatten(skeleton)
+    for name, leaf in zip(names, leaves, strict=True):
+        _check_numbers(path, name, arrays[name], leaf.dtype)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+
+
+def _check_numbers(path: Path, name: str, array: np.ndarray, wanted: np.dtype):
+    """Check that an array holds numbers of the right kind, all of them finite."""
+    is_float = np.dtype(wanted).kind not in "iub"  # bfloat16 is of kind V
+    if array.dtype.kind != ("f" if is_float else np.dtype(wanted).kind):
+        raise ValueError(
+            f"{path}: {name} holds {array.dtype} where {wanted} belongs; {RESTORE}."
+        )
+    if wrong := int(array.size - np.isfinite(array).sum()):
+        raise ValueError(
+            f"{path}: {wrong:,} of the {array.size:,} numbers of {name} are NaN or "
+            f"infinite; {RESTORE}."
+        )
 
 
 def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
@@ -246,9 +295,16 @@ def _named_arrays(tree) -> dict[str, np.ndarray]:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    return load_file(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
+        # Numpy lacks some kinds of numbers, which is no SafetensorError.
+        raise ValueError(
+            f"{path} is not a safetensors file, or is damaged ({error}); {RESTORE}."
+        ) from error
 
 
 def _marks(path: Path) -> dict:
@@ -269,6 +325,30 @@ def _card_path(name: str | os.PathLike) -> Path:
     for path in (PUBLISHED / f"{stem}.json", stem.with_name(stem.name + ".json")):
         if path.exists():
             return path
-    known = sorted(path.stem for path in PUBLISHED.glob("*.json"))
+    for folder in (given, files.runs() / given):
+        if path := _card_in(folder):
+            return path
+    known = [path.stem for path in PUBLISHED.glob("*.json")]
+    known += [path.parent.name for path in files.runs().glob("*/experiment.json")]
     untrained = "" if known else " Train one with `ttt-lab train tiny-e2e`."
-    raise FileNotFoundError(unknown("model", str(name), known) + untrained)
+    raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + untrained)
+
+
+def _card_in(run: Path) -> Path | None:
+    """The card of a run's finished model, else of the last stage done; None = no run.
+
+    **Raises** `FileNotFoundError` if the run has no model yet.
+    """
+    tuned, about = run / f"{run.name}.json", run / "experiment.json"
+    if tuned.exists() or not about.exists():
+        return tuned if tuned.exists() else None
+    asked = json.loads(about.read_text("utf-8"))
+    name, stages = asked["name"], [stage["name"] for stage in asked["stages"]]
+    for stem in (name, *(f"{name}-{stage}" for stage in reversed(stages))):
+        if (run / f"{stem}.json").exists():
+            return run / f"{stem}.json"
+    raise FileNotFoundError(
+        f"The run {run.name!r} has no model yet: one is saved at the end of each stage "
+        f"({', '.join(stages)}). Go on with the command that started the run; "
+        f"{run / 'environment.json'} holds it."
+    )

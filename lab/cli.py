@@ -7,13 +7,16 @@ source without importing anything, so that `ttt-lab --help` answers at once.
 
 import ast
 import importlib
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from lab import stopping
 from lab.names import choose
+from lab.visible import visible
 
 
 VERBS = {  # typed words: the module in `lab`, and the function in the module
@@ -51,37 +54,54 @@ GROUPS = {
 
 def main():
     """Run one verb; an error that the user can fix is printed as a sentence."""
-    words = sys.argv[1:]
+    print_anything()
+    try:
+        with stopping.interrupts():
+            _run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + 13)  # as a process that SIGPIPE ends
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
+        print(f"ttt-lab: {visible(str(error))}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt as error:
+        print(f"ttt-lab: {visible(stopping.sentence(error))}", file=sys.stderr)
+        sys.exit(stopping.exit_code(error))
+
+
+def _run(words: list[str]):
     group = words.pop(0) if words and words[0] in GROUPS else ""
     if not words or words[0] in ("-h", "--help"):
         print(listing(group))
         return
     verb, arguments = f"{group} {words[0]}".strip(), words[1:]
-    try:
-        function = find(verb)
-        import tyro  # after `find`: a mistyped verb should not wait for this import
+    function = find(verb)
+    import tyro  # after `find`: a mistyped verb should not wait for this import
 
-        markers = (  # options are dataclasses, and their flags have no prefix
-            tyro.conf.OmitArgPrefixes,
-            tyro.conf.FlagCreatePairsOff,
-            tyro.conf.PositionalMetavarFromFieldName,
-        )
-        tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
-    except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        print(f"ttt-lab: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("ttt-lab: stopped; the same command resumes from there.", file=sys.stderr)
-        sys.exit(130)
+    markers = (  # options are dataclasses, and their flags have no prefix
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.PositionalMetavarFromFieldName,
+    )
+    tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
+
+
+def print_anything():
+    """Let nothing printed fail: what the console cannot show is replaced."""
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=errors)
 
 
 def find(verb: str) -> Callable:
-    """The function of a verb, from its module, which is imported.
+    """The function of a verb, from its module; it checks its numbers before it runs.
 
     **Raises** `ValueError` for a verb that does not exist, naming the closest.
     """
     module, name = VERBS[choose("verb", verb, VERBS)].split(":")
-    return getattr(importlib.import_module(f"lab.{module}"), name)
+    numbers = importlib.import_module("lab.commands.numbers")
+    return numbers.checked(getattr(importlib.import_module(f"lab.{module}"), name))
 
 
 def listing(group: str = "") -> str:

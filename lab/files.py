@@ -4,8 +4,10 @@ A file is written beside its final place, under a temporary name that no other p
 or thread uses, and moved there by one rename. A reader finds the old file or the new.
 """
 
+import json
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +33,79 @@ def write(path: str | os.PathLike, content: str | bytes) -> Path:
         draft.unlink(missing_ok=True)
         raise
     return path
+
+
+def read_json(path: Path):
+    """The contents of a JSON file.
+
+    **Raises** `ValueError` naming the file, if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); remove it, and the next start makes it anew."
+        ) from error
+
+
+def user_cache() -> Path:
+    """The lab's folder in the user's cache folder, `$XDG_CACHE_HOME` or `~/.cache`.
+
+    Without a home, or where nothing can be written, a temporary folder stands in for
+    the user's cache folder, and a sentence says so.
+    """
+    base = _cache_home()
+    if base is None or not (Path(base, "ttt-lab").is_dir() or can_write(base)):
+        base = _temporary_cache()
+        # Other parts of the lab and its children find the same folder, and say nothing.
+        os.environ["XDG_CACHE_HOME"] = str(base)
+        print(
+            f"ttt-lab: there is no home folder to write to; {base} keeps prepared data "
+            "and compiled programs (XDG_CACHE_HOME names another folder).",
+            file=sys.stderr,
+        )
+    return Path(base, "ttt-lab")
+
+
+def can_write(place: Path) -> bool:
+    """Whether files can be made in a folder, which need not exist yet."""
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """A path with `~` replaced by the home, if there is one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody of this name, or no home
+        return Path(path)
+
+
+def _cache_home() -> Path | None:
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given)
+    home = expanded("~")
+    return home / ".cache" if home.is_dir() else None
+
+
+def _temporary_cache() -> Path:
+    """The same folder for every process of this user, and for nobody else."""
+    owner = os.getuid() if hasattr(os, "getuid") else "user"
+    place = Path(tempfile.gettempdir(), f"ttt-lab-{owner}")
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        facts = place.lstat()
+        if place.is_symlink() or facts.st_mode & 0o077 or facts.st_uid != owner:
+            raise PermissionError  # compiled programs of others are not to be run
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="ttt-lab-"))
+    return place
+
+
+def runs() -> Path:
+    """The folder of all run folders: `$TTT_LAB_RUNS`, or `.runs` where one stands."""
+    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).expanduser().absolute()
 
 
 @contextmanager

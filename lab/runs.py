@@ -4,6 +4,8 @@
     .runs/NAME/environment.json   versions, command, commit, machine of the last start
     .runs/NAME/devices.json       the devices of the first start
     .runs/NAME/sources.json       commit and versions, from which step on
+    .runs/NAME/data.json          the texts of the first start
+    .runs/NAME/lock               the process that trains here
     .runs/NAME/metrics.jsonl      one line a step
     .runs/NAME/checkpoints/       Orbax: model, optimiser, position of the data
     .runs/NAME/NAME-STAGE.*       the model at the end of a stage, with its card
@@ -13,20 +15,29 @@ Git ignores the folder; `TTT_LAB_RUNS` moves it. Every file appears whole or not
 (`lab.files`), except the last line of the metrics.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from lab import files
+from lab import checkpoints, files, published
 from lab.checkpoints import config_to_dict
+from lab.cores import usable_cores
 from lab.recipes.experiment import Experiment
 
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None
 
 # These settings only decide how often something is measured: a run may change them.
 OBSERVING = ("checks", "gain_every")
@@ -34,7 +45,27 @@ OBSERVING = ("checks", "gain_every")
 
 def folder(name: str) -> Path:
     """The run folder called `name`."""
-    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).absolute() / name
+    return files.runs() / name
+
+
+def models() -> dict[str, dict]:
+    """The cards of the models in run folders by name of the run, in its order.
+
+    A run without a model, or with one that cannot be read, is left out.
+    """
+    found = {}
+    for place in sorted(files.runs().glob("*/")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            card = checkpoints.card(place)
+            published.remark(card)  # a card without a configuration is none
+            found[place.name] = card
+    return found
+
+
+def shown(path: Path) -> str:
+    """A path as it can be typed from here."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def environment() -> dict:
@@ -48,17 +79,6 @@ def environment() -> dict:
         "packages": {name: metadata.version(name) for name in packages},
         "cores": usable_cores(),
     }
-
-
-def usable_cores() -> int:
-    """Number of processor cores that this process may use.
-
-    A container or batch system may grant only a share of the machine; XLA cuts large
-    products into as many parts as there are cores.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def command() -> str:
@@ -78,10 +98,52 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", __file__)  # else: another project's commit
         changed = git("status", "--porcelain", "--untracked-files=no")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+@contextmanager
+def locked(run: Path, *, write: bool = True) -> Iterator[None]:
+    """A context in which no other process trains in the run folder `run`.
+
+    The operating system gives the lock back when a process ends, however it ends, so
+    that no lock is ever left over. Windows has no such locks, and there nothing is
+    locked. `write=False`, for all but the first process of one training, locks nothing.
+
+    **Raises** `ValueError` if another process trains there, naming it.
+    """
+    if not write or fcntl is None:
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(
+                f"{run} is in use by {file.read().strip() or 'another process'}, which "
+                "trains there; wait for it, stop it, or give this run another name "
+                "with --run NAME."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
+
+
+def newest_checkpoint(run: Path) -> int:
+    """Steps done in the newest whole checkpoint on the disk; 0 if there is none.
+
+    A checkpoint has its number as its name only when it is whole.
+    """
+    found = (run / "checkpoints").glob("*")
+    return max((int(path.name) for path in found if path.name.isdigit()), default=0)
 
 
 class Metrics:
@@ -133,7 +195,7 @@ def claim(run: Path, experiment: Experiment, done: int):
     """
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
-        different = differences(json.loads(path.read_text("utf-8")), experiment, done)
+        different = differences(files.read_json(path), experiment, done)
         if different:
             raise ValueError(
                 f"{run} holds a run with other settings ({', '.join(different)}); "

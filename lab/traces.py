@@ -136,6 +136,16 @@ class Header:
         return "" if self.learns else self.remark or NEVER_LEARNS
 
     @property
+    def identity(self) -> dict:
+        """Which reading it is: readings that agree in this have the same numbers."""
+        return {
+            "model": self.model_hash,
+            "document": self.provenance.get("document_hash"),
+            "needle": dataclasses.asdict(self.needle) if self.needle else None,
+            "tokens": self.total,
+        }
+
+    @property
     def chunks(self) -> int:
         """Number of full chunks in the whole document."""
         return self.total // self.chunk

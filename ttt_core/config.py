@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import PRNGKeyArray
 
+from ttt_core.ranges import Range, check_ranges
+
 
 if TYPE_CHECKING:
     import ttt_core.model
@@ -25,6 +27,27 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16")
 KERNELS = ("xla", "cudnn")
+_WIDTH = 2**24  # of any matrix; whether a model fits a machine is another question
+RANGES = {
+    "vocab": Range(1, _WIDTH, "entries of the vocabulary"),
+    "d_model": Range(1, _WIDTH, "width of the residual stream"),
+    "layers": Range(1, 10_000, "number of blocks"),
+    "heads": Range(1, _WIDTH, "heads of attention"),
+    "kv_heads": Range(1, _WIDTH, "heads of keys and values"),
+    "d_ff": Range(0, _WIDTH, "width of the slow MLPs, 0 = no slow MLP"),
+    "d_fast": Range(0, _WIDTH, "width of the fast MLPs"),
+    "window": Range(1, 2**17, "keys that a token sees, itself included"),
+    "chunk": Range(1, 2**17, "tokens between inner steps"),
+    "rope_theta": Range(1, 1e12, "base of the rotary positions"),
+    "norm_eps": Range(0, 1, "added to squares before a root", is_open=True),
+    "init_std": Range(0, 10, "standard deviation of first weights", is_open=True),
+    "expand": Range(0, 64, "width of the values, over attention's", is_open=True),
+    "state_dim": Range(1, _WIDTH, "width of the keys of a recurrent mixer"),
+    "taps": Range(1, 1024, "length of the short convolutions"),
+    "bind_chunk": Range(0, 2**17, "tokens between two bindings, 0 = `chunk`"),
+    "qk_gain": Range(0, 1000, "start of the QK norms' weights", is_open=True),
+    "qkv_taps": Range(0, 1024, "length of attention's convolutions, 0 = none"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +199,7 @@ def _check_least(config: ModelConfig, name: str, least: int):
 
 
 def _check_sizes(config: ModelConfig):
-    for name in ("vocab", "d_model", "layers", "heads", "kv_heads", "chunk"):
-        _check_least(config, name, 1)
+    check_ranges(config, RANGES)
     if not 0 <= config.bos < config.vocab:
         raise ValueError(
             f"`bos` must be an entry of the vocabulary: got bos={config.bos} with "
@@ -193,14 +215,6 @@ def _check_sizes(config: ModelConfig):
             f"`d_fast` must be >= 1 where fast_blocks > 0: got {config.d_fast} "
             "(it takes the value of d_ff unless given)."
         )
-    if config.qkv_taps < 0:
-        raise ValueError(f"`qkv_taps` must be >= 0: got {config.qkv_taps}.")
-    if not (config.qk_gain > 0 and math.isfinite(config.qk_gain)):
-        raise ValueError(
-            f"`qk_gain` must be a finite number > 0: got {config.qk_gain}."
-        )
-    if config.d_ff < 0:
-        raise ValueError(f"`d_ff` must be >= 0 (0 = no slow MLP): got {config.d_ff}.")
 
 
 def _check_names(config: ModelConfig):
@@ -219,14 +233,14 @@ def _check_names(config: ModelConfig):
 def _check_choice(field: str, value: str, choices: Iterable[str]):
     if value not in choices:
         raise ValueError(
-            f"`{field}` does not know {value!r}; did you mean "
-            f"{closest(value, choices)!r}? Known: {', '.join(choices)}."
+            f"`{field}` does not know {value!r}{suggest(value, choices)} "
+            f"Known: {', '.join(choices)}."
         )
 
 
 def _check_heads(config: ModelConfig):
     if config.d_model % config.heads:
-        sizes = range(1, config.d_model + 1)
+        sizes = range(1, min(config.d_model, 4 * config.heads, 4096) + 1)
         fits = [n for n in sizes if config.d_model % (2 * n) == 0] or [1]
         near = sorted(sorted(fits, key=lambda n: abs(n - config.heads))[:3])
         raise ValueError(
@@ -250,7 +264,11 @@ def _check_mixers(config: ModelConfig):
         kind.check(config)
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """The known name nearest to a mistyped one."""
-    known = [str(k) for k in known]
-    return (difflib.get_close_matches(str(name), known, n=1, cutoff=0.0) or known)[0]
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a mistyped name: the name meant, if one is close.
+
+    >>> suggest("windw", ("window", "full")), suggest("xyz", ("window", "full"))
+    ("; did you mean 'window'?", '.')
+    """
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f"; did you mean {near[0]!r}?" if near else "."

@@ -6,7 +6,7 @@
 
 import math
 
-from ttt_core.config import ModelConfig, closest
+from ttt_core.config import ModelConfig, suggest
 
 
 def _paper(layers: int, d_model: int, heads: int, base_ff: int) -> ModelConfig:
@@ -102,14 +102,14 @@ PRESETS: dict[str, ModelConfig] = {
 def preset(name: str) -> ModelConfig:
     """The configuration of a model we ship or of a paper size.
 
-    **Raises** `ValueError` naming the closest known preset.
+    **Raises** `ValueError` naming the preset that is close, and all there are.
 
     >>> preset("tiny-e2e").window
     128
     """
     if name not in PRESETS:
         raise ValueError(
-            f"There is no preset {name!r}; did you mean {closest(name, PRESETS)!r}? "
+            f"There is no preset {name!r}{suggest(name, PRESETS)} "
             f"Known: {', '.join(PRESETS)}."
         )
     return PRESETS[name]

@@ -1,7 +1,10 @@
 """Where the numbers on screen come from, and the file that contains them."""
 
+import re
+
 import streamlit as st
 
+from app.plain import plain
 from app.player import Player
 from lab import traces
 
@@ -12,7 +15,8 @@ def setup(player: Player) -> None:
     learning = f"{header.fast_blocks} learn" if header.learns else "none learn text"
     kind = "Live" if player.reading else "Recorded"
     st.caption(
-        f"{kind}: {header.document}, read by {header.model}: {header.chunk} tokens "
+        f"{kind}: {plain(header.document)}, read by {plain(header.model)}: "
+        f"{header.chunk} tokens "
         f"a chunk, {header.layers} blocks of which {learning}; {_memory(header)}."
     )
 
@@ -22,7 +26,7 @@ def _memory(header: traces.Header) -> str:
     if header.carried_by:
         return (
             f"its attention sees {header.window:,} tokens, the states of "
-            f"{' and '.join(header.carried_by)} carry the earlier text"
+            f"{plain(' and '.join(header.carried_by))} carry the earlier text"
         )
     if not header.attends:
         return "it has no attention"
@@ -36,20 +40,29 @@ def provenance(player: Player) -> None:
     header = player.trace.header
     with st.expander("Where these numbers come from"):
         known = header.provenance | {"model_hash": header.model_hash}
-        known = {name: _short(value) for name, value in known.items()}
-        st.table({name.replace("_", " "): value for name, value in known.items()})
+        st.table(
+            {
+                plain(name.replace("_", " ")): plain(_short(value))
+                for name, value in known.items()
+            }
+        )
         st.caption(
             "The file contains every number on this page; `lab.traces.load` opens it."
         )
     st.download_button(
         "Download the trace",
         data=lambda: traces.to_bytes(player.trace),
-        file_name=f"{header.document.replace('/', '-')}.npz",
+        file_name=f"{_file_name(header.document)}.npz",
         mime="application/octet-stream",
         icon=":material/download:",
         on_click="ignore",
         key="download",
     )
+
+
+def _file_name(document: str) -> str:
+    """A document's name without the signs that a folder or a shell takes for more."""
+    return re.sub(r"[^\w.-]+", "-", document)[:80].strip(".-") or "trace"
 
 
 def _short(value) -> str:

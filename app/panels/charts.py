@@ -2,22 +2,24 @@
 
 import streamlit as st
 
+from app.plain import plain
 from app.player import Player
-from lab import plots
+from lab import plots, traces
 
 
 def loss(player: Player) -> None:
     """Loss per chunk of the learner and of its frozen twin."""
-    _chart("loss", plots.loss_per_chunk(player.shown, extent=_extent(player)))
+    _chart("loss", plots.loss_per_chunk(_drawn(player), extent=_extent(player)))
     _look(
         "both lines jump up and down together, because a hard passage is hard for "
         "both. What counts is whether blue runs *below* orange."
+        f"{_points(player)}"
     )
 
 
 def gain(player: Player) -> None:
     """Their difference."""
-    _chart("gain", plots.gain(player.shown, extent=_extent(player)))
+    _chart("gain", plots.gain(_drawn(player), extent=_extent(player)))
     _look(
         "the first chunk is zero, as nothing is learned yet. Then the pink mean should "
         "settle above zero; if the mean stays around zero, learning is of no use here."
@@ -26,7 +28,7 @@ def gain(player: Player) -> None:
 
 def drift(player: Player) -> None:
     """How far the fast weights have moved."""
-    _chart("drift", plots.drift(player.shown, extent=_extent(player)))
+    _chart("drift", plots.drift(_drawn(player), extent=_extent(player)))
     _look(
         "steep at first, then flatter. A line that shoots up means too high an inner "
         "rate; a flat line means that nothing is being learned."
@@ -36,7 +38,8 @@ def drift(player: Player) -> None:
 def overview(player: Player) -> None:
     """The whole reading in one strip."""
     extent = player.trace.header.total if player.reading else None
-    figure = plots.overview(player.trace, cursor=player.chunk, extent=extent)
+    cursor = player.chunk / plots.together(player.trace)
+    figure = plots.overview(plots.coarse(player.trace), cursor=cursor, extent=extent)
     _chart("overview", figure)
 
 
@@ -50,11 +53,11 @@ def recall(player: Player) -> None:
         )
         return
     needle = player.trace.header.needle
-    _chart("recall", plots.recall(player.shown, extent=_extent(player)))
+    _chart("recall", plots.recall(_drawn(player), extent=_extent(player)))
     when = "" if needle.start < player.shown.read else ", still ahead"
     st.caption(
-        f"Planted at token {needle.start:,}{when}: “{needle.sentence}” "
-        f"Asked after each chunk: “{needle.question} …”"
+        f"Planted at token {needle.start:,}{when}: “{plain(needle.sentence)}” "
+        f"Asked after each chunk: “{plain(needle.question)} …”"
     )
     _look(
         "above, how many nats the needle saves on the answer. Once the needle is out "
@@ -62,6 +65,17 @@ def recall(player: Player) -> None:
         "the weights. Below, the right answer's place among all guesses (dotted: "
         "without the needle)."
     )
+
+
+def _drawn(player: Player) -> traces.Trace:
+    """What is on screen, with no more points than a screen can show."""
+    return plots.coarse(player.shown)
+
+
+def _points(player: Player) -> str:
+    """How many chunks one point of the curves stands for, where these are several."""
+    count = plots.together(player.shown)
+    return f" One point stands for {count} chunks." if count > 1 else ""
 
 
 def _extent(player: Player) -> int:

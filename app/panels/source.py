@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from app import cache, player, session
+from app import arrival, cache, player, session
+from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
@@ -32,10 +33,20 @@ def panel() -> None:
         _live()
 
 
+def chosen() -> Programs:
+    """The programs of the model chosen; the session holds them, so they stay."""
+    programs = cache.programs(session.get("model"))
+    session.put(programs=programs)
+    return programs
+
+
 @st.fragment(run_every=1.0)
 def status() -> None:
     """The state of the background work, in words, every second until all is ready."""
-    programs = cache.programs(session.get("model"))
+    programs = chosen()
+    if programs.error:
+        st.caption(plain(programs.error))
+        return
     ready = [programs.words(s) for s in STAGES if programs.ready(s)]
     words = [word for word in (*ready, programs.now) if word]
     lead = "Ready to read live" if programs.finished else "In the background"
@@ -44,7 +55,7 @@ def status() -> None:
 
 def begin_if_asked() -> None:
     """Make the reading once the model is open; show a problem as a sentence."""
-    programs = cache.programs(session.get("model"))
+    programs = chosen()
     if not (programs.ready("model") or programs.finished):
         return
     session.put(starting=False)
@@ -53,6 +64,7 @@ def begin_if_asked() -> None:
     except (ValueError, OSError, ModuleNotFoundError) as problem:
         session.put(problem=str(problem), playing=False)
         return
+    cache.shelf().readings.add(started)
     player.show(started)
 
 
@@ -60,6 +72,8 @@ def _recording() -> None:
     headers = cache.recordings()
     if not headers:
         return
+    if session.get("recording") not in headers:
+        session.put(recording=next(iter(headers)))
     st.selectbox(
         "Recording",
         list(headers),
@@ -76,14 +90,14 @@ def _change_recording() -> None:
     # This is also called when the widget appears or disappears, with no new choice.
     if name in (None, session.get("recording")):
         return
-    player.choose_recording(name)
-    session.put(playing=False)
+    arrival.show(name)
+    session.put(playing=False, problem=None)
     player.move(None)
 
 
 def _title(header) -> str:
     needle = ", with a needle" if header.needle else ""
-    return f"{header.document} read by {header.model}{needle}"
+    return one_line(f"{header.document} read by {header.model}{needle}")
 
 
 def _live() -> None:
@@ -124,7 +138,7 @@ def _document() -> None:
     known = [PASTE, UPLOAD, *names]
     # An unknown name from the URL can still be chosen: the start reports the problem.
     known += [asked] if asked not in known else []
-    st.selectbox("Document", known, **session.bound("document"))
+    st.selectbox("Document", known, format_func=one_line, **session.bound("document"))
     if asked == PASTE:
         st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
     if asked == UPLOAD:
@@ -143,7 +157,7 @@ def _model(models: dict[str, str]) -> None:
         "Model",
         models,
         # A name from the URL may be unknown: the start reports the problem.
-        format_func=lambda name: (
+        format_func=lambda name: one_line(
             f"{name} ({remark})" if (remark := models.get(name)) else name
         ),
         **session.bound("model"),
@@ -190,9 +204,10 @@ def _needle() -> None:
     try:
         needle = _planned()
     except ValueError as problem:
-        st.caption(str(problem))
+        st.caption(plain(problem))
     else:
-        st.caption(f"Asked: “{needle.question} …” Answer: “{needle.answer.strip()}”")
+        asked, answer = plain(needle.question), plain(needle.answer.strip())
+        st.caption(f"Asked: “{asked} …” Answer: “{answer}”")
 
 
 def _planned() -> needles.Needle | None:
@@ -205,6 +220,7 @@ def _planned() -> needles.Needle | None:
 
 
 def _start() -> None:
+    cache.shelf().forget(session.get("model"))
     session.put(starting=True, playing=False, problem=None, reading=None, source="live")
 
 

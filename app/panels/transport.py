@@ -4,6 +4,8 @@ import streamlit as st
 
 from app import player as players
 from app import session
+from app.panels import keys
+from app.plain import plain
 from app.player import Player
 
 
@@ -22,6 +24,7 @@ def bar(player: Player) -> None:
             help="Chunks per picture while a recording plays. Live shows every chunk.",
             **session.bound("speed"),
         )
+        keys.space("play")
     _scrubber(player)
 
 
@@ -49,7 +52,6 @@ def _buttons(player: Player) -> None:
         type="primary",
         on_click=_toggle,
         key="play",
-        shortcut="Space",
     )
     st.button(
         "One chunk",
@@ -64,11 +66,11 @@ def _buttons(player: Player) -> None:
 def _scrubber(player: Player) -> None:
     """A slider that only shows during play, and becomes a new widget after each move.
 
-    A slow browser keeps reporting old positions of its slider. Reports on a widget that
-    no longer exists are dropped, so no old position is taken for a request.
+    A slow browser keeps reporting old positions of its slider, and a report on a slider
+    that is no longer there is not heard (`_scrub`), so no old position is taken for a
+    request.
     """
-    playing = session.get("playing")
-    key = f"scrubber-{'playing' if playing else session.get('moves')}"
+    playing, key = session.get("playing"), _scrubber_key()
     st.session_state[key] = player.chunk
     st.slider(
         "Chunk",
@@ -85,7 +87,7 @@ def _scrubber(player: Player) -> None:
 
 def _saved(trace) -> str:
     if words := trace.header.its_own_twin:
-        return f"{trace.header.model} {words}, so it is its own twin"
+        return plain(f"{trace.header.model} {words}, so it is its own twin")
     interval = trace.gain_interval()
     if interval is None:
         return "too early to say what learning saves"
@@ -118,4 +120,10 @@ def _reset() -> None:
 
 
 def _scrub(key: str) -> None:
-    players.scrub(st.session_state[key])
+    # The browser reports the slider that stood here before, too, after it is gone.
+    if key == _scrubber_key():
+        players.scrub(st.session_state[key])
+
+
+def _scrubber_key() -> str:
+    return f"scrubber-{'playing' if session.get('playing') else session.get('moves')}"

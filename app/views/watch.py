@@ -8,9 +8,10 @@ next run. So no button waits for more than one chunk. Nothing is computed here; 
 
 import streamlit as st
 
-from app import cache, player, session
+from app import address, arrival, cache, player, session
 from app.panels import about, charts, source, text, transport
 from app.panels.pulse import PLAYING, WAITING, pulse
+from app.plain import plain
 
 
 INTRO = """
@@ -27,14 +28,11 @@ def stage() -> None:
     if session.get("starting"):
         source.begin_if_asked()
     shown = _step()
-    if cache.models() and not cache.programs(session.get("model")).finished:
+    if cache.models() and not source.chosen().finished:
         source.status()
     _problems()
     if shown is None:
-        st.info(
-            "No reading is recorded here yet. Record one with `ttt-lab stream --out "
-            "lab/published/traces/first.npz`, or choose *Read live*."
-        )
+        _nothing()
     else:
         _panels(shown)
     if session.get("playing") or session.get("starting"):
@@ -42,10 +40,11 @@ def stage() -> None:
         session.put(picture=session.get("picture") + 1)
         pulse(session.get("picture"), pause=WAITING if idle else PLAYING)
     else:
-        session.share()
+        address.share(player.settings(shown))
     if cache.models():
         # This comes last, and a little later: no compiling delays the first picture.
-        cache.programs(session.get("model")).start(after=0.5)
+        waits = session.get("starting") or session.get("playing")
+        cache.shelf().order(session.get("model"), now=waits, after=0.5)
 
 
 def _step() -> player.Player | None:
@@ -60,15 +59,32 @@ def _step() -> player.Player | None:
         return shown
 
 
+def _nothing() -> None:
+    """Words instead of pictures."""
+    if not cache.recordings():
+        st.info(
+            "No reading is recorded here yet. Record one with `ttt-lab stream --out "
+            "lab/published/traces/first.npz`, or choose *Read live*."
+        )
+    elif not session.get("starting"):
+        document, model = plain(session.get("document")), plain(session.get("model"))
+        st.info(
+            f"Nothing is read yet. *Start reading* lets {model} read {document}; "
+            "*A recorded reading* shows what is recorded."
+        )
+
+
 def _problems() -> None:
+    if cache.damaged():
+        st.warning(plain(" ".join(cache.damaged())), icon=":material/warning:")
     if session.get("problem"):
-        st.error(session.get("problem"), icon=":material/error:")
+        st.error(plain(session.get("problem")), icon=":material/error:")
 
 
 def _panels(shown: player.Player) -> None:
     transport.bar(shown)
     if session.get("playing") and shown.waiting:
-        st.caption(f"The next chunk waits for this: {shown.waiting}.")
+        st.caption(f"The next chunk waits for this: {plain(shown.waiting)}.")
     transport.headline(shown)
     about.setup(shown)
     curves, words = st.columns([5, 4], gap="medium")
@@ -87,7 +103,7 @@ def _panels(shown: player.Player) -> None:
 
 
 if session.begin():
-    player.arrive()
+    arrival.arrive()
 st.title("Watch it read", anchor=False)
 st.markdown(INTRO)
 stage()

@@ -22,7 +22,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from lab import checkpoints
 from lab.measure.intervals import Interval, interval
+from lab.measure.parts import Keep, fresh
 from lab.measure.texts import Passage, TextRead
 
 
@@ -76,12 +78,16 @@ def pairs(passages: list[Passage], novels: int) -> list[Passage]:
 
 
 def gram(
-    model, passages: list[Passage], report: Callable[[int], None] | None = None
+    model,
+    passages: list[Passage],
+    report: Callable[[int], None] | None = None,
+    keep: Keep = fresh,
 ) -> np.ndarray:
     """Inner products of the passages' gradients, `[passages, passages]`.
 
     Gradients are meta-gradients if the model learns. `report(done)`: called with the
-    number of passages done.
+    number of passages done. `keep`: keeps each gradient
+    (`lab.measure.parts`), which is as large as the model.
     """
     import equinox as eqx
     import jax
@@ -94,10 +100,11 @@ def gram(
         _, _, grads = ttt.meta_gradient(model, row[None])
         return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(grads)])
 
-    rows = []
+    rows, marked = [], checkpoints.model_hash(model)
     for passage in passages:
         row = np.concatenate([[model.config.bos], passage.tokens]).astype(np.int32)
-        rows.append(np.asarray(gradient(model, row)))
+        one = lambda row=row: [np.asarray(gradient(model, row))]
+        rows += keep(one, marked, row)
         if report:
             report(len(rows))
     stacked = np.stack(rows)

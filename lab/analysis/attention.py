@@ -18,11 +18,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from lab import checkpoints
+from lab.measure.parts import Keep, fresh
 from lab.measure.texts import Passage, TextRead
 
 
 # Bins of distances end here, and the next begin; the first bin is the token itself.
 EDGES = (1, 8, 64, 512)
+PARTS = 4  # of what is measured of a block: shares and spread, of its heads and even
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +71,12 @@ def look(
     model,
     passages: list[Passage],
     report: Callable[[int], None] | None = None,
+    keep: Keep = fresh,
 ) -> tuple[Looks, ...]:
     """Where each block looks, over passages of one length.
 
-    `report(read)`: called after each passage with the number of passages read.
+    `report(read)`: called after each passage with the number of passages read. `keep`:
+    keeps each passage's shares (`lab.measure.parts`).
 
     **Raises** `ValueError` for passages of fewer than two tokens.
     """
@@ -79,13 +84,29 @@ def look(
         raise ValueError("Looking back needs passages of two tokens or more.")
     from lab.analysis.heads import look_once
 
-    found = []
+    found, marked = [], checkpoints.model_hash(model)
     for i, passage in enumerate(passages):
-        found.append(look_once(model, passage.tokens, edges(len(passage.tokens))))
+        ends = edges(len(passage.tokens))
+        looked = lambda tokens=passage.tokens, ends=ends: _flat(
+            look_once(model, tokens, ends)
+        )
+        found.append(_blocks(keep(looked, marked, passage.tokens, ends)))
         if report:
             report(i + 1)
     blocks = zip(model.config.kinds, *found, strict=True)
     return tuple(_mean(kind, rows) for kind, *rows in blocks)
+
+
+def _flat(blocks: list) -> list[np.ndarray]:
+    """Four arrays for each block; empty ones for a block without attention."""
+    none = (np.empty(0),) * PARTS
+    return [np.asarray(part) for block in blocks for part in block or none]
+
+
+def _blocks(arrays: list[np.ndarray]) -> list:
+    """The blocks that `_flat` flattened."""
+    pieces = (arrays[i : i + PARTS] for i in range(0, len(arrays), PARTS))
+    return [piece if piece[0].size else None for piece in pieces]
 
 
 def bins(length: int) -> list[str]:
@@ -108,7 +129,7 @@ def _mean(kind: str, rows: list) -> Looks:
     if rows[0] is None:
         return Looks(kind)
     shares, spread, even, even_spread = (
-        np.mean([np.asarray(row[i]) for row in rows], axis=0) for i in range(4)
+        np.mean([np.asarray(row[i]) for row in rows], axis=0) for i in range(PARTS)
     )
     heads = tuple(map(_head, shares, spread))
     return Looks(kind, heads, _head(even, even_spread))

@@ -4,6 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 
+CHOICES = (None, 1, 2, 4, 8, 16)
+
+
 @dataclasses.dataclass(frozen=True)
 class RematBench:
     """MiB of temporary memory by `remat=n`, of one sequence of `seq` tokens."""
@@ -14,11 +17,13 @@ class RematBench:
     mib: dict[str, float]
 
 
-def measure_remat(model, *, seq: int = 2048, choices=(None, 1, 2, 4, 8, 16)) -> dict:
+def measure_remat(
+    model, *, seq: int = 2048, choices=CHOICES, report=lambda remat: None
+) -> dict:
     """Bytes of temporary memory that the compiled meta-gradient needs, by `remat`.
 
     The numbers are read from the compiled program of one sequence of `seq` tokens;
-    nothing is run.
+    nothing is run. `report(remat)`: called before each compilation.
     """
     import equinox as eqx
     import jax
@@ -30,6 +35,8 @@ def measure_remat(model, *, seq: int = 2048, choices=(None, 1, 2, 4, 8, 16)) -> 
     tokens = jax.ShapeDtypeStruct((seq + 1,), jnp.int32)
 
     def bytes_for(remat):
+        report(remat)
+
         def loss(arrays, tokens):
             return ttt.meta_loss(eqx.combine(arrays, static), tokens, remat=remat)[0]
 

@@ -2,8 +2,6 @@
 
 import math
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from lab.commands.options import (
@@ -12,6 +10,9 @@ from lab.commands.options import (
     finish,
     systems_and_text,
 )
+from lab.commands.progress import counting
+from lab.commands.terminal import Terminal
+from lab.measure.parts import Kept
 from lab.measure.texts import Text
 
 
@@ -26,7 +27,8 @@ def agreement(
     Two passages of each novel are read.
 
     Args:
-        models: published names or paths; learners are read with and without learning.
+        models: published names, runs or paths; learners are read with and without
+            learning.
     """
     from lab.analysis import agreement as numbers
     from lab.measure.readers import load
@@ -35,15 +37,16 @@ def agreement(
     chosen = numbers.pairs(opened.passages(), text.novels)
     readers = {k: v for one in systems for k, v in one.readers.items()}
     found = {}
-    with Progress(transient=True) as progress:
+    with Kept("agreement", "gradients") as keep:
         for label, reader in readers.items():
-            task = progress.add_task(label, total=len(chosen))
-            report = lambda done, task=task: progress.update(task, completed=done)
-            products = numbers.gram(load(reader), chosen, report)
+            with counting(label, "passages") as show_count:
+                report = lambda done, tell=show_count: tell(done, len(chosen))
+                products = numbers.gram(load(reader), chosen, report, keep)
             found[label] = numbers.agreement(products)
     hashes = {one.name: one.sha256 for one in systems}
     result = numbers.Agreements(opened.about(chosen), hashes, found)
     finish(result, "-".join(hashes), output, show)
+    keep.forget()
 
 
 def show(result):
@@ -56,7 +59,7 @@ def show(result):
         batch = found.passages
         noise = f"{batch:.1f} passages" if math.isfinite(batch) else "never"
         table.add_row(label, f"{found.norm:.3f}", *shares, noise)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _share(part) -> str:

@@ -8,14 +8,16 @@ be asked in another way.
 
 from typing import Annotated
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
 from lab.commands import twins
+from lab.commands.options import option
+from lab.commands.terminal import Terminal
 from lab.data import scripts
 from lab.reading.pair import FROZEN, LEARNING, Pair
+from lab.visible import visible
 
 
 AHEAD = 4_096  # tokens for which full attention makes room at once
@@ -27,7 +29,7 @@ def ask(
     /,
     answer: str | None = None,
     model: str = "tiny-e2e",
-    read: Annotated[int | None, arg(metavar="TOKENS")] = None,
+    read: Annotated[int | None, option("TOKENS")] = None,
     tokens: int = 32,
 ):
     """Ask about a document that was just read: learning and frozen twin side by side.
@@ -61,13 +63,13 @@ def ask(
     expected = pair.tokenizer.encode(led_in)
     later = len(prompt) + len(expected) + min(tokens, AHEAD)
     twins.read_first(pair, text, most=read, later=later)
-    print(f"{scripts.visible(question)} ...")
+    Terminal().print(f"{question} ...", soft_wrap=True)
     knobs = {"temperature": 0.0, "learns": False, "stops": ("\n\n",)}
     twins.show({k: pair.write(k, prompt, tokens, **knobs) for k in pair.sides})
     if expected:
         found = pair.ask(prompt, expected)
         parts = _whole_characters(pair.tokenizer, expected)
-        Console().print(_costs(led_in.strip(), parts, found))
+        Terminal().print(_costs(led_in.strip(), parts, found))
 
 
 def _tidy(question: str | None, answer: str | None) -> tuple[str, str]:
@@ -102,7 +104,7 @@ def _costs(answer: str, parts: list[tuple[str, slice]], found: dict) -> Table:
     of the worst.
     """
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-    table.title = Text(f"\nThe answer {scripts.visible(answer)!r}, token by token:")
+    table.title = Text(f"\nThe answer {visible(answer)!r}, token by token:")
     table.add_column("token")
     for label in found:
         style = twins.STYLES.get(label, "")
@@ -113,7 +115,7 @@ def _costs(answer: str, parts: list[tuple[str, slice]], found: dict) -> Table:
             (f"{one.nll[own].sum():.2f}", f"{1 + one.rank[own].max():,}")
             for one in found.values()
         )
-        shown = Text(repr(scripts.visible(piece)))
+        shown = Text(repr(visible(piece)))
         table.add_row(shown, *(cell for pair in cells for cell in pair))
     means = ((f"{one.nats:.2f}", "") for one in found.values())
     table.add_row("per token", *(cell for pair in means for cell in pair), style="bold")

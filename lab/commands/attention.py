@@ -1,7 +1,5 @@
 """`ttt-lab eval attention`: how far back attention looks."""
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from lab.commands.options import (
@@ -10,7 +8,10 @@ from lab.commands.options import (
     finish,
     systems_and_text,
 )
+from lab.commands.progress import counting
 from lab.commands.tables import say
+from lab.commands.terminal import Terminal
+from lab.measure.parts import Kept
 from lab.measure.texts import Text
 
 
@@ -25,18 +26,19 @@ def attention(
     The queries of a passage's second half count.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
     """
     from lab.analysis import attention as numbers
     from lab.measure.readers import load
 
     found, opened = systems_and_text(models, text)
     passages, blocks = opened.passages(), {}
-    with Progress(transient=True) as progress:
+    with Kept("attention", "passages") as keep:
         for one in found:
-            task = progress.add_task(one.name, total=len(passages))
-            report = lambda done, task=task: progress.update(task, completed=done)
-            blocks[one.name] = numbers.look(load(one.frozen), passages, report)
+            with counting(one.name, "passages") as show_count:
+                report = lambda done, tell=show_count: tell(done, len(passages))
+                model = load(one.frozen)
+                blocks[one.name] = numbers.look(model, passages, report, keep)
     about = opened.about(passages)
     result = numbers.Attention(
         text=about,
@@ -49,7 +51,7 @@ def attention(
 
 def show(result):
     """One table per model: one line per head, and the numbers of even heads."""
-    console = Console()
+    console = Terminal()
     for name, blocks in result.blocks.items():
         heads = ("block", "mixer", "head", *result.distances, "spread")
         table = Table(*heads, title=f"{name}: attention by distance, {result.text}")

@@ -1,11 +1,13 @@
 """`ttt-lab bench`: run a benchmark, print its table, keep its numbers."""
 
-from rich.console import Console
-from rich.progress import Progress
+import contextlib
+
 from rich.table import Table
 
 from lab.commands.options import Models, Output, finish
+from lab.commands.progress import FEW, Bar
 from lab.commands.tables import say
+from lab.commands.terminal import Terminal
 from lab.quick import quick
 from lab.recipes.family import EIGHT
 
@@ -26,24 +28,35 @@ def read(
     """Time per token of reading and of writing, and bytes remembered, by context.
 
     Args:
-        models: presets, published models or paths (default: the eight systems of the
-            family). Presets are built afresh: times do not depend on weights.
+        models: presets, published models, runs or paths (default: the eight systems of
+            the family). Presets are built afresh: times do not depend on weights.
         contexts: positions, in tokens, at which costs are measured.
         repeats: turns of all systems at all contexts; the best turn counts.
     """
     from lab.bench.reading import ReadingBench, measure_reading, row
 
     contexts = quick(contexts, (max(contexts) // 128,))
-    with Progress(transient=True) as progress:
-        task = progress.add_task("", total=None)
-        say_where = lambda name, at: progress.update(
-            task, description=f"{name}, {at:,}"
-        )
-        built = {name: _build_or_load(name) for name in models}
-        knobs = {"contexts": contexts, "repeats": repeats, "report": say_where}
+    built = {name: _build_or_load(name) for name in models}
+    turns = len(models) * (1 + len(contexts)) * (1 + repeats)
+    with _turns(turns, "read to {:,} tokens") as report:
+        knobs = {"contexts": contexts, "repeats": repeats, "report": report}
         costs = measure_reading(built, **knobs)
     result = ReadingBench(repeats, (COPIED,), tuple(map(row, costs)))
     finish(result, "" if models == EIGHT else models[0], output, show_reading)
+
+
+@contextlib.contextmanager
+def _turns(total: int, words: str):
+    """A `report(name, number)` before each turn, that is shown."""
+    done = 0
+    with Bar(total, lines=FEW, passing=True) as bar:
+
+        def report(name: str, number):
+            nonlocal done
+            bar.show(done, f"{name}:", words.format(number))
+            done += 1
+
+        yield report
 
 
 def _build_or_load(name: str):
@@ -59,7 +72,7 @@ def _build_or_load(name: str):
 
 def show_reading(result):
     """Four tables of one shape: system by context."""
-    console, first = Console(), result.rows[0]
+    console, first = Terminal(), result.rows[0]
     heads = [f"{at:,}" for at in first.positions]
     for title, part in {
         "reading there, ms per token": "reading_ms",
@@ -95,6 +108,8 @@ def train(
         tokens: tokens per step (at least one sequence for each core).
         repeats: timed steps of each system; the best step counts.
     """
+    if tokens < 1:
+        raise ValueError(f"--tokens must be >= 1: got {tokens}.")
     from lab.training.devices import use_all_cores
 
     use_all_cores(max(1, tokens // max(seqs)))
@@ -105,9 +120,9 @@ def train(
     names = {"meta": "tiny-e2e", "plain": "tiny-swa", "full": "tiny-full"}
     systems = {name: ttt.preset(preset) for name, preset in names.items()}
     before = measure_peak()
-    report = lambda name, seq: Console().print(f"compiling {name}, {seq:,} tokens")
-    knobs = {"seqs": seqs, "tokens": tokens, "repeats": repeats, "report": report}
-    costs = measure_training(systems, **knobs)
+    with _turns(len(seqs) * len(systems), "compiling, {:,} tokens") as report:
+        knobs = {"seqs": seqs, "tokens": tokens, "repeats": repeats, "report": report}
+        costs = measure_training(systems, **knobs)
     peak = max(before, measure_peak())
     result = TrainingBench(peak / 1e9, repeats, names, rows(costs, peak))
     finish(result, "", output, show_training)
@@ -121,7 +136,7 @@ def show_training(result):
     for row in result.rows:
         cells = (f"{getattr(row, part):{form}}" for part, form in _COLUMNS.values())
         table.add_row(*cells)
-    Console().print(table)
+    Terminal().print(table)
 
 
 _COLUMNS = {
@@ -147,10 +162,12 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     import jax
 
     import ttt_core as ttt
-    from lab.bench.remat import RematBench, measure_remat
+    from lab.bench.remat import CHOICES, RematBench, measure_remat
 
     built = ttt.preset(model).build(key=jax.random.key(0))
-    found = measure_remat(built, seq=seq)
+    with _turns(len(CHOICES), "compiling, remat={}") as report:
+        tell = lambda choice: report(model, choice)
+        found = measure_remat(built, seq=seq, report=tell)
     mib = {f"remat={n}": size / 2**20 for n, size in found.items()}
     finish(RematBench(model, seq, mib), "", output, show_remat)
 
@@ -161,4 +178,4 @@ def show_remat(result):
     table.title = f"temporary memory, {result.seq:,} tokens, {result.model}"
     for name, size in result.mib.items():
         table.add_row(name, f"{size:,.1f}")
-    Console().print(table)
+    Terminal().print(table)

@@ -3,7 +3,6 @@
 ttt-lab eval compare tiny-e2e tiny-swa --corpus eltec-eng/val sotu-chronicle
 """
 
-from rich.console import Console
 from rich.table import Table
 
 from lab.commands.options import (
@@ -13,8 +12,10 @@ from lab.commands.options import (
     finish,
     read,
     systems_and_text,
+    warn,
 )
 from lab.commands.tables import say, signed, span, spans
+from lab.commands.terminal import Terminal
 from lab.measure.positions import short
 from lab.measure.texts import Text
 
@@ -33,9 +34,9 @@ def compare(
     again to continue.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
     """
-    for one in text.each():
+    for one in _those_here(text):
         found, opened = systems_and_text(models, one, reading)
         readers = {k: v for system in found for k, v in system.readers.items()}
         passages = opened.passages()
@@ -47,10 +48,23 @@ def compare(
         finish(result, f"{result.reference}-{result.text.name}", output, show)
 
 
+def _those_here(text: Text) -> tuple[Text, ...]:
+    """The texts, without those of several that are not on this machine."""
+    if text.stands_in:
+        warn(text.stands_in)
+    texts = text.each()
+    here = tuple(one for one in texts if not one.missing)
+    for one in texts if here else ():
+        if one.missing:
+            warn(f"{one.missing}; it is left out.")
+    return here or texts
+
+
 def show(result):
     """Losses, gaps, gaps in each doubling of the position, and whether they last."""
-    console = Console()
-    for table in (_losses, _gaps, _doublings, _lasting):
+    console = Terminal()
+    of_gaps = (_gaps, _doublings, _lasting) if result.gaps else ()  # one plain model
+    for table in (_losses, *of_gaps):
         console.print(table(result))
     say(result.notes, console)
 

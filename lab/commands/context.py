@@ -1,6 +1,7 @@
 """`ttt-lab eval context`: the same tokens with ever more text before them."""
 
-from rich.console import Console
+from typing import Annotated
+
 from rich.table import Table
 
 from lab.commands.options import (
@@ -8,9 +9,12 @@ from lab.commands.options import (
     Output,
     Reading,
     finish,
+    opening,
+    option,
     read,
 )
 from lab.commands.tables import say, signed
+from lab.commands.terminal import Terminal
 from lab.measure.positions import short
 from lab.measure.texts import Source
 from lab.quick import quick
@@ -20,8 +24,8 @@ from lab.recipes.family import EIGHT
 def context(
     models: Models = EIGHT,
     /,
-    contexts: tuple[int, ...] = (),
-    region: int | None = None,
+    contexts: Annotated[tuple[int, ...], option("TOKENS")] = (),
+    region: Annotated[int | None, option("TOKENS")] = None,
     text: Source = Source(),
     reading: Reading = Reading(),
     output: Output = Output(),
@@ -29,7 +33,7 @@ def context(
     """What more context is worth: the same tokens, in windows of 2 K to 128 K.
 
     Args:
-        models: published names or paths. The others are compared with the first.
+        models: published names, runs or paths. The others are compared with the first.
         contexts: lengths of the windows, in tokens (default: 2, 8, 16, 32 and 128 K).
         region: scored tokens of each document (default: 131,072).
     """
@@ -38,7 +42,8 @@ def context(
     from lab.measure.readers import systems
 
     found = systems(models, full_to=reading.full_to)
-    shards = text.shards(found[0].tokenizer)
+    with opening(text):
+        shards = text.shards(found[0].tokenizer)
     lengths = contexts or quick(numbers.CONTEXTS, (128, 512))
     region = quick(numbers.REGION, 1024) if region is None else region
     passages = texts.whole(shards, limit=region)
@@ -50,7 +55,7 @@ def context(
 
 def show(result):
     """Every system's loss at every context, then the gap to the reference there."""
-    console, rows = Console(), result.by_label()
+    console, rows = Terminal(), result.by_label()
     heads = [short(context) for context in result.contexts]
     scored = f"{sum(result.lengths):,} tokens of {len(result.lengths)}"
     words = f"{result.text.corpus}/{result.text.split}, {scored} {result.text.unit}"

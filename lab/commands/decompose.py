@@ -1,6 +1,5 @@
 """`ttt-lab eval decompose`: a better start, or learning while reading?"""
 
-from rich.console import Console
 from rich.table import Table
 
 from lab.commands.options import (
@@ -11,7 +10,10 @@ from lab.commands.options import (
     read,
     systems_and_text,
 )
+from lab.commands.progress import counting
 from lab.commands.tables import say, signed, spans
+from lab.commands.terminal import Terminal
+from lab.measure.parts import Kept
 from lab.measure.texts import Text
 from lab.quick import quick
 
@@ -39,14 +41,31 @@ def decompose(
     readings = read(a.readers | b.readers, passages, reading)
     result = numbers.decompose(a, b, readings, opened.about(passages))
     if places := quick(starts, min(starts, 4)):
-        with Console().status("reading first chunks"):
-            result = numbers.with_starts(result, a, b, opened.shards, places)
+        result = _with_starts(result, a, b, opened.shards, places)
     finish(result, f"{a.name}-{b.name}-{result.text.name}", output, show)
+
+
+def _with_starts(result, a, b, shards, places: int):
+    """The result with the gap before the first update, which is kept as it is read."""
+    from lab.evals.decompose import with_starts
+
+    total, done = 2 * len(shards) * places * a.chunk, 0
+    with (
+        Kept("starts", "documents' starts") as keep,
+        counting("first chunks:", "tokens") as show_count,
+    ):
+
+        def report(tokens: int):
+            nonlocal done
+            done += tokens
+            show_count(done, max(done, total))
+
+        return with_starts(result, a, b, shards, places, report, keep)
 
 
 def show(result):
     """Total, start and learning in each doubling of the position."""
-    console, parts = Console(), _parts(result)
+    console, parts = Terminal(), _parts(result)
     table = Table("position", *parts)
     table.title = f"{result.text}: where the gap comes from, nats per token"
     curves = [gap.curves["doublings"] for gap in parts.values()]

@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from lab.commands import twins
+from lab.commands.options import option
 from lab.reading.pair import Pair
 from lab.reading.writing import check_stops
 
@@ -22,12 +23,12 @@ def generate(
     prompt: str = "",
     model: str = "tiny-e2e",
     tokens: int = 200,
-    read: Annotated[int | None, arg(metavar="TOKENS")] = None,
+    read: Annotated[int | None, option("TOKENS")] = None,
     temperature: float = 0.8,
     top_p: float = 0.95,
     top_k: int = 0,
     repetition_penalty: float = 1.0,
-    stop: Annotated[tuple[str, ...], arg(metavar="TEXT [TEXT ...]")] = (),
+    stop: Annotated[tuple[str, ...], option("TEXT [TEXT ...]")] = (),
     seed: int = 0,
     frozen: bool = False,
 ):

@@ -12,9 +12,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from lab import checkpoints, files, results, runs
+from lab.commands.progress import counting
 from lab.commands.tune_inner import show
 from lab.evals import tune_inner
 from lab.evals.tune_inner import Trial, Tuning
@@ -137,9 +137,9 @@ class _Search:
         return self._tuning(self.readers)
 
     def _tuning(self, readers: dict[str, Reader]) -> Tuning:
-        with Console().status(f"reading at {len(readers) - 1} rates and clips"):
-            workers = runs.usable_cores()
-            found = read_all(readers, self.passages, workers=workers, strict=False)
+        with counting(f"{len(readers) - 1} rates and clips:", "tokens") as report:
+            knobs = {"workers": runs.usable_cores(), "strict": False, "report": report}
+            found = read_all(readers, self.passages, **knobs)
         name = Path(self.model).stem
         return tune_inner.tune(found, readers, self.text, name, self.sha256)
 

@@ -1,21 +1,23 @@
 """`ttt-lab plot`: the figures of a recorded reading as one HTML page.
 
-ttt-lab plot .runs/streams/1981-Carter-1.npz
+ttt-lab stream sotu/1981-Carter-1 --out carter.npz
+ttt-lab plot carter.npz
 """
 
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lab import files, traces
+from lab.commands.options import option
+from lab.commands.terminal import Terminal
 
 
 def plot(
     trace: Positional[Annotated[Path, arg(metavar="TRACE")]],
     /,
-    html: Annotated[Path | None, arg(metavar="FILE-OR-FOLDER")] = None,
+    html: Annotated[Path | None, option("FILE-OR-FOLDER")] = None,
 ):
     """Draw a recorded reading as one HTML page, which opens without a network.
 
@@ -40,5 +42,5 @@ def write(trace: traces.Trace, place: Path, stem: str) -> Path:
 
     is_page = place.suffix.lower() in (".html", ".htm") and not place.is_dir()
     path = files.write(place if is_page else place / f"{stem}.html", page(trace))
-    Console().print(f"Figures: {path}", soft_wrap=True, markup=False, highlight=False)
+    Terminal().print(f"Figures: {path}", soft_wrap=True)
     return path

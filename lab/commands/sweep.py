@@ -10,14 +10,15 @@ not repeated.
 import dataclasses
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from lab import files, runs
+from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment
 from lab.recipes.settings import override
 
@@ -40,7 +41,7 @@ def grid(sweeps: tuple[str, ...]) -> list[tuple[str, ...]]:
 def run_sweep(
     experiment: Experiment,
     sweeps: tuple[str, ...],
-    tokens: int,
+    tokens: float,
     folder: Path,
     train: Callable[[Experiment, Path], Path],
 ) -> Path:
@@ -58,7 +59,7 @@ def run_sweep(
 
     **Raises** `ValueError` for a setting that does not exist, before anything runs.
     """
-    points = {point: _short(experiment, point, tokens) for point in grid(sweeps)}
+    points = shorts(experiment, sweeps, tokens)
     _check_held_out(points.values())
     results = folder / "results.json"
     for point, short in points.items():
@@ -72,11 +73,22 @@ def run_sweep(
     return results
 
 
-def _short(experiment: Experiment, point: tuple[str, ...], tokens: int) -> Experiment:
+def shorts(
+    experiment: Experiment, sweeps: tuple[str, ...], tokens: float
+) -> dict[tuple[str, ...], Experiment]:
+    """The short experiment of each point of the grid.
+
+    **Raises** `ValueError` for a setting that does not exist or lies out of range.
+    """
+    return {point: _short(experiment, point, tokens) for point in grid(sweeps)}
+
+
+def _short(experiment: Experiment, point: tuple[str, ...], tokens: float) -> Experiment:
     """The first stage alone, over `tokens`, with the point's settings."""
     changed = override(experiment, point)
-    stage = dataclasses.replace(changed.stages[0], tokens=tokens)
-    name = f"{experiment.name}-{tokens}-{','.join(point)}"
+    length = int(tokens) if math.isfinite(tokens) else tokens  # refused by the stage
+    stage = dataclasses.replace(changed.stages[0], tokens=length)
+    name = f"{experiment.name}-{length}-{','.join(point)}"
     return dataclasses.replace(changed, name=name, stages=(stage,))
 
 
@@ -106,7 +118,7 @@ def _measure(
 
 
 def _read(results: Path) -> dict:
-    return json.loads(results.read_text("utf-8")) if results.exists() else {}
+    return files.read_json(results) if results.exists() else {}
 
 
 def _print(experiment: Experiment, rows: list[dict]):
@@ -129,4 +141,4 @@ def _print(experiment: Experiment, rows: list[dict]):
             f"{row['held_out']['loss_frozen']:.4f}",
             "best" if loss == best else "",
         )
-    Console().print(table)
+    Terminal().print(table)

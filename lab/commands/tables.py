@@ -1,7 +1,6 @@
 """Numbers as cells: shared by the tables of several commands."""
 
-from rich.console import Console
-
+from lab.commands.terminal import Terminal
 from lab.measure.intervals import Curve, Interval
 from lab.measure.positions import short
 
@@ -26,8 +25,8 @@ def span(start: int, stop: int) -> str:
     return f"{short(start)}-{short(stop)}"
 
 
-def say(notes, console: Console | None = None):
+def say(notes, console: Terminal | None = None):
     """Print sentences below a table."""
-    console = console or Console()
+    console = console or Terminal()
     for note in notes:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(note, style="dim")

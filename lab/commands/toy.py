@@ -1,13 +1,16 @@
 """`ttt-lab eval toy`: the toy experiment's five curves, printed, kept and drawn."""
 
+import contextlib
 import dataclasses
+from typing import Annotated
 
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from lab.commands.options import Models, Output, finish
+from lab.commands.options import Models, Output, finish, opening, option
+from lab.commands.progress import counting
 from lab.commands.tables import say, signed
+from lab.commands.terminal import Terminal
+from lab.measure.parts import Kept
 from lab.measure.texts import Text
 from lab.quick import quick
 from lab.recipes.toy import LENGTH, PAPER, PAPER_AT, VARIANTS
@@ -19,7 +22,7 @@ TUNING = 4  # sequences per training novel for the choice of naive's rate
 def toy(
     models: Models = (),
     /,
-    rates: tuple[float, ...] = (),
+    rates: Annotated[tuple[float, ...], option("RATE")] = (),
     text: Text = Text(length=LENGTH, per_novel=1024),
     output: Output = Output(),
 ):
@@ -34,15 +37,17 @@ def toy(
 
     found = _models(models or _trained_here())
     first = next(iter(found.values())).system
-    opened = text.open(first.tokenizer)
-    passages = opened.passages()
-    curves = [one.curve(kind, passages) for kind, one in found.items()]
+    with opening(text):
+        opened = text.open(first.tokenizer)
+        passages = opened.passages()
     notes = _notes(text.length)
-    if "none" in found:
-        train = _training(text, first.tokenizer)
-        tried = rates or quick(numbers.NAIVE_RATES, numbers.NAIVE_RATES[:2])
-        curves.append(found["none"].naive(passages, train, tried))
-        notes += _rate_notes(curves[-1].about, opened.shards.split)
+    with Kept("toy", f"batches of {numbers.AT_ONCE} passages") as keep:
+        curves = [one.curve(kind, passages, keep) for kind, one in found.items()]
+        if "none" in found:
+            train = _training(text, first.tokenizer)
+            tried = rates or quick(numbers.NAIVE_RATES, numbers.NAIVE_RATES[:2])
+            curves.append(found["none"].naive(passages, train, tried, keep))
+            notes += _rate_notes(curves[-1].about, opened.shards.split)
     result = numbers.Toy(
         text=opened.about(passages),
         length=len(passages[0].tokens),
@@ -68,22 +73,26 @@ class _Model:
     system: object
     model: object
 
-    def curve(self, kind: str, passages):
+    def curve(self, kind: str, passages, keep):
         """The losses of the model as its card says."""
         from lab.evals import toy as numbers
 
-        nll = _with_progress(self.system.name, self.model, passages)
+        with _counting(self.system.name, len(passages)) as report:
+            nll = numbers.read(self.model, passages, 1.0, report, keep)
         return numbers.Read(kind, numbers.by_novel(nll, passages), self.about)
 
-    def naive(self, passages, train, rates: tuple[float, ...]):
+    def naive(self, passages, train, rates: tuple[float, ...], keep):
         """The losses of the model when it learns at the best of `rates`."""
         from lab.evals import toy as numbers
         from lab.measure.readers import with_inner
 
         learner = with_inner(self.model, lr=1.0)
-        with Console().status(f"naive: {len(rates)} rates on {len(train)} sequences"):
-            best, tried = numbers.choose_rate(learner, train, rates)
-        nll = _with_progress("naive", learner, passages, best)
+        with _counting(
+            f"naive, {len(rates)} rates:", len(rates) * len(train)
+        ) as report:
+            best, tried = numbers.choose_rate(learner, train, rates, report, keep)
+        with _counting("naive", len(passages)) as report:
+            nll = numbers.read(learner, passages, best, report, keep)
         chosen = {"rate": best, "clip": self.model.config.inner.clip}
         about = dataclasses.replace(self.about, **chosen, tried=tuple(tried))
         return numbers.Read("naive", numbers.by_novel(nll, passages), about)
@@ -123,13 +132,18 @@ def _trained_here() -> tuple[str, ...]:
     return tuple(str(find_weights(name)) for name in VARIANTS)
 
 
-def _with_progress(name: str, model, passages, rate: float = 1.0):
-    from lab.evals import toy as numbers
+@contextlib.contextmanager
+def _counting(title: str, total: int):
+    """A `report(n)` for each `n` passages more, that is shown."""
+    done = 0
+    with counting(title, "passages") as show_count:
 
-    with Progress(transient=True) as progress:
-        task = progress.add_task(name, total=len(passages))
-        report = lambda done: progress.advance(task, done)
-        return numbers.read(model, passages, rate, report)
+        def report(more: int):
+            nonlocal done
+            done += more
+            show_count(done, total)
+
+        yield report
 
 
 def _notes(length: int) -> list[str]:
@@ -165,7 +179,7 @@ def show(result):
             share = "" if line.share_of_full is None else f"{line.share_of_full:.0%}"
             gains = signed(line.gain_overall), signed(line.gain_late)
             saved.add_row(line.label, *gains, share)
-    console = Console()
+    console = Terminal()
     console.print(losses)
     if saved.row_count:
         console.print(saved)

@@ -7,19 +7,23 @@ The training itself is in `lab.training`; here are the options, and what a perso
 terminal sees.
 """
 
+import contextlib
 import dataclasses
 import functools
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from tyro.conf import Positional, arg
 
 from lab import runs
+from lab.commands.options import option
 from lab.commands.progress import Bar
+from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment, Phase
 from lab.recipes.settings import find, make_experiment
+from lab.stopping import Stopped
 from lab.training.conduct import Conduct
 from lab.training.hosts import Hosts, is_leader
 
@@ -38,7 +42,7 @@ class Choice:
     """
 
     size: str = "tiny"
-    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")] = ()
+    set: Annotated[tuple[str, ...], option("NAME=VALUE")] = ()
     plain: bool = False
 
     def experiment(self, recipe: str) -> Experiment:
@@ -55,9 +59,9 @@ def train(
     choice: Annotated[Choice, arg(name="")] = Choice(),
     conduct: Annotated[Conduct, arg(name="")] = Conduct(),
     where: Annotated[Hosts, arg(name="")] = Hosts(),
-    run: str | None = None,
+    run: Annotated[str | None, option("NAME")] = None,
     publish: bool = False,
-    sweep: Annotated[tuple[str, ...], arg(metavar="NAME=A,B,C")] = (),
+    sweep: Annotated[tuple[str, ...], option("NAME=A,B,C")] = (),
     tokens: float = 5e5,
 ) -> Path:
     """Train a recipe; run again to resume where it stopped.
@@ -77,7 +81,7 @@ def train(
     """
     where.join()
     if sweep:
-        return _sweep(choice.experiment(recipe), run, conduct, sweep, int(tokens))
+        return _sweep(choice.experiment(recipe), run, conduct, sweep, tokens)
     asked = find(recipe, choice.size)
     if hasattr(asked, "points_at"):
         card = _tune(asked, choice, conduct)
@@ -97,11 +101,11 @@ def train_experiment(
 ) -> Path:
     """Train with progress at the terminal, and return the card of the last stage."""
     from lab.training import cards, loop
-    from lab.training.devices import use_all_cores
+    from lab.training.interrupts import Interrupts
 
-    # Each core becomes a device, if the batches allow, and before JAX is used.
-    use_all_cores(max(stage.batch for stage in experiment.stages))
-    with _Screen(experiment, folder) as screen:
+    check_machine([experiment], conduct.cut)
+    screen = _Screen(experiment, folder)
+    with screen, Interrupts(folder, screen.say) as interrupts:
         loop.train(
             experiment,
             folder,
@@ -109,8 +113,21 @@ def train_experiment(
             report=screen.report,
             say=screen.say,
             stage_done=screen.stage_done,
+            interrupts=interrupts,
         )
     return cards.card_of(experiment, folder, conduct.until)
+
+
+def check_machine(experiments: list[Experiment], cut: int):
+    """Choose the devices, and refuse what this machine cannot hold.
+
+    Each core becomes a device, if the batches allow, and before JAX is used.
+    """
+    from lab.training.devices import use_all_cores
+    from lab.training.plan import check_fits
+
+    use_all_cores(max(stage.batch for stage in experiments[0].stages))
+    check_fits(experiments, cut)
 
 
 def _sweep(
@@ -118,13 +135,15 @@ def _sweep(
     run: str | None,
     conduct: Conduct,
     sweeps: tuple[str, ...],
-    tokens: int,
+    tokens: float,
 ) -> Path:
-    from lab.commands.sweep import run_sweep
+    from lab.commands.sweep import run_sweep, shorts
 
+    check_machine(list(shorts(experiment, sweeps, tokens).values()), conduct.cut)
     folder = runs.folder(f"{run or experiment.name}-sweep")
     train = functools.partial(train_experiment, conduct=conduct)
-    return run_sweep(experiment, sweeps, tokens, folder, train)
+    with _going_on("finished runs"):
+        return run_sweep(experiment, sweeps, tokens, folder, train)
 
 
 def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
@@ -136,7 +155,20 @@ def _tune(recipe, choice: Choice, conduct: Conduct) -> Path:
             f"{weights}'s weights are used as they are, so there is nothing to set, no "
             "stage and no plain twin; leave out --set, --until and --plain."
         )
-    return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
+    with _going_on("finished readings"):
+        return tune(recipe.name(choice.size), weights, recipe.RATES, recipe.CLIPS)
+
+
+@contextlib.contextmanager
+def _going_on(kept: str) -> Iterator[None]:
+    """A context whose work goes on when it is repeated; a sentence within it wins."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except KeyboardInterrupt as error:
+        goes_on = "the same command goes on from there"
+        raise Stopped(f"stopped; {kept} are kept, and {goes_on}") from error
 
 
 class _Screen:
@@ -144,7 +176,7 @@ class _Screen:
 
     def __init__(self, experiment: Experiment, folder: Path):
         self.experiment, self.folder = experiment, folder
-        self.console = Console(quiet=not is_leader())
+        self.console = Terminal(quiet=not is_leader())
         self.bar = Bar(experiment.tokens, self.console)
         self.losses, self.gain = [], ""
 
@@ -160,7 +192,7 @@ class _Screen:
 
     def say(self, text: str):
         """Print a sentence for the person at the terminal."""
-        self.console.print(f"[yellow]{text}[/yellow]")
+        self.console.print(text, style="yellow", markup=False, soft_wrap=True)
 
     def report(self, line: dict):
         """Show one metrics line."""
@@ -187,5 +219,16 @@ class _Screen:
         if not is_leader() or path.exists():
             return
         about = checkpoints.card(cards.write_snapshot(phase, model, self.folder))
-        said = f"[bold]{path}[/bold]  held out: {about['held_out']}"
+        said = f"{path}  {_held_out(about['held_out'])}"
         self.console.print(said, soft_wrap=True)
+
+
+def _held_out(found: dict | None) -> str:
+    """A card's held-out losses, as words."""
+    if found is None:
+        return "no part of the text is held out"
+    return (
+        f"held out {found['loss_learning']:.4f} nats a token (frozen twin "
+        f"{found['loss_frozen']:.4f}), {found['passages']} passages of "
+        f"{found['tokens_each']:,} tokens of {found['text']}"
+    )

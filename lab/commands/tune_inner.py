@@ -1,6 +1,5 @@
 """`ttt-lab eval tune-inner`: the best inner rate and clip of a model."""
 
-from rich.console import Console
 from rich.table import Table
 
 from lab.commands.options import (
@@ -12,6 +11,7 @@ from lab.commands.options import (
     systems_and_text,
 )
 from lab.commands.tables import signed
+from lab.commands.terminal import Terminal
 from lab.measure.texts import Text
 
 
@@ -54,7 +54,7 @@ def show(result):
         loss = "not finite" if trial.loss != trial.loss else f"{trial.loss:.4f}"
         cells = (f"{trial.lr:g}", f"{trial.clip:g}", loss, signed(trial.gain))
         table.add_row(*cells, style="bold" if trial == result.best else None)
-    console = Console()
+    console = Terminal()
     console.print(table)
     if result.best is None:
         console.print("No rate tried is better than not learning; try smaller ones.")

@@ -4,24 +4,23 @@ Two texts stand side by side in a terminal and grow as they are written. In a fi
 pipe or a narrow terminal they follow each other, plain.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from lab import traces
 from lab.commands.progress import Bar
+from lab.commands.terminal import Terminal
 from lab.data import documents
-from lab.data.scripts import visible
 from lab.plots import theme
 from lab.reading.pair import FROZEN, LEARNING, Pair
+from lab.visible import visible
 
 
 NARROW = 60  # columns of a terminal that has no room for two texts
@@ -49,14 +48,14 @@ def read_first(pair: Pair, text: str, *, most: int | None, later: int):
     pair.make_room(len(ids) + later)
     if not len(ids):
         return
-    console = Console(stderr=True)
+    console = Terminal(error=True)
     with Bar(len(ids), console) as bar:
         say = lambda done: bar.show(done, "reading", f"{done:,} of {len(ids):,} tokens")
         pair.read(ids, say)
     steps = pair.sides[next(iter(pair.sides))].steps
     learned = f", {steps:,} inner steps" if len(pair.sides) > 1 else ", never learns"
     words = f"{pair.loaded.name}: {len(ids):,} tokens read{learned}."
-    console.print(words, style="dim", soft_wrap=True, markup=False, highlight=False)
+    console.print(words, style="dim", soft_wrap=True)
 
 
 def show(pieces: dict[str, Iterator[str]]) -> dict[str, str]:
@@ -64,14 +63,10 @@ def show(pieces: dict[str, Iterator[str]]) -> dict[str, str]:
 
     Control characters are made visible.
     """
-    console = Console()
+    console = Terminal()
     if console.is_terminal and (console.width >= NARROW or len(pieces) == 1):
         return _side_by_side(pieces, console)
-    try:
-        return {k: _plain(k, parts, sys.stdout) for k, parts in pieces.items()}
-    except BrokenPipeError:  # whoever reads the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return {}
+    return {k: _plain(k, parts, sys.stdout) for k, parts in pieces.items()}
 
 
 def _plain(label: str, pieces: Iterator[str], out: TextIO) -> str:
@@ -85,7 +80,9 @@ def _plain(label: str, pieces: Iterator[str], out: TextIO) -> str:
     return text
 
 
-def _side_by_side(pieces: dict[str, Iterator[str]], console: Console) -> dict[str, str]:
+def _side_by_side(
+    pieces: dict[str, Iterator[str]], console: Terminal
+) -> dict[str, str]:
     """The texts grow in turn; while they grow, as much is shown as the screen holds."""
     texts, waiting = dict.fromkeys(pieces, ""), dict(pieces)
     with Live(console=console, refresh_per_second=12) as live:
@@ -100,7 +97,7 @@ def _side_by_side(pieces: dict[str, Iterator[str]], console: Console) -> dict[st
     return texts
 
 
-def _table(texts: dict[str, str], console: Console, rows: int | None = None) -> Table:
+def _table(texts: dict[str, str], console: Terminal, rows: int | None = None) -> Table:
     table = Table(box=None, expand=True, padding=(0, 2, 0, 0))
     width = console.width // len(texts) - 2
     for label in texts:
@@ -111,7 +108,7 @@ def _table(texts: dict[str, str], console: Console, rows: int | None = None) -> 
     return table
 
 
-def _last_lines(text: str, console: Console, width: int, rows: int | None) -> Text:
+def _last_lines(text: str, console: Terminal, width: int, rows: int | None) -> Text:
     shown = Text(visible(text.lstrip()), overflow="fold")
     lines = shown.wrap(console, width)
     return Text("\n").join(lines[-rows:] if rows else lines)

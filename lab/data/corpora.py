@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from lab import files
 from lab.data import addresses, documents, eltec
 
 
@@ -45,7 +46,7 @@ def texts(corpus: str, split: str) -> list[Text]:
             for name in addresses.titles()
         ]
         return _last_held_out(found, HELD_OUT_ADDRESSES, split)
-    folder = Path(corpus).expanduser()
+    folder = files.expanded(corpus)
     return _folder(folder, split) if folder.is_dir() else _one(corpus, split)
 
 
@@ -60,7 +61,7 @@ def stamp(corpus: str, split: str) -> str:
     elif corpus == "sotu-chronicle" or corpus.split("/")[0] == "sotu":
         marks = [addresses.version()]
     else:
-        marks = [_file_mark(path) for path in _files(Path(corpus).expanduser())]
+        marks = [_file_mark(path) for path in _files(files.expanded(corpus))]
     told = "\n".join([corpus, split, *marks])
     return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
 

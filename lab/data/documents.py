@@ -14,6 +14,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import files
 from lab.data import addresses, eltec, moby_dick
 from lab.names import closest
 
@@ -69,7 +70,7 @@ def load(name: str | Path) -> Document:
     if key in _CORPORA:
         raise ValueError(f"{key} is a corpus of {_CORPORA[key]}.")
     found = _address(key) or _novel(key) or _moby_dick(key)
-    return found or from_file(Path(key).expanduser())
+    return found or from_file(files.expanded(key))
 
 
 def from_file(path: Path) -> Document:

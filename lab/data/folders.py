@@ -9,16 +9,19 @@ import os
 import shutil
 from pathlib import Path
 
+from lab import files
 
-CARDS = Path(__file__).resolve().parents[2] / "datasets"
+
+_INSTALLED = Path(__file__).resolve().parent / "cards"  # in a wheel, by setup.py
+_CLONED = Path(__file__).resolve().parents[2] / "datasets"
+CARDS = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 
 
 def data() -> Path:
     """The user's data folder, `$TTT_LAB_DATA` or `~/.cache/ttt-lab/data`."""
     if chosen := os.environ.get("TTT_LAB_DATA"):
-        return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache, "ttt-lab", "data")
+        return files.expanded(chosen)
+    return files.user_cache() / "data"
 
 
 def card(name: str) -> str:
@@ -44,7 +47,7 @@ def _card_file(name: str, file: str) -> Path:
     path = CARDS / name / file
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no {path}: the cards are in the folder datasets/ of the "
-            "repository; install from a clone with `pip install -e .`."
+            f"There is no {path}: the cards of the texts are in the folder datasets/ "
+            "of the repository, and in every wheel; install the lab again."
         )
     return path

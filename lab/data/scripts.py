@@ -96,34 +96,11 @@ def gap(before: str, after: str) -> str:
     return "" if is_unspaced(before[-1]) or is_unspaced(after[0]) else " "
 
 
-def visible(text: str) -> str:
-    """The text with a picture for every control character that a terminal would obey.
-
-    Line ends and tabs stay. Marks that turn the direction of writing are named.
-
-    >>> visible("a\x1b[31m\u202eb")
-    'a␛[31m<U+202E>b'
-    """
-    return "".join(map(_picture, text))
-
-
 def full_stop(sentence: str) -> str:
     """The mark that ends a sentence in the script of its last letter."""
     letters = [c for c in sentence if unicodedata.category(c)[0] == "L"]
     name = unicodedata.name(letters[-1], "") if letters else ""
     return _STOPS.get(name.partition(" ")[0], ".")
-
-
-def _picture(character: str) -> str:
-    code = ord(character)
-    if character in "\n\t" or 0x20 <= code < 0x7F:
-        return character
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    turns = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    return f"<U+{code:04X}>" if turns or code < 0xA0 else character
 
 
 def _extends(character: str) -> bool:

@@ -15,10 +15,10 @@ disk or a bucket; a small cache holds the chunks of the store that were read las
 """
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
+from lab import files
 from lab.data import batches as grain_batches
 from lab.data.batches import Passages
 from lab.data.tokenizers import AbstractTokenizer
@@ -166,11 +166,11 @@ def passages(
 def _place(store: str, split: str):
     if "://" in store:
         return f"{store.rstrip('/')}/{split}/"
-    return {"driver": "file", "path": str(Path(store).expanduser().absolute() / split)}
+    return {"driver": "file", "path": str(files.expanded(store).absolute() / split)}
 
 
 def _why_not(store: str, split: str, said: str) -> str:
-    here = Path(store).expanduser()
+    here = files.expanded(store)
     if "://" not in store and here.is_dir():
         inside = sorted(path.name for path in here.iterdir())
         holds = f"the folder holds {', '.join(inside[:8]) or 'nothing'}"

@@ -12,15 +12,18 @@ chunks at many more places than those where passages begin.
 """
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 import numpy as np
 
+from lab import checkpoints
 from lab.data.shards import Shards
 from lab.evals.compare import Gap, measure_gap, notes
 from lab.measure import positions
 from lab.measure.intervals import Interval, interval
 from lab.measure.nats import Readings
+from lab.measure.parts import Keep, fresh
 from lab.measure.readers import Facts, System, load
 from lab.measure.texts import TextRead
 
@@ -87,10 +90,12 @@ def decompose(
     )
 
 
-def with_starts(found: Decomposition, a, b, shards: Shards, places: int, report=None):
+def with_starts(
+    found: Decomposition, a, b, shards: Shards, places: int, report=None, keep=fresh
+):
     """`found` with the gap before the first update, at `places` in each novel."""
     losses = [
-        measure_starts(load(one.frozen), shards, a.chunk, places, report)
+        measure_starts(load(one.frozen), shards, a.chunk, places, report, keep)
         for one in (a, b)
     ]
     gap = interval(losses[1] - losses[0])
@@ -98,13 +103,19 @@ def with_starts(found: Decomposition, a, b, shards: Shards, places: int, report=
 
 
 def measure_starts(
-    model, shards: Shards, length: int, places: int, report=None
+    model,
+    shards: Shards,
+    length: int,
+    places: int,
+    report=None,
+    keep: Keep = fresh,
 ) -> np.ndarray:
     """Mean nats of `length` tokens from `places` in each document, `[documents]`.
 
     The places are spread evenly over the document; each is read from BOS on. The mean
     is NaN for documents shorter than `length`. `report(tokens)`: called after each
-    batch with its number of tokens.
+    batch with its number of tokens. `keep`: keeps each document's mean
+    (`lab.measure.parts`).
     """
     import equinox as eqx
     import jax
@@ -116,10 +127,7 @@ def measure_starts(
         one = lambda row: ttt.meta_loss(model, row)[1].nll
         return jax.vmap(one)(rows)
 
-    means = []
-    for document in range(len(shards)):
-        rows = _starts(np.asarray(shards.tokens(document)), length, places)
-        rows = np.insert(rows, 0, model.config.bos, axis=1)
+    def mean(rows):
         losses = []
         for first in range(0, len(rows), START_BATCH):
             batch = rows[first : first + START_BATCH]
@@ -127,7 +135,13 @@ def measure_starts(
             losses.append(np.asarray(batch_nll(model, padded))[: len(batch)])
             if report:
                 report(batch[:, 1:].size)
-        means.append(positions.mean(losses) if losses else np.nan)
+        return [np.asarray(positions.mean(losses) if losses else np.nan)]
+
+    means, marked = [], checkpoints.model_hash(model)
+    for document in range(len(shards)):
+        rows = _starts(np.asarray(shards.tokens(document)), length, places)
+        rows = np.insert(rows, 0, model.config.bos, axis=1)
+        means.append(keep(functools.partial(mean, rows), marked, rows)[0])
     return np.array(means)
 
 

@@ -17,14 +17,17 @@ whole answers are recall.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
+from lab import checkpoints
 from lab.data.questions import Questions
 from lab.measure.answers import ask
 from lab.measure.intervals import Interval, interval, share
+from lab.measure.parts import Keep, fresh
 from lab.measure.texts import TextRead
 
 
@@ -117,13 +120,17 @@ class Recall:
 
 
 def measure_recall(
-    model, questions: Questions, *, report: Callable[[int, int], None] | None = None
+    model,
+    questions: Questions,
+    *,
+    report: Callable[[int, int], None] | None = None,
+    keep: Keep = fresh,
 ) -> Asked:
     """Ask a model, and its frozen twin, all questions at all distances.
 
     Both read each document twice: with the fact, and with filler instead of the fact.
-    `report(done, total)`: called with counts of readings. The model's vocabulary must
-    be that of the questions.
+    `report(done, total)`: called with counts of readings. `keep`: keeps each document's
+    answers (`lab.measure.parts`). The model's vocabulary must be that of the questions.
     """
     import ttt_core as ttt
 
@@ -132,11 +139,12 @@ def measure_recall(
     count = len(questions.facts)
     found, done, total = {}, 0, 2 * count * len(readers)
     for name, reader in readers.items():
-        rows = []
+        rows, marked = [], checkpoints.model_hash(reader)
         for i in range(count):
             twins = []
             for text in (questions.present[i], questions.absent[i]):
-                twins.append(_ask(reader, text, questions, i))
+                asked = functools.partial(_ask, reader, text, questions, i)
+                twins.append(keep(asked, marked, text, *_question(questions, i))[0])
                 done += 1
                 if report:
                     report(done, total)
@@ -151,8 +159,14 @@ def measure_recall(
     )
 
 
-def _ask(model, text: np.ndarray, questions: Questions, i: int):
-    """Mean nats, share of first choices, nats for the decoy: `[distances]` each."""
+def _question(questions: Questions, i: int) -> tuple[np.ndarray, ...]:
+    """All that decides the answers to question `i`, except model and text."""
+    parts = (questions.prompts, questions.answers, questions.decoys, questions.asked_at)
+    return tuple(np.asarray(part[i]) for part in parts)
+
+
+def _ask(model, text: np.ndarray, questions: Questions, i: int) -> list[np.ndarray]:
+    """Mean nats, share of first choices, nats for the decoy: one `[3, distances]`."""
     import ttt_core as ttt
 
     answer = questions.answers[i]
@@ -164,7 +178,7 @@ def _ask(model, text: np.ndarray, questions: Questions, i: int):
         decoy = ask(model, state, questions.decoys[i], answer)
         found.append((right.nats, right.first, decoy.nats))
         read = at
-    return np.array(found).T
+    return [np.array(found).T]
 
 
 def _answers(rows: list) -> Answers:

@@ -16,7 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from lab import checkpoints
 from lab.measure.intervals import Curve, Interval, curve, interval
+from lab.measure.parts import Keep, fresh
 from lab.measure.texts import Passage, TextRead
 
 
@@ -135,20 +137,24 @@ def read(
     passages: list[Passage],
     rate: float = 1.0,
     report: Callable[[int], None] | None = None,
+    keep: Keep = fresh,
 ) -> np.ndarray:
     """Nats of every token of passages of one length, `[passages, length]`.
 
     `rate`: a factor on the model's inner rate. `report(n)`: called after each `n`
-    passages. The result is that of `ttt_core.read` from fresh states, to rounding.
+    passages. `keep`: keeps the passages read at once (`lab.measure.parts`). The result
+    is that of `ttt_core.read` from fresh states, to rounding.
     """
     tokens = np.stack([passage.tokens for passage in passages]).astype(np.int32)
     start = np.full((len(tokens), 1), model.config.bos, np.int32)
     rows, found = np.concatenate([start, tokens], axis=1), []
+    marked = checkpoints.model_hash(model)
     for first in range(0, len(rows), AT_ONCE):
         part = rows[first : first + AT_ONCE]
         # The last part is padded, so that one program reads all parts.
         whole = np.resize(part, (AT_ONCE, rows.shape[1]))
-        found.append(np.asarray(_nll()(model, whole, rate))[: len(part)])
+        nll = lambda whole=whole: [np.asarray(_nll()(model, whole, rate))]
+        found.append(keep(nll, marked, rate, whole)[0][: len(part)])
         if report:
             report(len(part))
     return np.concatenate(found).astype(np.float64)
@@ -177,7 +183,11 @@ def by_novel(nll: np.ndarray, passages: list[Passage]) -> np.ndarray:
 
 
 def choose_rate(
-    model, passages: list[Passage], rates: tuple[float, ...], report=None
+    model,
+    passages: list[Passage],
+    rates: tuple[float, ...],
+    report=None,
+    keep: Keep = fresh,
 ) -> tuple[float, list[Rate]]:
     """The inner rate at which `model` reads best, and all rates that were tried.
 
@@ -185,7 +195,7 @@ def choose_rate(
 
     **Raises** `ValueError` if no rate gives a finite loss.
     """
-    losses = {rate: read(model, passages, rate, report).mean() for rate in rates}
+    losses = {rate: read(model, passages, rate, report, keep).mean() for rate in rates}
     tried = [Rate(rate, float(loss)) for rate, loss in losses.items()]
     finite = [one for one in tried if np.isfinite(one.loss)]
     if not finite:

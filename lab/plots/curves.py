@@ -99,7 +99,7 @@ def drift(trace: Trace, *, extent: int | None = None) -> go.Figure:
 
 
 def overview(
-    trace: Trace, *, cursor: int | None = None, extent: int | None = None
+    trace: Trace, *, cursor: float | None = None, extent: int | None = None
 ) -> go.Figure:
     """The whole reading at a glance: each block's drift as colour, chunk by chunk.
 

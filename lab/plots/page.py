@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import plotly.graph_objects as go
 
-from lab.data.scripts import visible
 from lab.plots import theme
 from lab.plots.curves import drift, gain, loss_per_chunk, overview
 from lab.plots.needle import recall
 from lab.plots.text import coloured_text
 from lab.traces import Trace
+from lab.visible import visible
 
 
 TEXT_TOKENS = 4_000  # of the coloured text: each token is a piece of HTML

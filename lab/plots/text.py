@@ -13,6 +13,7 @@ import numpy as np
 
 from lab.plots import theme
 from lab.traces import Trace
+from lab.visible import visible
 
 
 FULL = 2.0
@@ -26,14 +27,14 @@ def coloured_text(
 
     `start`, `stop`: tokens; `stop=None` is the last token read. `ahead`: bytes of text
     shown after `stop`. The result is one `<div>` with inline styles only; all text in
-    it is escaped. A dotted line stands where a chunk begins, that is, where the weights
-    changed.
+    it is escaped, and control characters are visible. A dotted line stands where a
+    chunk begins, that is, where the weights changed.
     """
     stop = trace.read if stop is None else min(stop, trace.read)
     start = max(0, min(start, stop))
     pieces = [_piece(trace, a, b) for a, b in _whole_characters(trace, start, stop)]
     here = trace.spans[stop - 1, 1] if stop else 0
-    unread = trace.text[here : here + ahead].decode("utf-8", "ignore")
+    unread = visible(trace.text[here : here + ahead].decode("utf-8", "ignore"))
     grey = f'<span style="opacity:.38">{html.escape(unread)}</span>' if unread else ""
     return (
         '<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.75;'
@@ -59,16 +60,16 @@ def _piece(trace: Trace, a: int, b: int) -> str:
     style = _colour(twin - nll) + _borders(trace, a, b)
     return (
         f'<span style="{style}" title="{html.escape(_hover(shown, nll, twin))}">'
-        f"{html.escape(shown)}</span>"
+        f"{html.escape(visible(shown))}</span>"
     )
 
 
 def _hover(shown: str, nll: float, twin: float) -> str:
-    word = shown.replace("\n", "\u21b5")
+    word = f"“{visible(shown)}”".replace("\n", "\u21b5")
     if not math.isfinite(twin):
-        return f"{word!r}: {nll:.2f} nats with learning; the twin is not here yet"
+        return f"{word}: {nll:.2f} nats with learning; the twin is not here yet"
     return (
-        f"{word!r}: {nll:.2f} nats with learning, {twin:.2f} without: "
+        f"{word}: {nll:.2f} nats with learning, {twin:.2f} without: "
         f"learning saved {twin - nll:+.2f}"
     )
 

@@ -5,18 +5,21 @@ This file only lists the contents of its folder, without jax and without a model
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-from lab import traces
+from lab import checkpoints, traces
 
 
 HERE = Path(__file__).parent
 
 
 def models() -> dict[str, dict]:
-    """The cards of the published models by name, in alphabetical order."""
-    found = sorted((HERE / "models").glob("*.json"), key=lambda path: path.stem)
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+    """The cards of the published models by name, in alphabetical order.
+
+    A damaged card is left out; `damaged` names it.
+    """
+    return _whole("models/*.json", checkpoints.read_card)[0]
 
 
 def learns(card: dict) -> bool:
@@ -32,9 +35,15 @@ def remark(card: dict) -> str:
 def recordings() -> dict[str, traces.Header]:
     """The headers of the recorded readings by name, in alphabetical order.
 
-    **Raises** `ValueError` for a damaged file, naming it.
+    A damaged file is left out; `damaged` names it.
     """
-    return {path.stem: traces.peek(path) for path in _traces()}
+    return _whole("traces/*.npz", _header)[0]
+
+
+def damaged() -> list[str]:
+    """A sentence for each published card and recording that cannot be opened."""
+    cards = _whole("models/*.json", checkpoints.read_card)[1]
+    return cards + _whole("traces/*.npz", _header)[1]
 
 
 def recording(name: str) -> traces.Trace:
@@ -53,6 +62,22 @@ def results() -> dict[str, dict]:
     """The checked results (JSON) by name, in alphabetical order."""
     found = sorted((HERE / "results").glob("*.json"))
     return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+
+
+def _header(path: Path) -> traces.Header:
+    # Only a file that has been read to its end is known to be whole.
+    return traces.load(path).header
+
+
+def _whole(pattern: str, read: Callable[[Path], object]) -> tuple[dict, list[str]]:
+    """The files that `read` can read, by name, and a sentence on each of the rest."""
+    found, problems = {}, []
+    for path in sorted(HERE.glob(pattern), key=lambda path: path.stem):
+        try:
+            found[path.stem] = read(path)
+        except (ValueError, OSError, LookupError, TypeError, AttributeError):
+            problems.append(f"{path.name} is damaged, so it is left out.")
+    return found, problems
 
 
 def _traces() -> list[Path]:

@@ -56,7 +56,7 @@ def make_plan(
 ) -> Plan:
     """Shorten `text` to `tokens` tokens and plant the needle; see `Reading`.
 
-    **Raises** `ValueError` for a text of fewer than two chunks.
+    **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
     text = _shortened(tokenizer, text, tokens, chunk)
     if needle is None:
@@ -89,12 +89,18 @@ def text_from_bytes(data: bytes, name: str) -> str:
 def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:
     if not text.strip():
         raise ValueError("The text is empty: give the model something to read.")
+    least = 2 * chunk
+    why = (
+        f"the model learns in chunks of {chunk:,} and shows what it learned from the "
+        "second chunk on"
+    )
+    if tokens is not None and tokens < least:
+        raise ValueError(f"Ask for at least {least:,} tokens: got {tokens:,}; {why}.")
     ids, spans = tokenizer.spans(text)
-    count = min(len(ids), tokens or len(ids))
-    if count < 2 * chunk:
+    if len(ids) < least:
         raise ValueError(
-            f"The text has {count:,} tokens, but the model learns in chunks of {chunk} "
-            f"and shows what it learned from the second chunk on: give at least "
-            f"{2 * chunk} tokens."
+            f"The text has {len(ids):,} tokens, but {why}: give at least {least:,} "
+            "tokens."
         )
+    count = min(len(ids), len(ids) if tokens is None else tokens)
     return text.encode()[: spans[count - 1, 1]].decode("utf-8", "ignore")

@@ -4,11 +4,18 @@ A screen must never freeze while XLA compiles. So a thread does the work, the le
 step first because a reading can start with that alone. Callers ask for the progress:
 `ready` answers at once, `wait` blocks, `words` is for people.
 
-Only that thread imports jax: importing this file is instant.
+Importing this file is instant; `open` or that thread imports jax.
+
+A thread that compiles while the interpreter is taken down aborts the process, so the
+interpreter waits at its end for the program that is being compiled (`_leave`).
 """
 
+import atexit
+import os
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +33,11 @@ STAGES = {
 # Full attention keeps all that was read: room for so many tokens, or a multiple.
 ROOM = 4_096
 ASKED = 512  # tokens of a needle, its question and its answer, and more
+
+
+PATIENCE = 30.0  # seconds that the end of the process waits for a program
+_at_work: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
+_leaving = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,9 @@ def load_model(name: str) -> Loaded:
 class Programs:
     """A model and its compiled programs, made ready one stage after another.
 
-    `start` begins in a background thread and returns at once. `words` describes the
-    state of a stage, for a screen; `wait` blocks until a stage is ready.
+    `start` begins in a background thread and returns at once; `open` opens the model
+    here and compiles nothing, for whoever has something to check first. `words`
+    describes the state of a stage, for a screen; `wait` blocks until a stage is ready.
 
     Args:
         name: a published model's name, or a path.
@@ -85,6 +98,16 @@ class Programs:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
+    def open(self) -> "Programs":
+        """Open the model in this thread, unless somebody has begun to.
+
+        **Raises** what `load` raises.
+        """
+        with self._starting:
+            if self._thread is None and not self._ready["model"].is_set():
+                self._make("model")
+        return self
+
     def start(self, *, after: float = 0.0) -> "Programs":
         """Begin, unless already begun; wait `after` seconds for a first picture."""
         with self._starting:
@@ -93,6 +116,7 @@ class Programs:
                     target=self._prepare, args=(after,), daemon=True
                 )
                 self._thread = work
+                _at_work.add(work)
                 work.start()
         return self
 
@@ -111,7 +135,8 @@ class Programs:
         **Raises** `ValueError` with the reason if the model cannot be used,
         `TimeoutError` after `timeout` seconds.
         """
-        self.start()
+        if not self._ready[stage].is_set():
+            self.start()
         if not self._ready[stage].wait(timeout):
             raise TimeoutError(f"{self.words(stage)}: not ready within {timeout:g} s.")
         if self.error:
@@ -138,10 +163,10 @@ class Programs:
         time.sleep(after)
         try:
             for stage in STAGES:
-                self._began[stage] = time.monotonic()
-                getattr(self, f"_make_{stage}")()
-                self._took[stage] = time.monotonic() - self._began[stage]
-                self._ready[stage].set()
+                if _leaving.is_set():
+                    break
+                if not self._ready[stage].is_set():
+                    self._make(stage)
         # The screen must show every error in this thread, whatever its kind.
         except Exception as error:  # noqa: BLE001
             self.error = f"The model {self.name!r} cannot be used: {error}"
@@ -149,9 +174,18 @@ class Programs:
             for event in self._ready.values():
                 event.set()
 
+    def _make(self, stage: str):
+        self._began[stage] = time.monotonic()
+        getattr(self, f"_make_{stage}")()
+        self._took[stage] = time.monotonic() - self._began[stage]
+        self._ready[stage].set()
+
     def _make_model(self):
         import ttt_core as ttt
 
+        # The last to register is the first to run: before JAX takes itself down.
+        atexit.unregister(_leave)
+        atexit.register(_leave)
         self.loaded = self._load(self.name)
         self.twin = ttt.without_learning(self.loaded.model)
         self.room = self._room()
@@ -201,3 +235,22 @@ def _read_nothing(model, room: int) -> None:
     for _ in range(2):
         state, report = ttt.read_chunk(model, state, tokens)
     jax.block_until_ready(report)
+
+
+def _leave() -> None:
+    """Let the program that is being compiled end before the interpreter does.
+
+    Compiling cannot be interrupted. After `PATIENCE` seconds the process ends at once,
+    as a failure: whoever leaves so early did not get what was asked for.
+    """
+    _leaving.set()
+    until = time.monotonic() + PATIENCE
+    for work in list(_at_work):
+        work.join(max(0.0, until - time.monotonic()))
+    if any(work.is_alive() for work in _at_work):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+atexit.register(_leave)

@@ -18,6 +18,7 @@ jax is imported only when something is read: importing this file is instant.
 
 import hashlib
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Reading:
         tokens: read at most this many tokens, None = all.
         seed, command: recorded in the trace's provenance.
 
-    **Raises** `ValueError` for a text of fewer than two chunks.
+    **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
 
     def __init__(
@@ -147,6 +148,43 @@ class Reading:
             needle_rank=asked[1],
         )
 
+    @property
+    def states(self) -> dict[str, tuple]:
+        """The `StreamState` of each stream so far, with the model that reads it.
+
+        With `trace` they are all that a reading needs to `go_on` from here.
+        """
+        found = {}
+        for name, reader in self._readers.items():
+            found[name] = (reader.at.state, reader.model)
+            if reader.at.absent is not None:
+                found[f"{name}-absent"] = (reader.at.absent, reader.model)
+        return found
+
+    def go_on(self, trace: Trace, states: dict[str, Any]) -> None:
+        """Take up the reading that was left with `trace` and `states`, bit for bit.
+
+        **Raises** `ValueError` for another document, model, needle or length.
+        """
+        ours, theirs = self._header().identity, trace.header.identity
+        if wrong := [name for name in ours if ours[name] != theirs[name]]:
+            raise ValueError(f"it is a reading of another {' and '.join(wrong)}")
+        for name, reader in self._readers.items():
+            columns = {key: getattr(trace, key) for key in reader.columns}
+            nll, pair = trace.nll, slice(0, 2)
+            if name == "frozen":
+                columns = {"loss": trace.loss_twin}
+                nll, pair = trace.nll_twin, slice(2, 4)
+            asked = trace.needle_nll[:, pair], trace.needle_rank[:, pair]
+            state, absent = states[name], states.get(f"{name}-absent")
+            reader.go_on(state, absent, nll, columns, *asked)
+
+    @property
+    def _readers(self) -> dict[str, "_Reader"]:
+        """The readers by name; a model that never learns needs one."""
+        found = {"learning": self._learning}
+        return found | ({"frozen": self._frozen} if self.config.learns else {})
+
     def _needed(self) -> str:
         """The stage of `Programs` that the next step needs."""
         if self._learning.done:
@@ -197,6 +235,19 @@ class Reading:
         return tuple(sorted(events, key=lambda event: event.token))
 
 
+class _At(NamedTuple):
+    """Where a reader is: its states, chunks filled and tokens read.
+
+    The place changes by one assignment at the end of a step, so that a step that is
+    interrupted anywhere has not happened.
+    """
+
+    state: Any
+    absent: Any = None
+    filled: int = 0
+    read: int = 0
+
+
 class _Reader:
     """One model reading a plan and, from the needle on, also its twin without needle.
 
@@ -208,8 +259,7 @@ class _Reader:
         import ttt_core as ttt
 
         self.model, self.plan = model, plan
-        self.state, self.absent_state = ttt.init_state(model, capacity=room), None
-        self.filled = self.read = 0
+        self.at = _At(ttt.init_state(model, capacity=room))
         n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
         self.nll = np.full(n, np.nan, np.float32)
         numbers = ("loss", "grad_norm", "update_norm")
@@ -218,6 +268,14 @@ class _Reader:
         self.columns["drift"] = np.zeros((chunks, model.config.fast_blocks), np.float32)
         self.asked_nll = np.full((chunks, 2, len(plan.answer)), np.nan, np.float32)
         self.asked_rank = np.full(self.asked_nll.shape, -1, np.int32)
+
+    @property
+    def filled(self) -> int:
+        return self.at.filled
+
+    @property
+    def read(self) -> int:
+        return self.at.read
 
     @property
     def done(self) -> bool:
@@ -233,30 +291,36 @@ class _Reader:
         """Read one chunk, or the end of the text that is too short for a chunk."""
         import ttt_core as ttt
 
-        chunk, start = self.plan.chunk, self.read
+        chunk, (before, absent, filled, start) = self.plan.chunk, self.at
         tokens = self.plan.ids[start : start + chunk]
-        asks, before = self.asks_next, self.state
-        self.read = start + len(tokens)
+        read = start + len(tokens)
         # `read`, unlike `read_chunk`, enlarges the buffers of full attention.
-        self.state, report = ttt.read(self.model, before, tokens)
-        self.nll[start : self.read] = report.nll
-        if len(tokens) < chunk:
-            return
-        for name, column in self.columns.items():
-            column[self.filled] = np.asarray(getattr(report, name))[0]
-        if asks:
-            self._ask(before)
-        self.filled += 1
+        state, report = ttt.read(self.model, before, tokens)
+        self.nll[start:read] = report.nll
+        if len(tokens) == chunk:
+            for name, column in self.columns.items():
+                column[filled] = np.asarray(getattr(report, name))[0]
+            if self.asks_next:
+                # Up to the needle both documents are the same: one state serves both.
+                absent = before if absent is None else absent
+                absent, _ = ttt.read(self.model, absent, self.plan.absent[start:read])
+                self._ask(filled, (state, absent))
+            filled += 1
+        self.at = _At(state, absent, filled, read)
 
-    def _ask(self, before):
-        # Up to the needle both documents are the same, so one state serves both.
-        if self.absent_state is None:
-            self.absent_state = before
-        import ttt_core as ttt
+    def go_on(self, state, absent, nll, columns: dict, asked_nll, asked_rank) -> None:
+        """Stand where another reader of the same plan stood, with what was measured."""
+        read = int(state.position)
+        filled = read // self.plan.chunk
+        self.nll[:read] = nll[:read]
+        for name, values in columns.items():
+            self.columns[name][:filled] = values[:filled]
+        self.asked_nll[:filled] = asked_nll[:filled]
+        self.asked_rank[:filled] = asked_rank[:filled]
+        self.at = _At(state, absent, filled, read)
 
-        tokens = self.plan.absent[self.read - self.plan.chunk : self.read]
-        self.absent_state, _ = ttt.read(self.model, self.absent_state, tokens)
-        for which, state in enumerate((self.state, self.absent_state)):
+    def _ask(self, filled: int, states) -> None:
+        for which, state in enumerate(states):
             found = ask(self.model, state, self.plan.prompt, self.plan.answer)
-            self.asked_nll[self.filled, which] = found.nll
-            self.asked_rank[self.filled, which] = found.rank
+            self.asked_nll[filled, which] = found.nll
+            self.asked_rank[filled, which] = found.rank

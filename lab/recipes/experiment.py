@@ -6,6 +6,7 @@ own warm-up and cosine. Steps are counted through all stages.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,34 @@ if TYPE_CHECKING:
 
 
 METHODS = ("meta", "plain")
+MOST_STEPS = 2**31 - 1  # counted in int32
+# Name: least, most, what it is ("least" itself left out where the fourth is True).
+STAGE_RANGES = {
+    "tokens": (1, 10**15, "length of the stage"),
+    "seq": (1, 2**30, "tokens per sequence"),
+    "batch": (1, 2**20, "sequences per outer step"),
+    "accumulate": (1, 2**20, "parts that a batch is read in"),
+    "lr": (0, 10, "peak outer rate", True),
+    "warmup": (0, 1, "a share of the stage's steps"),
+    "final_lr": (0, 10, "outer rate at the end"),
+    "inner_start": (0, 1, "a share of the inner rate"),
+    "inner_warmup": (0, 1, "a share of the stage's steps"),
+    "rope_theta": (1, 1e12, "base of the rotary positions"),
+    "remat": (1, 2**30, "chunks between kept learners, none = keep everything"),
+}
+RANGES = {
+    "decay": (0, 1, "weight decay"),
+    "clip": (0, math.inf, "largest norm of the outer gradient", True),
+    "seed": (0, 2**32 - 1, "decides first weights and the order of the data"),
+    "checks": (0, 10**6, "measurements of held-out loss in a stage, 0 = never"),
+    "gain_every": (0, 2**31 - 1, "steps between two readings, 0 = never"),
+}
+
+
+def _check(config, ranges: dict[str, tuple]):
+    from ttt_core.ranges import Range, check_ranges  # JAX waits until it is needed
+
+    check_ranges(config, {name: Range(*row) for name, row in ranges.items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,25 +80,18 @@ class Stage:
     remat: int | None = None
 
     def __post_init__(self):
-        for name in ("tokens", "seq", "batch", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be >= 1: got {getattr(self, name)}.")
-        if self.remat is not None and self.remat < 1:
-            raise ValueError(
-                f"`remat` must be >= 1, or none to keep everything: got {self.remat}."
-            )
+        _check(self, STAGE_RANGES)
         if self.batch % self.accumulate:
             raise ValueError(
                 f"`accumulate` must divide `batch`: got accumulate={self.accumulate}, "
                 f"batch={self.batch}."
             )
-        for name in ("warmup", "inner_warmup", "inner_start"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"`{name}` must be a share from 0 to 1: got {getattr(self, name)}."
-                )
-        if not self.lr > 0:
-            raise ValueError(f"`lr` must be > 0: got {self.lr}.")
+        if self.steps > MOST_STEPS:
+            raise ValueError(
+                f"{self.name} would take {self.steps:,} steps, and at most "
+                f"{MOST_STEPS:,} can be counted: lower `tokens` ({self.tokens:,}), or "
+                f"raise `seq` ({self.seq:,}) or `batch` ({self.batch:,})."
+            )
 
     @property
     def steps(self) -> int:
@@ -116,11 +138,7 @@ class Experiment:
 
     def __post_init__(self):
         choose("method", self.method, METHODS)
-        for name in ("checks", "gain_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"`{name}` must be >= 0, 0 = never: got {getattr(self, name)}."
-                )
+        _check(self, RANGES)
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"stages need names of their own, at least one: {names}.")

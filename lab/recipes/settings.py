@@ -8,6 +8,7 @@ lr=4e-3             every stage
 """
 
 import dataclasses
+import reprlib
 
 from lab.names import choose
 from lab.recipes import RECIPES
@@ -110,13 +111,26 @@ def _parse(name: str, text: str, current, kind):
         if kind.startswith("bool"):
             return {"true": True, "false": False}[text.lower()]
         if kind.startswith("int"):
-            return int(float(text)) if float(text).is_integer() else int(text)
+            return _whole(text)
         if kind.startswith("float"):
             return float(text)
         if kind.startswith("tuple"):
             return tuple(text.split(","))
     except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{name} must be a value like {current!r} ({kind}): got {text!r}."
+            f"{name} must be a value like {current!r} ({kind}): got "
+            f"{reprlib.repr(text)}."
         ) from error
     return text
+
+
+def _whole(text: str) -> int:
+    """A whole number as people write it: `4096`, `1e6`, `5_000`; exact if written out.
+
+    **Raises** `ValueError` or `OverflowError` for anything else.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        return int(number) if number.is_integer() else int(text)

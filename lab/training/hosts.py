@@ -109,13 +109,22 @@ def is_leader() -> bool:
     return jax.process_index() == 0
 
 
-def agree(choice: bool) -> bool:
-    """The leader's choice, in every process: clocks differ, decisions must not."""
+def are_several() -> bool:
+    """Whether more than one process takes part in this training."""
     import jax
 
-    if jax.process_count() == 1:
-        return choice
+    return jax.process_count() > 1
+
+
+def agree(*numbers: int) -> list[int]:
+    """The greatest of each number over all processes: decisions must not differ.
+
+    Clocks differ, and a signal may reach one process only.
+    """
+    if not are_several():
+        return list(numbers)
     import numpy as np
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.broadcast_one_to_all(np.asarray(choice)))
+    found = multihost_utils.process_allgather(np.asarray(numbers, np.int32))
+    return found.max(0).tolist()  # found [processes, numbers]

@@ -33,10 +33,17 @@ from lab.training.devices import (
 from lab.training.divergence import Divergence, advice
 from lab.training.held_out import open_watch
 from lab.training.hosts import agree, is_leader
+from lab.training.interrupts import Interrupts
 from lab.training.machine import total_peak
 from lab.training.metrics import Meter, Record, Stopwatch
 from lab.training.provenance import claim_source
-from lab.training.resuming import Checkpoints, Resumed, claim_devices
+from lab.training.resuming import (
+    Checkpoints,
+    Resumed,
+    claim_devices,
+    told_if_full,
+)
+from lab.training.texts import claim_texts, remarks
 from ttt_core.layers import RMSNorm
 
 
@@ -48,6 +55,7 @@ def train(
     report: Callable[[dict], None] | None = None,
     say: Callable[[str], None] | None = None,
     stage_done: Callable[[Phase, ttt.Transformer], None] | None = None,
+    interrupts: Interrupts | None = None,
 ) -> ttt.Transformer:
     """Train to the end, resuming where a run of the same experiment stopped.
 
@@ -59,27 +67,34 @@ def train(
         say: called with each sentence for the person at the terminal.
         stage_done: called with the phase and the model when a stage is done, and again
             by a run that resumes exactly there.
+        interrupts: an entered context that may ask the training to stop.
 
     Returns:
         The trained model.
 
-    **Raises** `ValueError` if the run folder holds another experiment or was started
-    on other devices, `FloatingPointError` if training diverges
-    (`lab.training.divergence`; the last good checkpoint and the best are kept).
+    **Raises** `ValueError` if the run folder holds another experiment, was started on
+    other devices or texts, or is in use by another process, `FloatingPointError` if
+    training diverges (`lab.training.divergence`; the last good checkpoint and the best
+    are kept), `OSError` if the disk is full, `Stopped` if asked to stop.
     """
     run = run or runs.folder(experiment.name)
     phases = phases_until(experiment, conduct.until)
-    with Checkpoints(run) as checkpoints:
+    interrupts = interrupts or Interrupts(run)
+    with (
+        runs.locked(run, write=is_leader()),
+        told_if_full(run),
+        Checkpoints(run) as checkpoints,
+    ):
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        if done < phases[-1].end:  # a finished run takes no more steps
-            _claim_place(run, done, conduct, say)
         check_texts(phases)
+        if done < phases[-1].end:  # a finished run takes no more steps
+            _claim_place(run, phases, done, conduct, say)
         at = checkpoints.restore(*beginning(experiment, done, conduct.cut))
         with Record(run, experiment, at.step, report, conduct.track) as record:
             for phase in phases:
                 if at.step < phase.end:
-                    at = _run_stage(phase, at, conduct, checkpoints, record)
+                    at = _run_stage(phase, at, conduct, checkpoints, record, interrupts)
                 if at.step == phase.end and stage_done:
                     stage_done(phase, gather(at.model))
     return at.model
@@ -91,6 +106,7 @@ def _run_stage(
     conduct: Conduct,
     checkpoints: Checkpoints,
     record: Record,
+    interrupts: Interrupts,
 ) -> Resumed:
     """Train from `at`, in this stage or just before it, to the end of the stage."""
     mesh = make_mesh(phase.batch, conduct.cut)
@@ -110,6 +126,7 @@ def _run_stage(
                 frozen = read_frozen(model, tokens, text.get("mask"))
         model, opt_state, measured = take_step(model, opt_state, tokens, rate, **text)
         line = meter.line(step, measured, frozen, clock)
+        interrupts.done = step.index + 1
         if step.is_checked:
             line |= read_held_out(model)
         record.write(line)
@@ -117,12 +134,16 @@ def _run_stage(
             left = checkpoints.forget_from(divergence.since)
             said = f"{wrong}: training diverged; {left}. {advice(phase)}"
             raise FloatingPointError(said)
-        is_late = agree(time.monotonic() - saved > conduct.checkpoint_every)
-        is_due = divergence.since is None and (is_late or "held_out" in line)
+        is_late = time.monotonic() - saved > conduct.checkpoint_every
+        is_late, asked = agree(is_late, interrupts.asked)
+        is_wanted = is_late or asked or "held_out" in line
+        is_due = divergence.since is None and is_wanted
         if is_due or step.is_last:
             position, held_out = data.get_state(), line.get("held_out")
             checkpoints.save(step.index + 1, model, opt_state, position, held_out)
-            saved = time.monotonic()
+            saved, interrupts.saved = time.monotonic(), step.index + 1
+        if asked:
+            raise interrupts.stopped(asked)
     return Resumed(model, opt_state, phase.end, None)
 
 
@@ -208,9 +229,13 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetI
     )
 
 
-def _claim_place(run: Path, done: int, conduct: Conduct, say):
-    """Check the devices and the source of a resumed run, and say what has changed."""
+def _claim_place(
+    run: Path, phases: tuple[Phase, ...], done: int, conduct: Conduct, say
+):
+    """Check devices, texts and source of a resumed run, and say what has changed."""
+    claim_texts(run, phases, done, write=is_leader())
     warnings = (
+        *remarks(phases),
         claim_devices(run, elastic=conduct.elastic, cut=conduct.cut),
         claim_source(run, done, write=is_leader()),
     )

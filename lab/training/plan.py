@@ -16,17 +16,28 @@ and the logits of a chunk with their derivatives.
 import dataclasses
 import functools
 import math
+from collections.abc import Callable, Iterable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 import ttt_core as ttt
+from lab.recipes.experiment import Experiment
 from lab.training.devices import mesh_shape, parts_per_device
 from lab.training.flops import Flops, count_flops
+from lab.training.machine import memory, size_of
+from ttt_core.mixers import kinds_of
 from ttt_core.scale.sharding import MODEL, partition_specs
 
 
+LOWER = {  # the settings that decide the size of a part
+    "weights and optimiser": "lower model.d_model, model.d_ff, "
+    "model.d_fast, model.layers or model.vocab",
+    "fast weights": "lower batch or seq, or raise accumulate, remat or model.chunk",
+    "activations": "lower batch or seq, or raise accumulate",
+    "windows": "lower batch or model.window, or raise accumulate",
+}
 LOGITS = 4  # logits, their softmax, and the derivatives of both: one chunk at a time
 
 
@@ -44,6 +55,7 @@ class StagePlan:
     """
 
     name: str
+    steps: int
     seq: int
     batch: int
     parameters: int
@@ -66,23 +78,39 @@ class StagePlan:
         """Operations of one outer step."""
         return self.flops.total * self.seq * self.batch
 
+    @property
+    def all_flops(self) -> float:
+        """Operations of all outer steps of the stage."""
+        return self.steps * self.step_flops
+
 
 def plan_run(
-    stages, *, devices: int, cut: int | None = None, limit: float = math.inf
+    stages,
+    *,
+    devices: int,
+    cut: int | None = None,
+    limit: float = math.inf,
+    report: Callable[[float, str], None] | None = None,
 ) -> list[StagePlan]:
     """The plan of each stage, given as `(phase, optimizer)`, all with the same cut.
 
     `cut=None` chooses the smallest cut that keeps a device within `limit` bytes in
-    every stage, or else the cut that comes closest.
+    every stage, or else the cut that comes closest. `report(share, what)` is called
+    before each piece of work with the share of it that is done, at most.
 
     **Raises** `ValueError` if `cut` does not divide the devices.
     """
     if devices < 1:
         raise ValueError(f"--devices must be >= 1: got {devices}.")
     choices = _cuts(stages[0][0].model, devices) if cut is None else [cut]
-    tried = []
-    for cut in choices:
-        tried.append([plan_stage(*stage, devices, cut) for stage in stages])
+    tried, whole = [], len(choices) * len(stages)
+    for i, cut in enumerate(choices):
+        tried.append([])
+        for j, (phase, optimizer) in enumerate(stages):
+            if report:
+                pieces = f"weights cut into {cut}" if cut > 1 else "weights whole"
+                report((i * len(stages) + j) / whole, f"{phase.stage.name}, {pieces}")
+            tried[-1].append(plan_stage(phase, optimizer, devices, cut))
         if _worst(tried[-1]) <= limit:
             return tried[-1]
     return min(tried, key=_worst)
@@ -120,6 +148,7 @@ def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
     }
     return StagePlan(
         name=phase.stage.name,
+        steps=phase.stage.steps,
         seq=phase.seq,
         batch=phase.batch,
         parameters=_size(model),
@@ -132,6 +161,60 @@ def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
         at_once=share // parts,
         memory=memory,
     )
+
+
+def check_fits(experiments: Iterable[Experiment], cut: int = 1):
+    """Check, before anything is built, that this machine can hold the trainings.
+
+    A training is refused if the very least that it takes (`least_memory`) is more than
+    there is; one that is only close to the limit is not.
+
+    **Raises** `ValueError` with both numbers, and what to lower.
+    """
+    have = memory()
+    for phase in (phase for one in experiments for phase in one.phases):
+        share = _devices_here(phase, cut)
+        parts = least_memory(phase, jax.device_count(), cut)
+        needed = {name: share * size for name, size in parts.items()}
+        if sum(needed.values()) > have:
+            most = max(needed, key=needed.get)
+            raise ValueError(
+                f"{phase.experiment.name} ({phase.stage.name}) would take at least "
+                f"{size_of(sum(needed.values()))}; this machine has {size_of(have)}. "
+                f"The {most} alone would take {size_of(needed[most])}: {LOWER[most]}."
+            )
+
+
+def _devices_here(phase, cut: int) -> int:
+    """How many of the mesh's devices share the memory of this machine."""
+    data, cut = mesh_shape(jax.device_count(), phase.batch, cut)
+    return min(data * cut, jax.local_device_count())
+
+
+def least_memory(phase, devices: int, cut: int = 1) -> dict[str, int]:
+    """Bytes per device, by part, that a stage cannot do without; told in no time.
+
+    Weights and kept learners are exact. Of the activations only one vector is counted
+    for each token and slow block, and one window for each fast block: nothing is
+    traced, so that impossible sizes are answered as fast as others.
+    """
+    data, cut = mesh_shape(devices, phase.batch, cut)
+    config, seq = phase.model, phase.seq
+    parts = parts_per_device(phase, data)
+    at_once = phase.batch // data // parts
+    model = _shapes(config)
+    weights = _cut_bytes(model, config, cut)
+    learners = -(-seq // config.chunk // (phase.remat or 1)) if config.learns else 0
+    narrow = jnp.dtype(config.compute_dtype).itemsize
+    slow, fast = config.layers - config.fast_blocks, config.fast_blocks
+    keys = 2 * config.window * config.kv_heads * config.head_dim // cut
+    has_window = any("window" in kind.least for kind in kinds_of(config))
+    return {
+        "weights and optimiser": weights * (4 if parts == 1 else 5),
+        "fast weights": at_once * learners * _bytes(model.fast_mlps) // cut,
+        "activations": at_once * seq * slow * config.d_model * narrow,
+        "windows": at_once * has_window * fast * keys * narrow,
+    }
 
 
 def _activations(config, seq: int, remat, at_once: int, cut: int) -> dict[str, int]:

@@ -71,7 +71,7 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
 def history(run: Path) -> list[dict]:
     """`step`, `commit`, `source` and `packages` at every change, in order."""
     path = run / "sources.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else []
+    return files.read_json(path) if path.exists() else []
 
 
 def commits(run: Path, before: int) -> list[str]:

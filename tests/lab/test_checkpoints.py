@@ -1,7 +1,10 @@
 """Models and streams as files: what is saved comes back, what is damaged is refused."""
 
+import hashlib
 import json
+import pickle
 import re
+import struct
 
 import jax
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 import ttt_core as ttt
-from lab import checkpoints, published
+from lab import checkpoints, files, published, runs
 
 
 pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
@@ -63,6 +66,43 @@ def test_a_saved_model_comes_back_bit_for_bit(model, saved):
         loaded = checkpoints.load(name)
         assert same(loaded, model)
         assert loaded.config == model.config
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run called `wider` of the experiment `small`, with no model yet."""
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "runs"))
+    stages = [{"name": "pretrain"}, {"name": "extend"}]
+    about = json.dumps({"name": "small", "stages": stages})
+    files.write(tmp_path / "runs" / "wider" / "experiment.json", about)
+    return tmp_path / "runs" / "wider"
+
+
+def test_a_run_goes_by_its_name_to_its_newest_model(run, model):
+    with pytest.raises(FileNotFoundError, match="'wider' has no model yet.*pretrain, "):
+        checkpoints.load("wider")
+    assert runs.models() == {}
+    for name in ("small-pretrain", "small-extend", "small"):
+        checkpoints.save(run / name, model, {"tokenizer": name})
+        for given in ("wider", run):
+            assert checkpoints.card(given)["tokenizer"] == name
+            assert checkpoints.card(given)["name"] == "wider"  # not the recipe's
+    assert same(checkpoints.load("wider"), model)
+    assert list(runs.models()) == ["wider"]
+    assert checkpoints.card(run / "small.json")["name"] == "small"
+
+
+def test_a_damaged_run_takes_nothing_else_away(run, model):
+    checkpoints.save(run.with_name("tuned") / "tuned", model, {})  # no experiment
+    (run / "experiment.json").write_text("{")
+    assert list(runs.models()) == ["tuned"]
+    with pytest.raises(FileNotFoundError, match="did you mean 'wider'"):
+        checkpoints.card("widr")
+
+
+def test_a_published_name_is_never_a_runs(run, model):
+    checkpoints.save(run.with_name("tiny-e2e") / "tiny-e2e", model, {"tokenizer": "x"})
+    assert checkpoints.card("tiny-e2e")["tokenizer"] == "bpe-4k"
 
 
 def test_a_card_may_point_at_the_weights_of_another(model, saved):
@@ -166,3 +206,123 @@ def test_a_file_that_is_no_stream_is_refused(model, saved, tmp_path):
         checkpoints.load_stream(tmp_path / "noise", model)
     with pytest.raises(FileNotFoundError, match="no saved stream"):
         checkpoints.load_stream(tmp_path / "nothing", model)
+
+
+def header(tensors: object) -> bytes:
+    told = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(told)) + told
+
+
+def one(shape: list, ends: list, kind: str = "F32") -> bytes:
+    return header({"a": {"dtype": kind, "shape": shape, "data_offsets": ends}})
+
+
+DAMAGED = {
+    "empty": b"",
+    "zeros": bytes(100),
+    "cut": one([50], [0, 200]) + bytes(40),
+    "header of 2^60 bytes": struct.pack("<Q", 2**60) + b"{}",
+    "not JSON": struct.pack("<Q", 4) + b"abcd",
+    "a list": header([1, 2]),
+    "a shape that overflows": one([2**40, 2**40], [0, 4]) + bytes(4),
+    "offsets beyond the file": one([2], [4000, 4008]),
+    "a negative shape": one([-1], [0, 4]) + bytes(4),
+    "numbers that numpy lacks": one([4], [0, 4], "F8_E4M3") + bytes(4),
+    "a pickle": pickle.dumps({"a": 1.0}),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_a_sentence_with_its_name(content, saved, model, tmp_path):
+    weights = saved.with_suffix(".safetensors")
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match=r"small\.safetensors has sha256"):
+        checkpoints.load(saved)
+    write_hash(saved)
+    with pytest.raises(ValueError, match=r"small\.safetensors is not a safetensors"):
+        checkpoints.load(saved)
+    with pytest.raises(ValueError, match=r"small\.safetensors is not a saved stream"):
+        checkpoints.load_stream(weights, model)
+
+
+def write_hash(card):
+    """Make a card say that the weights beside it are its own."""
+    found = hashlib.sha256(card.with_suffix(".safetensors").read_bytes()).hexdigest()
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": found}))
+
+
+def first_changed(path, change):
+    """Rewrite a file with one array of floats changed, and return the array's name."""
+    with safetensors.safe_open(path, "numpy") as file:
+        marks = file.metadata()
+    arrays = safetensors.numpy.load_file(path)
+    name = next(name for name, array in arrays.items() if array.dtype == np.float32)
+    arrays[name] = change(arrays[name].copy())
+    safetensors.numpy.save_file(arrays, path, metadata=marks)
+    return name
+
+
+def with_one(value):
+    def change(array):
+        array.flat[3] = value
+        return array
+
+    return change
+
+
+WRONG = {
+    "int32": (lambda array: array.astype(np.int32), "holds int32 where float32"),
+    "bool": (lambda array: array > 0, "holds bool where float32"),
+    "NaN": (with_one(np.nan), r"1 of the [\d,]+ numbers of .* are NaN or infinite"),
+    "inf": (with_one(np.inf), r"1 of the [\d,]+ numbers of .* are NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG.values(), ids=WRONG)
+def test_wrong_numbers_are_refused_at_loading(change, said, model, saved, tmp_path):
+    first_changed(saved.with_suffix(".safetensors"), change)
+    write_hash(saved)
+    with pytest.raises(ValueError, match=rf"small\.safetensors: .*{said}"):
+        checkpoints.load(saved)
+    stream = checkpoints.save_stream(tmp_path / "a", ttt.init_state(model), model)
+    first_changed(stream, change)
+    with pytest.raises(ValueError, match=f"a: .*{said}"):
+        checkpoints.load_stream(stream, model)
+
+
+CARDS = {
+    "cut": '{"config": {"inn',
+    "empty": "",
+    "a list": "[1, 2]",
+    "a number": "3",
+    "no configuration": '{"sha256": "0"}',
+    "a configuration of another type": '{"sha256": "0", "config": "tiny"}',
+    "a rate of another type": '{"sha256": "0", "config": {"inner": {"lr": "1"}, '
+    '"fast_blocks": 1}}',
+    "a hash of another type": '{"sha256": 1, "config": {"inner": {"lr": 1}, '
+    '"fast_blocks": 1}}',
+    "not UTF-8": "\udcff",
+    "endless brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", CARDS.values(), ids=CARDS)
+def test_a_damaged_card_takes_away_only_itself(content, saved, monkeypatch):
+    whole = saved.with_name("whole.json")
+    whole.write_text(saved.read_text())
+    saved.write_text(content, "utf-8", "surrogateescape")
+    for read in (checkpoints.card, checkpoints.load):
+        with pytest.raises(ValueError, match=r"small\.json is not the card of a model"):
+            read(saved)
+    (saved.parent / "models").symlink_to(saved.parent)
+    monkeypatch.setattr(published, "HERE", saved.parent)
+    assert list(published.models()) == ["whole"]
+    assert published.damaged() == ["small.json is damaged, so it is left out."]
+
+
+def test_a_configuration_that_does_not_fit_is_named(saved):
+    card = json.loads(saved.read_text())
+    for change in ({"heads": "two"}, {"width": 3}, {"d_model": -1}):
+        saved.write_text(json.dumps(card | {"config": card["config"] | change}))
+        with pytest.raises(ValueError, match=r"small\.json is not the card of a model"):
+            checkpoints.load(saved)

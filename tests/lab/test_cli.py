@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import io
+import os
 import subprocess
 import sys
 
@@ -54,6 +56,17 @@ def test_a_verb_is_listed_with_the_first_line_of_its_docstring(verb):
     assert cli.says(verb) in " ".join(cli.listing().split())
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_names_no_empty_default(verb, monkeypatch, capsys):
+    """`(default: )` says nothing; where words name the default, `None` confuses."""
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(monkeypatch, *verb.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert "(default: )" not in said
+    twice = [line for line in said.splitlines() if line.count("(default: ") > 1]
+    assert not [line for line in twice if "--out" not in line], twice
+
+
 def test_every_group_has_verbs_and_every_verb_a_group():
     assert {verb.rpartition(" ")[0] for verb in cli.VERBS} == set(cli.GROUPS)
 
@@ -64,7 +77,7 @@ def test_every_group_has_verbs_and_every_verb_a_group():
         (["strem"], "did you mean 'stream'"),
         (["eval", "atention", "tiny-full"], "did you mean 'eval attention'"),
         (["compare"], "did you mean 'eval compare'"),
-        (["xyz"], "There is no verb 'xyz'. Known: train, plan"),
+        (["xyz"], "There is no verb 'xyz'. Known:\n  train "),
         (["train", "tiny-e2f"], "did you mean 'tiny-e2e'"),
         (["train", "tiny-e2e", "--size", "tny"], "did you mean 'tiny'"),
         (["train", "tiny-e2e", "--set", "lrate=1"], "There is no setting 'lrate'"),
@@ -82,3 +95,30 @@ def test_recipes_and_documents_are_listed(monkeypatch, capsys):
     assert "tiny-e2e" in capsys.readouterr().out
     assert run(monkeypatch, "data", "list") == 0
     assert "sotu" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["recipes"], ["data", "list"]])
+def test_a_reader_that_leaves_ends_the_command_quietly(arguments):
+    """As `ttt-lab recipes | head -1` does."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "lab.cli", *arguments]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_what_the_console_cannot_show_is_replaced(monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(sys, "stderr", console)
+    monkeypatch.setattr(cli, "find", lambda verb: lambda: print("\u00b1 \u4fdd"))
+    assert run(monkeypatch, "recipes") == 0
+    console.flush()
+    assert console.buffer.getvalue().strip() in (b"? ?", rb"\xb1 \u4fdd")
+
+
+def test_an_error_is_shown_and_not_obeyed(monkeypatch, capsys):
+    assert run(monkeypatch, "data", "show", "\x1b[2J[red]x.txt\u202e") == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said and r"\x1b[2J[red]x.txt\u202e" in said

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lab import files
+from lab.data import folders
 
 
 def test_a_file_holds_what_was_written_and_its_folder_is_made(tmp_path):
@@ -78,3 +80,58 @@ def test_a_folder_that_another_process_made_meanwhile_stays(tmp_path):
         (place / "theirs").write_text("x")
     assert os.listdir(place) == ["theirs"]
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.fixture
+def homeless(tmp_path, monkeypatch):
+    """A process of a user whom the machine does not know, without variables."""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+
+
+def test_without_a_home_a_temporary_folder_is_used_and_said(homeless, tmp_path, capsys):
+    found = files.user_cache()
+    assert found == tmp_path / f"ttt-lab-{os.getuid()}" / "ttt-lab"
+    assert (
+        f"no home folder to write to; {found.parent} keeps" in capsys.readouterr().err
+    )
+    assert files.user_cache() == found == folders.data().parent
+    assert capsys.readouterr().err == "", "it is said once"
+
+
+@pytest.mark.parametrize("home", ["none", "file"])
+def test_a_home_that_is_no_folder_is_none(homeless, home, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    assert files.user_cache().is_relative_to(tmp_path / f"ttt-lab-{os.getuid()}")
+
+
+def test_a_home_where_nothing_can_be_written_is_none(
+    homeless, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.user_cache() == tmp_path / ".cache" / "ttt-lab"
+    monkeypatch.setattr(files.os, "access", lambda place, mode: False)
+    assert files.user_cache() == tmp_path / f"ttt-lab-{os.getuid()}" / "ttt-lab"
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    (tmp_path / ".cache" / "ttt-lab").mkdir(parents=True)  # prepared by somebody
+    assert files.user_cache() == tmp_path / ".cache" / "ttt-lab"
+
+
+def test_a_temporary_folder_that_others_can_write_to_is_not_used(homeless, tmp_path):
+    shared = tmp_path / f"ttt-lab-{os.getuid()}"
+    shared.mkdir()
+    shared.chmod(0o777)
+    found = files.user_cache()
+    assert found.parent.parent == tmp_path and found.parent != shared
+
+
+def test_a_tilde_of_nobody_stays_as_it_is(homeless):
+    assert files.expanded("~/a.txt") == Path("~/a.txt")
+    assert files.expanded("~nobody-at-all/a.txt") == Path("~nobody-at-all/a.txt")

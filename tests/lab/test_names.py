@@ -25,3 +25,16 @@ def test_the_closest_comes_first():
         "tiny-e2e",
         "tiny-swa",
     ]
+
+
+def test_many_names_are_set_in_columns_of_the_terminals_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    known = [f"a-name-of-{i}" for i in range(10)]
+    said = names.unknown("size", "xyz", known)
+    first, *rows = said.split("\n")
+    assert first == "There is no size 'xyz'. Known:"
+    assert rows[0] == "  a-name-of-0  a-name-of-5", rows  # read downwards
+    assert len(rows) == 5 and all(len(row) <= 40 for row in rows)
+    assert sorted(" ".join(rows).split()) == sorted(known)
+    monkeypatch.setenv("COLUMNS", "5")  # no room at all: one column
+    assert len(names.columns(known).split("\n")) == 10

@@ -206,6 +206,22 @@ def test_published_lists_recordings_and_names_what_it_lacks(tmp_path, monkeypatc
         published.recording("cartre")
 
 
+def test_a_damaged_recording_takes_only_itself_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "HERE", tmp_path)
+    whole = traces.save(tmp_path / "traces" / "carter.npz", synthetic())
+    for name, content in {
+        "cut": whole.read_bytes()[:200],
+        "empty": b"",
+        "text": b"not a trace",
+    }.items():
+        (tmp_path / "traces" / f"{name}.npz").write_bytes(content)
+    assert list(published.recordings()) == ["carter"]
+    damaged = published.damaged()
+    assert len(damaged) == 3 and damaged[0].startswith("cut.npz is damaged")
+    with pytest.raises(ValueError, match=r"cut\.npz is not a trace"):
+        published.recording("cut")
+
+
 def test_traces_plots_and_published_open_without_jax():
     code = (
         "import sys, lab.traces, lab.plots, lab.published;"

@@ -267,7 +267,7 @@ def test_recurrent_presets_are_tiny_swa_but_for_the_mixer_and_widths(name):
     [
         ({"mixers": ("mamba2",), "expand": 0.75}, "expand=0.75, heads=2; use a"),
         ({"mixers": ("gated_delta",), "expand": 0.3}, "expand=0.3, the head width=4"),
-        ({"mixers": ("kv_binding",), "expand": 0.0}, ">= 1: got expand=0.0"),
+        ({"mixers": ("kv_binding",), "expand": 0.01}, ">= 1: got expand=0.01"),
         ({"state_dim": 0}, "`state_dim` must be >= 1: got 0"),
         ({"taps": 0}, "`taps` must be >= 1: got 0"),
         ({"bind_chunk": -1}, "`bind_chunk` must be >= 0: got -1"),

@@ -80,17 +80,17 @@ def test_a_trace_brings_its_own_question(tmp_path, capsys):
 BAD = [
     (["generate"], "nothing to continue: give a document, or --prompt"),
     (["generate", "--prompt", "x", "--tokens", "0"], "--tokens must be at least 1"),
-    (["generate", "--prompt", "x", "--seed", "-1"], "--seed must be from 0 to"),
-    (["generate", "--prompt", "x", "--temperature", "nan"], "`temperature` must be"),
-    (["generate", "--prompt", "x", "--top-p", "0"], "`top_p` must be in"),
-    (["generate", "--prompt", "x", "--top-k", "-2"], "`top_k` must be a whole"),
+    (["generate", "--prompt", "x", "--seed", "-1"], "--seed must be >= 0: got -1"),
+    (["generate", "--prompt", "x", "--temperature", "nan"], "--temperature must be"),
+    (["generate", "--prompt", "x", "--top-p", "0"], "--top-p must be > 0"),
+    (["generate", "--prompt", "x", "--top-k", "-2"], "--top-k must be >= 0"),
     (["generate", "--prompt", "x", "--repetition-penalty", "0"], "must be > 0"),
     (["generate", "--prompt", "x", "--stop", ""], "stop string is empty"),
     (["generate", "nowhere.txt"], "no document 'nowhere.txt'"),
     (["ask", "sotu/1790-Washington-1"], "There is no question"),
     (["ask", "sotu/1790-Washington-1", "x", "--answer", " "], "The answer is empty"),
     (["ask", "sotu/1790-Washington-1", "x", "--tokens", "0"], "--tokens must be"),
-    (["ask", "sotu/1790-Washington-1", "x", "--read", "0"], "--read must be at least"),
+    (["ask", "sotu/1790-Washington-1", "x", "--read", "0"], "--read must be >= 1"),
 ]
 
 
@@ -132,11 +132,11 @@ def test_a_text_longer_than_the_screen_shows_its_end_and_then_is_printed_whole()
     assert (
         len(twins._last_lines("".join(words), console, 38, 5).plain.splitlines()) == 5
     )
-    whole = console.file.getvalue().rpartition("\x1b[2K")[2]
+    whole = console.file.getvalue().rpartition("\x1b[2K")[2].replace("\x1b[?25l", "")
     assert all(f"word{i}" in whole for i in range(200))
     assert max(map(len, whole.splitlines())) <= 80
 
 
 def test_controls_in_a_text_are_shown_and_not_obeyed(capsys):
     twins.show({"learning": iter(["a\x1b[31m", "\u202eb"])})
-    assert capsys.readouterr().out == "learning:\na␛[31m<U+202E>b\n\n"
+    assert capsys.readouterr().out == "learning:\na\\x1b[31m\\u202eb\n\n"

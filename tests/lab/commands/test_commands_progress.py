@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from lab.commands import progress
 from lab.commands.progress import LINES, Bar
 
 
@@ -22,17 +23,22 @@ def shown(*, terminal: bool, steps: int, news=()) -> str:
 def test_plain_lines_come_now_and_then_and_at_the_end():
     lines = shown(terminal=False, steps=1000).splitlines()
     assert LINES <= len(lines) <= LINES + 1
-    assert lines[0] == "reading at 1" and lines[-1] == "reading at 1000"
+    assert lines[0] == "reading at 1  0%"
+    assert lines[-1] == "reading at 1000  100%, 0 s left"
 
 
 def test_a_short_command_prints_every_step_once():
     lines = shown(terminal=False, steps=3).splitlines()
-    assert lines == ["reading at 1", "reading at 2", "reading at 3"]
+    assert [line.partition("  ")[0] for line in lines] == [
+        "reading at 1",
+        "reading at 2",
+        "reading at 3",
+    ]
 
 
 def test_news_are_printed_at_once():
     quiet, told = (shown(terminal=False, steps=1000, news=n) for n in ((), (7,)))
-    assert "at 7\n" in told and "at 7\n" not in quiet
+    assert "at 7  " in told and "at 7  " not in quiet
 
 
 def test_a_terminal_gets_one_line_with_the_time_left():
@@ -56,3 +62,40 @@ def test_what_has_not_begun_shows_nothing():
         with Bar(10, console) as bar:
             pass
         assert bar.is_untouched and out.getvalue().strip() == ""
+
+
+def test_silence_has_an_end(monkeypatch):
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
+    assert len(shown(terminal=False, steps=1000).splitlines()) == 1000
+
+
+def test_the_time_left_follows_from_the_speed(monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    out = io.StringIO()
+    with Bar(4, Console(file=out, width=100)) as bar:
+        bar.show(0, "reading")
+        bar.show(2, "reading")
+    assert out.getvalue().splitlines()[1].endswith("50%, 10 s left")
+
+
+def test_words_of_others_are_shown_and_not_obeyed():
+    for terminal in (True, False):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=100, no_color=True)
+        with Bar(2, console) as bar:
+            bar.show(1, "[red]x[/red]", "\x1b[2J[/bold]")
+        assert "[red]x[/red]" in out.getvalue()
+        assert "\\x1b[2J[/bold]" in out.getvalue()
+
+
+def test_counting_shows_counts_and_nothing_where_nothing_is_done(capsys):
+    with progress.counting("reading", "tokens") as report:
+        report(0, 0)
+    assert capsys.readouterr().err == ""
+    with progress.counting("reading", "tokens") as report:
+        report(0, 5000)
+        report(5000, 5000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("reading 0 of 5,000 tokens  0%")
+    assert lines[-1].startswith("reading 5,000 of 5,000 tokens  100%")

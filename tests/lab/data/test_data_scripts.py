@@ -57,9 +57,3 @@ def test_words_stand_apart_where_their_script_has_spaces(before, after, between)
 def test_sentences_end_as_their_script_ends_them():
     stops = {"cat": ".", "四一八二": "。", "है": "।", "สอง": "", "です": "。", "42": "."}
     assert {said: scripts.full_stop(said) for said in stops} == stops
-
-
-def test_controls_and_turns_of_direction_become_pictures():
-    assert scripts.visible("a\x1b[31m\x07\x7f\x9b\u202e\u2066b\n\t界é👍🏽") == (
-        "a␛[31m␇␡<U+009B><U+202E><U+2066>b\n\t界é👍🏽"
-    )

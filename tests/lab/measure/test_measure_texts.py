@@ -1,9 +1,12 @@
 """What is read: texts by name, and the units that an interval is over."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from lab.data import addresses, tokenizers
+from lab.measure import texts
 from lab.measure.texts import Source, Text
 
 
@@ -20,6 +23,31 @@ def test_a_split_in_a_name_goes_before_the_option():
 def test_a_command_that_reads_one_text_refuses_two():
     with pytest.raises(ValueError, match="Name one text: got a, b"):
         Source(corpus=("a", "b")).only()
+
+
+def test_without_novels_the_speeches_stand_in_and_it_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path))
+    assert Text().only().corpus == ("sotu",) and Text().each() == (Text().only(),)
+    said = Source().stands_in
+    assert said.startswith("eltec-eng is not on this machine (ttt-lab data prepare")
+    assert said.endswith("sotu, which comes with this lab, is read instead.")
+
+
+def test_a_text_that_was_named_is_never_replaced(monkeypatch, tmp_path):
+    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path))
+    named = Source(corpus=("eltec-eng",))
+    assert named.only().corpus == ("eltec-eng",) and named.stands_in == ""
+    assert named.missing.startswith("eltec-eng is not on this machine (")
+    for here in ("sotu", "sotu-chronicle", str(tmp_path)):
+        assert Source(corpus=(here,)).missing == ""
+    with pytest.raises(FileNotFoundError, match="data prepare eltec-eng"):
+        named.shards("bytes")
+
+
+def test_where_the_novels_are_they_are_read(monkeypatch):
+    entry = dataclasses.replace(texts.ENTRIES["eltec-eng"], is_prepared=lambda: True)
+    monkeypatch.setitem(texts.ENTRIES, "eltec-eng", entry)
+    assert Text().only().corpus == ("eltec-eng",) and Text().stands_in == ""
 
 
 @pytest.fixture(scope="module")

@@ -273,3 +273,60 @@ def test_importing_readings_imports_no_jax():
     code = "import sys, lab.reading.session; print('jax' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr
+
+
+AT_WORK = """
+import os, sys, time
+from lab.reading import programs
+
+class Slow(programs.Programs):
+    def _make_learning(self):
+        print("at work", flush=True)
+        time.sleep({seconds})
+    _make_twin = _make_needle = lambda self: print("went on", flush=True)
+
+programs.PATIENCE = {patience}
+slow = Slow("nano", load=lambda name: programs.Loaded(None, name, "bytes", "f"))
+slow._make_model = lambda: None
+slow.start()
+while "learning" not in slow._began:
+    time.sleep(0.01)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "patience", "code"), [(0.5, 30, 3), (30, 0.3, 1)])
+def test_the_process_ends_after_the_program_at_work_and_not_much_later(
+    seconds, patience, code
+):
+    script = AT_WORK.format(seconds=seconds, patience=patience)
+    began = time.monotonic()
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "at work\n"), done.stderr
+    assert min(seconds, patience) < time.monotonic() - began < 15
+
+
+def test_the_process_does_not_abort_while_it_compiles(tmp_path, monkeypatch):
+    script = (
+        "import sys, time, jax, ttt_core as ttt\n"
+        "from lab.reading.programs import Loaded, Programs\n"
+        "model = ttt.preset('nano').build(key=jax.random.key(0))\n"
+        "loaded = Loaded(model, 'nano', 'bytes', 'f')\n"
+        "programs = Programs('nano', load=lambda name: loaded).start().wait('model')\n"
+        "time.sleep(0.5)\n"
+        "sys.exit(3)\n"
+    )
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_model_is_opened_before_anything_is_compiled():
+    opened = Programs("nano", load=nano).open()
+    assert opened.ready("model") and opened.wait("model") is opened
+    assert opened._thread is None
+    assert Reading(opened, TEXT).trace.read == 0 and opened._thread is None
+    assert opened.start().wait("needle", timeout=300).finished

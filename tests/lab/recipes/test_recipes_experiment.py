@@ -1,12 +1,15 @@
 """What a recipe asks for: stages, schedules, and settings that change them."""
 
 import dataclasses
+import math
 
 import pytest
 from small_experiment import small_experiment
 
 from lab.recipes import settings
-from lab.recipes.experiment import Stage
+from lab.recipes.experiment import RANGES, STAGE_RANGES, Experiment, Stage
+from ttt_core import InnerConfig, ModelConfig
+from ttt_core.config import RANGES as MODEL_RANGES
 
 
 @pytest.fixture
@@ -28,7 +31,34 @@ def experiment(tmp_path):
         ("batch=1e999", "batch must be a value like 4"),
         ("remat=0", "`remat` must be >= 1"),
         ("accumulate=3", "`accumulate` must divide"),
-        ("warmup=2", "must be a share"),
+        ("warmup=2", "`warmup` must be <= 1: got 2.0 .a share of .*from 0 to 1"),
+        ("tokens=1e308", "`tokens` must be <= 1e.15: got 1e.308"),
+        ("tokens=1e15", "steps, and at most 2,147,483,647 can be counted"),
+        ("batch=1e9", "`batch` must be <= 1,048,576: got 1,000,000,000"),
+        ("seed=-1", "`seed` must be >= 0: got -1"),
+        ("seed=1e30", "`seed` must be <= 4,294,967,295: got 1e.30"),
+        ("seed=" + "9" * 5000, "seed must be a value like 0 .int.: got '9999"),
+        ("tokens=nan", "tokens must be a value like"),
+        ("checks=1e18", "`checks` must be <= 1,000,000: got 1e.18"),
+        ("gain_every=-1", "`gain_every` must be >= 0: got -1"),
+        *((f"decay={text}", "`decay` must be") for text in ("nan", "inf", "-1")),
+        *((f"clip={text}", "`clip` must be > 0") for text in ("nan", "0", "-1")),
+        *((f"lr={text}", "`lr` must be") for text in ("nan", "inf", "-1", "1e9")),
+        *((f"final_lr={text}", "`final_lr` must be") for text in ("nan", "inf", "-1")),
+        *((f"inner_start={text}", "`inner_start` must") for text in ("nan", "-1")),
+        *(
+            (f"extend.rope_theta={text}", "`rope_theta` must")
+            for text in ("nan", "inf", "0")
+        ),
+        *(
+            (f"model.{name}={text}", f"`{name}` must be .*: got {text}.*; above 0 to ")
+            for name in ("init_std", "expand")
+            for text in ("nan", "inf", "-1", "0")
+        ),
+        ("model.window=2147483648", "`window` must be <= 131,072: got 2,147,483,648"),
+        ("model.window=1e18", "`window` must be <= 131,072: got 1e.18"),
+        ("model.d_model=1e10", "`d_model` must be <= 16,777,216: got 10,000,000,000"),
+        ("model.layers=1e9", "`layers` must be <= 10,000"),
         ("method=plian", "did you mean 'plain'"),
         ("model.lr=0", "needs a model that learns"),
     ],
@@ -36,6 +66,26 @@ def experiment(tmp_path):
 def test_settings_that_make_no_sense_are_refused(experiment, setting, message):
     with pytest.raises(ValueError, match=message):
         settings.override(experiment, (setting,))
+
+
+def test_what_switches_something_off_is_no_mistake(experiment):
+    wanted = ("decay=0", "clip=inf", "model.clip=inf", "checks=0", "model.d_ff=0")
+    changed = settings.override(experiment, wanted)
+    assert (changed.decay, changed.clip, changed.model.d_ff) == (0, math.inf, 0)
+
+
+@pytest.mark.parametrize("config", [Experiment, Stage, ModelConfig, InnerConfig])
+def test_every_number_of_a_configuration_has_a_range(config):
+    """A new number without a range would accept anything, so the table names all."""
+    tables = {Experiment: RANGES, Stage: STAGE_RANGES, ModelConfig: MODEL_RANGES}
+    elsewhere = {"bos", "fast_blocks"}  # checked against other numbers
+    elsewhere |= {"lr", "clip"} if config is InnerConfig else set()
+    numbers = {
+        field.name
+        for field in dataclasses.fields(config)
+        if field.type in (int, float, int | None, float | None)
+    }
+    assert numbers - elsewhere == set(tables.get(config, ()))
 
 
 def test_settings_reach_experiment_model_and_stages(experiment):

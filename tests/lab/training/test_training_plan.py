@@ -1,5 +1,7 @@
 """Plans: counted like the real thing, close to what XLA asks for, nothing allocated."""
 
+import time
+
 import command_line
 import jax
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 from small_experiment import small_experiment
 
 import ttt_core as ttt
+from lab.commands.plan import duration, time_needed
 from lab.recipes.experiment import Experiment, Stage
-from lab.training import devices, plan
+from lab.training import accelerators, devices, machine, plan
 
 
 def phase_of(config, **stage):
@@ -116,6 +119,65 @@ def test_every_stage_is_planned_with_its_own_text_length(tmp_path):
     assert [stage.mesh for stage in cut] == [(1, 2), (1, 2)], "one mesh for all stages"
 
 
+@pytest.mark.parametrize("remat", [None, 1, 3])
+@pytest.mark.parametrize("preset", ["nano", "tiny-full", "tiny-gdn"])
+def test_the_least_memory_is_no_more_than_the_plan(preset, remat):
+    """A refusal must be certain: the parts are parts of what the plan counts."""
+    config = ttt.preset(preset).replace(chunk=32)
+    phase = phase_of(config, seq=256, batch=4, accumulate=2, remat=remat)
+    least, full = plan.least_memory(phase, 1), planned(phase)
+    weights = sum(full.memory[name] for name in ("parameters", "optimiser", "gradient"))
+    assert least["weights and optimiser"] == pytest.approx(weights, abs=4)
+    assert least["fast weights"] <= full.memory["kept fast weights"]
+    kept = full.memory["kept activations"]
+    assert 0 < least["activations"] + least["windows"] < kept
+
+
+IMPOSSIBLE = {
+    "model.d_model=99960": "weights and optimiser alone would take",
+    "batch=1e6": "lower batch",
+    "seq=1e9": "lower batch or seq",
+}
+
+
+@pytest.mark.parametrize("setting", IMPOSSIBLE)
+def test_what_cannot_fit_is_refused_with_both_numbers_before_it_is_built(
+    setting, monkeypatch, capsys
+):
+    monkeypatch.setattr(plan, "memory", lambda: 16 * 2**30)
+    unbuilt = lambda *_, **__: pytest.fail("the training began")
+    monkeypatch.setattr("lab.training.loop.train", unbuilt)
+    began = time.monotonic()
+    assert command_line.run(monkeypatch, "train", "tiny-e2e", "--set", setting) == 1
+    assert time.monotonic() - began < 2
+    said = capsys.readouterr().err
+    assert "would take at least" in said and "this machine has 16.0 GiB" in said
+    assert IMPOSSIBLE[setting] in said
+
+
+def test_every_point_of_a_sweep_is_checked_first(monkeypatch, capsys):
+    monkeypatch.setattr(plan, "memory", lambda: 16 * 2**30)
+    unbuilt = lambda *_, **__: pytest.fail("the sweep began")
+    monkeypatch.setattr("lab.training.loop.train", unbuilt)
+    sweep = lambda *words: command_line.run(monkeypatch, "train", "tiny-e2e", *words)
+    for words, sentence in (
+        (["--sweep", "model.d_model=192,99960"], "would take at least"),
+        (["--sweep", "lr=1e-3,nan"], "`lr` must be > 0: got nan"),
+        (["--sweep", "lr=1e-3", "--tokens", "1e308"], "`tokens` must be <= 1e+15"),
+        (["--sweep", "lr=1e-3", "--tokens", "nan"], "`tokens` must be >= 1: got nan"),
+    ):
+        assert sweep(*words) == 1
+        assert sentence in capsys.readouterr().err
+
+
+def test_a_containers_limit_of_memory_counts(monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text("1048576\n")
+    monkeypatch.setattr(machine, "LIMITS", (tmp_path / "memory.max", tmp_path / "no"))
+    assert machine.memory() == 2**20
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory() > 2**28
+
+
 def run(monkeypatch, *arguments) -> int:
     return command_line.run(monkeypatch, "plan", *arguments)
 
@@ -131,8 +193,48 @@ def test_the_command_prints_a_plan(monkeypatch, capsys):
         "data 2 x model 1",
         "memory per device",
         "do not fit into 0.001 GiB",
+        "FLOPs in all",
+        "on 2 x NVIDIA H100 SXM, at 30% of a peak of 494 TFLOP/s (float32)",
     ):
         assert words in said, words
+
+
+def test_the_time_is_that_of_all_stages_at_a_share_of_the_peak(tmp_path):
+    experiment = small_experiment(tmp_path)
+    stages = [(phase, optax.adam(1e-3)) for phase in experiment.phases]
+    plans = plan.plan_run(stages, devices=2)
+    device = accelerators.Accelerator("toy", 2e-6, 1e-6, 1)  # a million a second
+    flops = sum(p.steps * p.step_flops for p in plans)
+    seconds = flops / (2 * 1e6 * 0.5)
+    said = time_needed(experiment, plans, device, 0.5)
+    assert said.startswith(
+        f"7 steps, {flops:.3g} FLOPs: {duration(seconds)} on 2 x toy"
+    )
+    assert duration(90) == "1.5 minutes" and duration(3 * 86_400) == "3 days"
+
+
+def test_progress_is_told_before_each_stage_of_each_cut(tmp_path):
+    told, phase = [], phase_of(ttt.preset("nano").replace(vocab=256, bos=0), batch=1)
+    report = lambda share, what: told.append((share, what))
+    plan.plan_run([(phase, optax.adam(1e-3))], devices=2, limit=1, report=report)
+    assert [share for share, _ in told] == [0, 0.5]
+    assert told[1][1] == "pretrain, weights cut into 2"
+
+
+@pytest.mark.parametrize("name", accelerators.KNOWN)
+def test_a_device_is_known_by_its_peaks_and_memory(name):
+    device = accelerators.find(name)
+    assert device.peak("bfloat16") >= device.peak("float32") > 5e13
+    assert 16 <= device.memory <= 192
+
+
+def test_this_machine_is_measured(monkeypatch):
+    monkeypatch.setattr(machine, "measure_peak", lambda: 2e12)
+    monkeypatch.setattr(machine, "memory", lambda: 3 * 2**30)
+    here = accelerators.find("this")
+    assert (here.peak("float32"), here.memory) == (2e12, 3)
+    with pytest.raises(ValueError, match="no device 'h10'; did you mean 'h100'"):
+        accelerators.find("h10")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Two real processes on one machine: they train together, one dies, both go on."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from lab.training.hosts import is_leader, join_hosts
 join_hosts()
 from lab import checkpoints
 from lab.training.conduct import Conduct
+from lab.training.interrupts import Interrupts
 from lab.training.loop import train
 from small_experiment import small_experiment
 run, texts, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
@@ -36,7 +38,15 @@ def done(phase, model):
     if is_leader():
         checkpoints.save(run / phase.checkpoint_name, model, {{}})
 conduct = Conduct(checkpoint_every=0, elastic=True, cut={pieces})
-train(small_experiment(texts), run, conduct, report=report, stage_done=done)
+with Interrupts(run) as interrupts:
+    train(
+        small_experiment(texts),
+        run,
+        conduct,
+        report=report,
+        stage_done=done,
+        interrupts=interrupts,
+    )
 print("done", flush=True)
 """
 
@@ -122,6 +132,21 @@ def test_two_processes_may_share_every_weight_and_lose_their_leader(start, tmp_p
     np.testing.assert_allclose(losses(cut), losses(alone), rtol=1e-5)
 
 
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_at_the_same_step(start, tmp_path):
+    run = tmp_path / "cut"
+    pair = start(run, 2, pause=5.0)
+    wait_for_lines(run, 4, pair)  # now the leader waits
+    pair[1].send_signal(signal.SIGTERM)
+    assert 0 not in [process.wait(120) for process in pair]
+    logs = [(tmp_path / f"cut-{index}.log").read_text() for index in (0, 1)]
+    ends = {re.search(r"stopped at step \d; saved", log)[0] for log in logs}
+    assert len(ends) == 1
+    assert str(runs.newest_checkpoint(run)) in ends.pop()
+    assert [process.wait() for process in start(run, 2)] == [0, 0], _logs(tmp_path)
+    assert len(losses(run)) == 7
+
+
 @pytest.mark.parametrize(
     ("named", "index", "message"),
     [
@@ -162,7 +187,7 @@ def test_without_hosts_nothing_is_joined(monkeypatch):
     monkeypatch.delenv("TTT_LAB_HOSTS", raising=False)
     hosts.join_hosts()
     assert hosts.is_leader()
-    assert hosts.agree(True) and not hosts.agree(False)
+    assert hosts.agree(False, 15) == [0, 15]
 
 
 def _logs(folder) -> str:

@@ -1,0 +1,82 @@
+"""Which numbers may an option have? One table for all verbs, checked before they run.
+
+The settings of a training have tables of their own (`lab.recipes.experiment`,
+`ttt_core.config`).
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+
+
+# Option: least, most, what it is ("least" itself left out where the fourth is True).
+NUMBERS = {
+    "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
+    "contexts": (1, 2**24, "tokens"),
+    "cut": (1, 10**6, "pieces that weights are cut into"),
+    "devices": (1, 10**6, "devices that share the training"),
+    "distances": (1, 2**24, "tokens between a fact and its question"),
+    "efficiency": (0, 1, "share of its peak that a device keeps up", True),
+    "facts": (1, 10**6, "facts that are asked for"),
+    "full_to": (1, 2**30, "tokens that full attention reads"),
+    "host_index": (0, 10**6, "position in the list of addresses"),
+    "length": (1, 2**30, "tokens of a passage"),
+    "memory": (0, 10**6, "GiB of one device", True),
+    "novels": (1, 10**6, "documents that are read"),
+    "per_novel": (1, 10**6, "passages of a document"),
+    "port": (1, 65_535, "the port that the explorer listens on"),
+    "repetition_penalty": (0, 100, "1 = none", True),
+    "rates": (0, 10**6, "inner rate"),
+    "region": (1, 2**30, "tokens"),
+    "read": (1, 2**40, "tokens of the document that are read"),
+    "repeats": (1, 10_000, "turns of each system"),
+    "seed": (0, 2**32 - 1, "decides what is drawn"),
+    "seq": (2, 2**24, "tokens of a sequence"),
+    "seqs": (2, 2**24, "tokens of a sequence"),
+    "starts": (0, 2**20, "tokens that count as the start"),
+    "temperature": (0, 100, "0 = always the likeliest token"),
+    "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),
+    "top_p": (0, 1, "probability of the tokens that are drawn from", True),
+    "vocab": (257, 2**20, "entries: 256 bytes, one start of a document, and pieces"),
+    "workers": (1, 4096, "passages read side by side"),
+}
+
+
+def checked(function: Callable) -> Callable:
+    """The function of a verb, which checks its numbers before it runs.
+
+    **Raises** `ValueError` naming option, value and range.
+    """
+
+    @functools.wraps(function)
+    def call(*positional, **named):
+        bound = inspect.signature(function).bind(*positional, **named)
+        for name, value in _options(bound.arguments):
+            check(name, value)
+        return function(*positional, **named)
+
+    return call
+
+
+def check(name: str, value):
+    """Check the value of an option, or each of several; other options pass.
+
+    **Raises** `ValueError` naming option, value and range.
+    """
+    from ttt_core.ranges import Range  # JAX waits until numbers are known
+
+    option = f"--{name.replace('_', '-')}"
+    for one in value if isinstance(value, tuple) else (value,):
+        if name in NUMBERS and isinstance(one, int | float):
+            Range(*NUMBERS[name]).check(option, one)
+
+
+def _options(arguments: dict) -> Iterator[tuple[str, object]]:
+    """Names and values of all options, those of dataclasses too."""
+    for name, value in arguments.items():
+        if dataclasses.is_dataclass(value):
+            fields = dataclasses.fields(value)
+            yield from ((field.name, getattr(value, field.name)) for field in fields)
+        else:
+            yield name, value
