@@ -81,6 +81,7 @@ def generate(
 
 
 BLOCK = 16  # tokens that one call of the program writes, at most
+RANKED = 1024  # tokens that are sorted, unless that leaves a doubt
 _NONE = np.full(BLOCK, -1, np.int32)
 
 
@@ -155,15 +156,34 @@ def _draw(
     top_p: Scalar,
     top_k: Count | int,
 ) -> Count:
-    heat = jnp.maximum(temperature, 1e-6).astype(logits.dtype)
-    sorted_logits, order = jax.lax.top_k(logits, len(logits))
-    place = jnp.arange(len(logits), dtype=jnp.int32)
-    likely = (place < top_k) | jnp.asarray(top_k <= 0)
-    ranked = jax.nn.log_softmax(jnp.where(likely, sorted_logits / heat, -jnp.inf))
-    before = jnp.cumsum(jnp.exp(ranked)) - jnp.exp(ranked)
-    kept = (before < top_p).at[0].set(True)
-    drawn = jax.random.categorical(key, jnp.where(kept, ranked, -jnp.inf))
-    return order[drawn].astype(jnp.int32)
+    """A token from the nucleus, by Gumbel noise that belongs to places in the order.
+
+    A sort of the whole vocabulary costs more than the model. Nearly always the
+    `RANKED` likeliest tokens hold the winner: it is certain if no noise could lift any
+    other above it. Where it is not, all are sorted.
+    """
+    heated = logits / jnp.maximum(temperature, 1e-6).astype(logits.dtype)
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    vocab, total = len(logits), jax.nn.logsumexp(heated)
+
+    def among(many: int):
+        """The winner among the `many` likeliest, its score, and the last's share."""
+        likeliest, order = jax.lax.top_k(heated, many)
+        likely = (jnp.arange(many) < top_k) | jnp.asarray(top_k <= 0)
+        likeliest = jnp.where(likely, likeliest, -jnp.inf)
+        held = jnp.where(jnp.asarray(top_k > 0), jax.nn.logsumexp(likeliest), total)
+        ranked = likeliest - held
+        before = jnp.cumsum(jnp.exp(ranked)) - jnp.exp(ranked)
+        kept = (before < top_p).at[0].set(True)
+        score = jnp.where(kept, ranked, -jnp.inf) + noise[:many]
+        best = jnp.argmax(score)
+        return order[best].astype(jnp.int32), score[best], ranked[-1]
+
+    if vocab <= RANKED:
+        return among(vocab)[0]
+    token, best, last = among(RANKED)
+    is_certain = (best >= last + jnp.max(noise[RANKED:])) & jnp.asarray(top_k <= RANKED)
+    return jax.lax.cond(is_certain, lambda: token, lambda: among(vocab)[0])
 
 
 def discourage(

@@ -18,6 +18,7 @@ neither does another inner rate or clip, which are data to the programs.
 """
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -26,6 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ttt_core.chunks import chunk_loss, reading_step
+from ttt_core.config import ModelConfig
 from ttt_core.fast import merge, split
 from ttt_core.inner import Chunk, Learner, Report
 from ttt_core.mixers.full import capacity_of, grow_to
@@ -129,12 +131,14 @@ def read(
     for start in range(0, whole, chunk):
         state, report = chunk_program(*knobs, state, pending[start : start + chunk])
         reports.append(report)
-    state, report = hold_open(state, pending[whole:]), _stack_reports(reports, model)
-    nll = np.asarray(report.nll)
+    if whole < len(pending) or not reports:
+        state = hold_open(state, pending[whole:])
+    report = _stack_reports(reports, model)
+    nll = report.nll
     if len(tokens) and whole < len(pending):
         nll = np.concatenate([nll, _score_pieces(model, state, tokens[:0])[1]])
-    nll = jax.device_put(nll[len(nll) - len(tokens) :])
-    return state, dataclasses.replace(report, nll=nll)
+    report = dataclasses.replace(report, nll=nll[len(nll) - len(tokens) :])
+    return state, jax.device_put(report)
 
 
 def score(
@@ -175,12 +179,19 @@ def take_knobs(model: Transformer, rate: Scalar) -> tuple[Transformer, Scalar, S
 
     What is compiled depends only on whether the model learns.
     """
-    inner, learns = model.config.inner, model.config.learns
-    neutral = model.config.replace(lr=1.0 if learns else 0.0, clip=1.0)
-    dtype = model.final_norm.weight.dtype
-    lr = jnp.asarray(rate, dtype) * inner.lr
-    clip = jnp.asarray(min(inner.clip, float(jnp.finfo(dtype).max)), dtype)
-    return dataclasses.replace(model, config=neutral), lr, clip
+    inner, dtype = model.config.inner, model.final_norm.weight.dtype
+    clip = np.asarray(min(inner.clip, float(jnp.finfo(dtype).max)), dtype)
+    if is_concrete(rate):
+        lr = np.asarray(np.asarray(rate, dtype) * np.asarray(inner.lr, dtype))
+    else:
+        lr = jnp.asarray(rate, dtype) * inner.lr
+    return dataclasses.replace(model, config=_neutral(model.config)), lr, clip
+
+
+@functools.cache
+def _neutral(config: ModelConfig) -> ModelConfig:
+    """The configuration without its inner numbers."""
+    return config.replace(lr=1.0 if config.learns else 0.0, clip=1.0)
 
 
 @eqx.filter_jit
@@ -259,32 +270,33 @@ def _score_pieces(
 def hold_open(state: StreamState, tokens: Int[np.ndarray, " n"]) -> StreamState:
     """The state with `tokens` as its open chunk."""
     row = np.zeros(len(state.open), np.int32)
-    row[: len(tokens) + 1] = [int(state.open[0]), *tokens]
-    position = int(state.position) - int(state.n_open) + len(tokens)
-    return dataclasses.replace(
-        state,
-        open=jnp.asarray(row),
-        n_open=jnp.asarray(len(tokens), jnp.int32),
-        position=jnp.asarray(position, jnp.int32),
-    )
+    row[: len(tokens) + 1] = [np.asarray(state.open)[0], *tokens]
+    position = np.asarray(state.position) - np.asarray(state.n_open) + len(tokens)
+    numbers = row, np.int32(len(tokens)), np.int32(position)
+    opened, n_open, position = jax.device_put(numbers)
+    return dataclasses.replace(state, open=opened, n_open=n_open, position=position)
 
 
 def _stack_reports(reports: list[Report], model: Transformer) -> Report:
-    """The reports of any number of chunks as one: `nll [tokens]`, all else `[n]`."""
+    """The reports of any number of chunks as one, in NumPy: `nll [tokens]`, else `[n]`.
+
+    Copying a report waits for its chunk; all chunks have been ordered by then.
+    """
     if reports:
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *reports)
-        flat = stacked.nll.reshape(-1)
-        return jax.device_put(eqx.tree_at(lambda report: report.nll, stacked, flat))
+        return dataclasses.replace(stacked, nll=stacked.nll.reshape(-1))
     empty = lambda *shape: np.zeros((0, *shape), model.final_norm.weight.dtype)
     numbers = empty(), empty(), empty(), empty(), empty(model.config.fast_blocks)
-    flags = np.zeros(0, bool), np.zeros(0, bool)
-    return Report(*jax.device_put((*numbers, *flags)))
+    return Report(*numbers, np.zeros(0, bool), np.zeros(0, bool))
 
 
 def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
     needed = int(state.position) - int(state.n_open) + more
-    return dataclasses.replace(state, mixers=grow_to(state.mixers, needed))
+    mixers = grow_to(state.mixers, needed)
+    if mixers is state.mixers:
+        return state
+    return dataclasses.replace(state, mixers=mixers)
 
 
 def _check_chunk_start(state: StreamState, chunk: int):

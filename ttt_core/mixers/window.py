@@ -185,6 +185,8 @@ def _bands(
 ) -> Float[Array, "heads blocks band width"]:
     """The keys in reach of each block of queries, one band a block."""
     a = _pad_axis(a, before, after)
+    if blocks == 1:  # a chunk or a token: its band is all there is
+        return a[:, None]
     a = a.reshape(len(a), -1, block, a.shape[-1])  # [heads, rows, block, width]
     shifts = [a[:, i : i + blocks] for i in range(a.shape[1] - blocks + 1)]
     return jnp.concatenate(shifts, axis=2)
