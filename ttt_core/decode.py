@@ -121,7 +121,13 @@ def write(
     while True:
         many = min(BLOCK, chunk - int(state.n_open))
         fork, tokens = _block_program(
-            knobs[0], fork, key, jnp.asarray(written), jnp.asarray(many), _NONE, dials
+            knobs[0],
+            fork,
+            key,
+            np.asarray(written, np.int32),
+            np.asarray(many, np.int32),
+            _NONE,
+            dials,
         )
         for token in np.asarray(tokens)[:many].tolist():
             opened = np.asarray(state.open)[1 : int(state.n_open) + 1]
@@ -169,7 +175,7 @@ def _draw(
     def among(many: int):
         """The winner among the `many` likeliest, its score, and the last's share."""
         likeliest, order = jax.lax.top_k(heated, many)
-        likely = (jnp.arange(many) < top_k) | jnp.asarray(top_k <= 0)
+        likely = (jnp.arange(many, dtype=jnp.int32) < top_k) | jnp.asarray(top_k <= 0)
         likeliest = jnp.where(likely, likeliest, -jnp.inf)
         held = jnp.where(jnp.asarray(top_k > 0), jax.nn.logsumexp(likeliest), total)
         ranked = likeliest - held
@@ -217,7 +223,7 @@ def _block_program(
     key: PRNGKeyArray,
     written: Count,
     many: Count,
-    given: Int[Array, " block"],
+    given: Int[np.ndarray, " block"] | Int[Array, " block"],
     dials: Dials,
 ) -> tuple[_Fork, Int[Array, " block"]]:
     """`many` tokens, at most `BLOCK`: put the last one in, draw the next.
@@ -242,7 +248,7 @@ def _block_program(
         return mixers, token, seen, tokens.at[i].set(token)
 
     start = (MixerStates(slow, fast), fork.last, fork.seen, jnp.zeros_like(given))
-    mixers, last, seen, tokens = jax.lax.fori_loop(0, many, step, start)
+    mixers, last, seen, tokens = jax.lax.fori_loop(np.int32(0), many, step, start)
     slow = roll(whole.slow_stacks, mixers.slow_blocks)
     fast = roll(whole.fast_stacks, mixers.fast_blocks)
     return _Fork(fork.fast, MixerStates(slow, fast), last, seen), tokens
@@ -257,12 +263,18 @@ def _live(
 ) -> _Fork:
     """A fork that has read all open tokens, one by one."""
     opened = np.asarray(state.open)[: int(state.n_open) + 1]
-    fork = _Fork(state.fast, state.mixers, jnp.asarray(opened[0]), jnp.asarray(seen))
+    fork = _Fork(state.fast, state.mixers, *jax.device_put((opened[0], seen)))
     for start in range(1, len(opened), BLOCK):
         given = opened[start : start + BLOCK]
         row = np.append(given, _NONE)[:BLOCK]
         fork, _ = _block_program(
-            model, fork, key, jnp.asarray(0), jnp.asarray(len(given)), row, dials
+            model,
+            fork,
+            key,
+            np.asarray(0, np.int32),
+            np.asarray(len(given), np.int32),
+            row,
+            dials,
         )
     return fork
 

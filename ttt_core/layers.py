@@ -4,6 +4,8 @@ Activations carry the compute dtype; a weight is cast to its input's dtype where
 meet, and whatever is sensitive (norms, angles, softmax) is done in at least float32.
 """
 
+from typing import TypeAlias
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ttt_core.shapes import DType
 
 
+Positions: TypeAlias = Int[Array, " seq"] | Int[np.ndarray, " seq"]
 STATIC_POSITIONS = 8192  # more make constants that are slow to compile
 
 
@@ -96,7 +99,7 @@ def rotary_angles(
 
 
 def rotary_tables(
-    positions: Int[Array, " seq"], head_dim: int, theta: float, dtype: DType
+    positions: Positions, head_dim: int, theta: float, dtype: DType
 ) -> tuple[Float[Array, "seq half"], Float[Array, "seq half"]]:
     """Cosines and sines of the angles, each computed once.
 
@@ -114,7 +117,7 @@ def rotary_tables(
 
 def rotate(
     x: Float[Array, "seq heads head_dim"],
-    positions: Int[Array, " seq"],
+    positions: Positions,
     theta: float,
 ) -> Float[Array, "seq heads head_dim"]:
     """Rotary position embedding on interleaved pairs `(x[2i], x[2i + 1])`."""

@@ -26,9 +26,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer
 
 
-Scalar: TypeAlias = Float[Array, ""] | float | int
+Scalar: TypeAlias = Float[Array, ""] | Float[np.ndarray, ""] | float | int
 TokenRow: TypeAlias = Integer[Array, " _"] | Integer[np.ndarray, " _"] | Sequence
-Count: TypeAlias = Int[Array, ""]
+Count: TypeAlias = Int[Array, ""] | Int[np.ndarray, ""]
 Flag: TypeAlias = Bool[Array, ""]
 Tokens: TypeAlias = Int[Array, " seq"]
 Hidden: TypeAlias = Float[Array, "seq d_model"]

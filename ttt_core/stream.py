@@ -133,12 +133,12 @@ def read(
         reports.append(report)
     if whole < len(pending) or not reports:
         state = hold_open(state, pending[whole:])
-    report = _stack_reports(reports, model)
-    nll = report.nll
+    numbers = _stack_reports(reports, model)
+    nll = numbers["nll"]
     if len(tokens) and whole < len(pending):
         nll = np.concatenate([nll, _score_pieces(model, state, tokens[:0])[1]])
-    report = dataclasses.replace(report, nll=nll[len(nll) - len(tokens) :])
-    return state, jax.device_put(report)
+    numbers["nll"] = nll[len(nll) - len(tokens) :]
+    return state, Report(**jax.device_put(numbers))
 
 
 def score(
@@ -277,17 +277,20 @@ def hold_open(state: StreamState, tokens: Int[np.ndarray, " n"]) -> StreamState:
     return dataclasses.replace(state, open=opened, n_open=n_open, position=position)
 
 
-def _stack_reports(reports: list[Report], model: Transformer) -> Report:
-    """The reports of any number of chunks as one, in NumPy: `nll [tokens]`, else `[n]`.
+def _stack_reports(reports: list[Report], model: Transformer) -> dict[str, np.ndarray]:
+    """The fields of the reports of any number of chunks: `nll [tokens]`, else `[n]`.
 
     Copying a report waits for its chunk; all chunks have been ordered by then.
     """
     if reports:
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *reports)
-        return dataclasses.replace(stacked, nll=stacked.nll.reshape(-1))
+        names = [field.name for field in dataclasses.fields(Report)]
+        column = lambda name: np.stack([getattr(report, name) for report in reports])
+        found = {name: column(name) for name in names}
+        return found | {"nll": found["nll"].reshape(-1)}
     empty = lambda *shape: np.zeros((0, *shape), model.final_norm.weight.dtype)
     numbers = empty(), empty(), empty(), empty(), empty(model.config.fast_blocks)
-    return Report(*numbers, np.zeros(0, bool), np.zeros(0, bool))
+    fields = (*numbers, np.zeros(0, bool), np.zeros(0, bool))
+    return dict(zip((f.name for f in dataclasses.fields(Report)), fields, strict=True))
 
 
 def make_room(state: StreamState, more: int) -> StreamState:
