@@ -84,6 +84,9 @@ def _run(words: list[str]):
         tyro.conf.FlagCreatePairsOff,
         tyro.conf.PositionalMetavarFromFieldName,
     )
+    arguments = importlib.import_module("lab.commands.repeated").joined(
+        function, arguments
+    )
     tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
 
 
