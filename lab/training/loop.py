@@ -80,6 +80,7 @@ def train(
     run = run or runs.folder(experiment.name)
     phases = phases_until(experiment, conduct.until)
     interrupts = interrupts or Interrupts(run)
+    check_texts(phases)  # first, so that a refused training leaves no folder
     with (
         runs.locked(run, write=is_leader()),
         told_if_full(run),
@@ -87,7 +88,6 @@ def train(
     ):
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        check_texts(phases)
         if done < phases[-1].end:  # a finished run takes no more steps
             _claim_place(run, phases, done, conduct, say)
         at = checkpoints.restore(*beginning(experiment, done, conduct.cut))
