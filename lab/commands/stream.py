@@ -324,7 +324,10 @@ def _verdict(trace: traces.Trace) -> list[str]:
     mean = trace.nll.mean()
     if words := trace.header.its_own_twin:
         return [f"{trace.header.model} {words}: {mean:.4f} nats per token."]
-    twin = trace.nll_twin.mean()
+    if trace.filled:  # of the whole chunks, as the last line, which is the difference
+        mean, twin = trace.loss.mean(), trace.loss_twin.mean()
+    else:
+        twin = trace.nll_twin.mean()
     losses = f"Nats a token: {mean:.3f} with learning, {twin:.3f} without."
     return [*_recalled(trace), losses, _saved(trace)]
 

@@ -166,6 +166,14 @@ def test_a_stopped_reading_goes_on_to_the_same_bits(
     assert not kept.folder_of(path).exists()
 
 
+def test_the_last_line_is_the_difference_of_the_losses_before_it(ships, capsys):
+    stream.stream(ships, model="nano", tokens=78)  # a chunk of 16 is left open
+    said = capsys.readouterr().out.partition("Nats a token: ")[2].split()
+    mean, twin = float(said[0]), float(said[3])
+    saved = float(said[said.index("Learning") + 2])
+    assert abs(abs(twin - mean) - saved) < 0.0011
+
+
 def test_a_reading_that_is_stopped_takes_no_whole_one_away(
     ships, monkeypatch, tmp_path
 ):
