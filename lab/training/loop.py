@@ -232,15 +232,16 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetI
 def _claim_place(
     run: Path, phases: tuple[Phase, ...], done: int, conduct: Conduct, say
 ):
-    """Check devices, texts and source of a resumed run, and say what has changed."""
+    """Check devices, texts and source of a run; say what has changed, where it goes on."""
     claim_texts(run, phases, done, write=is_leader())
     warnings = (
         *remarks(phases),
         claim_devices(run, elastic=conduct.elastic, cut=conduct.cut),
         claim_source(run, done, write=is_leader()),
     )
-    for warning in filter(None, warnings if say else ()):
-        say(warning)
+    goes_on = f"Going on at step {done}, which was saved." if done else None
+    for sentence in filter(None, (*warnings, goes_on) if say else ()):
+        say(sentence)
 
 
 def beginning(
