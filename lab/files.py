@@ -88,6 +88,24 @@ def can_write(place: Path) -> bool:
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
+def check_writable(place: Path):
+    """Check that files can be made in a folder, which need not exist yet.
+
+    Permissions do not tell (of a full disk, of `/proc`), so a file is made and removed.
+
+    **Raises** `OSError` naming the folder.
+    """
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"Nothing can be written in {place} ({error.strerror}); name another place."
+        ) from error
+
+
 def expanded(path: str | os.PathLike) -> Path:
     """A path with `~` replaced by the home, if there is one."""
     try:

@@ -232,7 +232,7 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetI
 def _claim_place(
     run: Path, phases: tuple[Phase, ...], done: int, conduct: Conduct, say
 ):
-    """Check devices, texts and source of a run; say what has changed, where it goes on."""
+    """Check devices, texts and source; say what has changed, where a run goes on."""
     claim_texts(run, phases, done, write=is_leader())
     warnings = (
         *remarks(phases),
