@@ -6,6 +6,7 @@ source without importing anything, so that `ttt-lab --help` answers at once.
 """
 
 import ast
+import errno
 import importlib
 import os
 import shutil
@@ -63,11 +64,20 @@ def main():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)  # as a process that SIGPIPE ends
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
-        print(f"ttt-lab: {visible(str(error))}", file=sys.stderr)
+        print(f"ttt-lab: {visible(_sentence(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as error:
         print(f"ttt-lab: {visible(stopping.sentence(error))}", file=sys.stderr)
         sys.exit(stopping.exit_code(error))
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says; of one of the operating system, a sentence is made."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be used: {error.strerror.lower()}."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full: make some space, and run the same command again."
+    return str(error)
 
 
 def _run(words: list[str]):
@@ -83,6 +93,9 @@ def _run(words: list[str]):
         tyro.conf.OmitArgPrefixes,
         tyro.conf.FlagCreatePairsOff,
         tyro.conf.PositionalMetavarFromFieldName,
+    )
+    arguments = importlib.import_module("lab.commands.repeated").joined(
+        function, arguments
     )
     tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
 

@@ -48,6 +48,20 @@ def read_json(path: Path):
         ) from error
 
 
+def read_object(path: Path) -> dict:
+    """The contents of a JSON file that holds one object, with names and values.
+
+    **Raises** `ValueError` naming the file, if it is damaged or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}).") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds {type(found).__name__}, not names and values.")
+    return found
+
+
 def user_cache() -> Path:
     """The lab's folder in the user's cache folder, `$XDG_CACHE_HOME` or `~/.cache`.
 
@@ -72,6 +86,24 @@ def can_write(place: Path) -> bool:
     while not place.exists() and place != place.parent:
         place = place.parent
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def check_writable(place: Path):
+    """Check that files can be made in a folder, which need not exist yet.
+
+    Permissions do not tell (of a full disk, of `/proc`), so a file is made and removed.
+
+    **Raises** `OSError` naming the folder.
+    """
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"Nothing can be written in {place} ({error.strerror}); name another place."
+        ) from error
 
 
 def expanded(path: str | os.PathLike) -> Path:

@@ -16,6 +16,7 @@ import functools
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,22 +53,26 @@ def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
     """The result in a file, or the published one of that name, or in plain data.
 
     **Raises** `FileNotFoundError` naming the published results, `ValueError` for a
-    result of another kind or with fields that do not fit, naming the fields.
+    damaged file, or a result of another kind or with fields that do not fit, which are
+    named.
     """
-    data = source if isinstance(source, dict) else json.loads(_text(source))
+    data = source if isinstance(source, dict) else files.read_object(_path(source))
     if data.get("kind", kind.KIND) != kind.KIND:
         raise ValueError(f"{source} holds a {data['kind']} result, not {kind.KIND}.")
     return from_json(kind, data)
 
 
 def listed(folder: Path | None = None) -> list[Kept]:
-    """The results in a folder (default: the published results), by name."""
-    found = []
-    for path in sorted((folder or PUBLISHED).glob("*.json")):
-        data = json.loads(path.read_text("utf-8"))
-        kind, about = data.get("kind", ""), data.get("provenance", {})
-        found.append(Kept(path, kind, path.stem, about))
-    return found
+    """The results in a folder (default: the published results), by name.
+
+    A damaged file is left out; `damaged` names it.
+    """
+    return [kept for kept in _opened(folder) if isinstance(kept, Kept)]
+
+
+def damaged(folder: Path | None = None) -> list[str]:
+    """A sentence for each file in a folder of results that cannot be opened."""
+    return [said for said in _opened(folder) if isinstance(said, str)]
 
 
 def to_json(value) -> dict:
@@ -97,12 +102,24 @@ def as_text(data: dict) -> str:
     return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"
 
 
-def _text(source: str | Path) -> str:
+def _opened(folder: Path | None) -> Iterator[Kept | str]:
+    """Every result in a folder; for a damaged one, a sentence that names it."""
+    for path in sorted((folder or PUBLISHED).glob("*.json")):
+        try:
+            data = files.read_object(path)
+        except (ValueError, OSError) as error:
+            yield str(error)
+        else:
+            about = data.get("provenance", {})
+            yield Kept(path, data.get("kind", ""), path.stem, about)
+
+
+def _path(source: str | Path) -> Path:
     path = Path(source)
     published = PUBLISHED / f"{path.name.removesuffix('.json')}.json"
     for place in (path, published):
         if place.is_file():
-            return place.read_text("utf-8")
+            return place
     known = ", ".join(one.name for one in listed()) or "none"
     raise FileNotFoundError(f"There is no result {source}. Published: {known}.")
 

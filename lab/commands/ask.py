@@ -112,16 +112,16 @@ def _costs(answer: str, parts: list[tuple[str, slice]], found: dict) -> Table:
         table.add_column(Text("place", style), justify="right")
     for piece, own in parts:
         cells = (
-            (f"{one.nll[own].sum():.2f}", f"{1 + one.rank[own].max():,}")
+            (f"{one.nll[own].sum():.3f}", f"{1 + one.rank[own].max():,}")
             for one in found.values()
         )
         shown = Text(repr(visible(piece)))
         table.add_row(shown, *(cell for pair in cells for cell in pair))
-    means = ((f"{one.nats:.2f}", "") for one in found.values())
+    means = ((f"{one.nats:.3f}", "") for one in found.values())
     table.add_row("per token", *(cell for pair in means for cell in pair), style="bold")
     if {LEARNING, FROZEN} <= set(found):
         saved = found[FROZEN].nats - found[LEARNING].nats
         words = "saved" if saved >= 0 else "cost"
-        table.caption = Text(f"Learning {words} {abs(saved):.2f} nats per token.")
+        table.caption = Text(f"Learning {words} {abs(saved):.3f} nats per token.")
         table.caption_justify = "left"
     return table

@@ -102,7 +102,11 @@ def finish(result, name: str, output: Output, show: Callable):
 
     The result is kept first: nothing that fails on the way to the screen may lose it.
     """
-    path = results.keep(result, name, publish=output.publish)
+    try:
+        path = results.keep(result, name, publish=output.publish)
+    except OSError:
+        show(result)  # if it cannot be kept, it can still be seen
+        raise
     show(result)
     Terminal().print(f"numbers: {runs.shown(path)}", soft_wrap=True)
     if output.figures:

@@ -77,7 +77,8 @@ def _plan(experiment: Experiment, devices: int, cut: int | None, limit: float) -
 def table(experiment: Experiment, plans: list["StagePlan"], devices: int) -> Table:
     """One column per stage, one row per number."""
     first = plans[0]
-    title = f"{experiment.name} ({experiment.method}) on {devices} device(s)"
+    machines = "1 device" if devices == 1 else f"{devices:,} devices"
+    title = f"{experiment.name} ({experiment.method}) on {machines}"
     shown = Table("", *(stage.name for stage in plans), title=title)
     row = lambda name, show: shown.add_row(name, *map(show, plans))
     row("parameters", lambda p: f"{p.parameters:,}")

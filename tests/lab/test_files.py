@@ -135,3 +135,11 @@ def test_a_temporary_folder_that_others_can_write_to_is_not_used(homeless, tmp_p
 def test_a_tilde_of_nobody_stays_as_it_is(homeless):
     assert files.expanded("~/a.txt") == Path("~/a.txt")
     assert files.expanded("~nobody-at-all/a.txt") == Path("~nobody-at-all/a.txt")
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
+    files.check_writable(tmp_path / "not" / "there" / "yet")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(OSError, match="Nothing can be written in .*file"):
+        files.check_writable(tmp_path / "file" / "below")

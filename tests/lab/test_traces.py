@@ -222,6 +222,15 @@ def test_a_damaged_recording_takes_only_itself_away(tmp_path, monkeypatch):
         published.recording("cut")
 
 
+def test_a_damaged_published_result_takes_only_itself_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "HERE", tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "whole.json").write_text('{"kind": "x"}', "utf-8")
+    (tmp_path / "results" / "cut.json").write_text('{"kind": ', "utf-8")
+    assert published.results() == {"whole": {"kind": "x"}}
+    assert published.damaged() == ["cut.json is damaged, so it is left out."]
+
+
 def test_traces_plots_and_published_open_without_jax():
     code = (
         "import sys, lab.traces, lab.plots, lab.published;"

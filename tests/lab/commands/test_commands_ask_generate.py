@@ -140,3 +140,13 @@ def test_a_text_longer_than_the_screen_shows_its_end_and_then_is_printed_whole()
 def test_controls_in_a_text_are_shown_and_not_obeyed(capsys):
     twins.show({"learning": iter(["a\x1b[31m", "\u202eb"])})
     assert capsys.readouterr().out == "learning:\na\\x1b[31m\\u202eb\n\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_text_that_ends_at_once_is_said_to_be_empty(terminal, monkeypatch, capsys):
+    if terminal:
+        console = Console(force_terminal=True, width=80)
+        monkeypatch.setattr(twins, "Terminal", lambda **_: console)
+    shown = twins.show({"learning": iter([]), "frozen twin": iter([" ", "a"])})
+    assert "(nothing: the text ended at once)" in capsys.readouterr().out
+    assert shown["learning"] == ""

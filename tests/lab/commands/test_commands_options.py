@@ -27,3 +27,12 @@ def test_a_result_is_kept_although_the_screen_cannot_show_it(tmp_path, monkeypat
         options.finish(Found(1.5), "it", options.Output(), show)
     (path,) = (tmp_path / "evals").iterdir()
     assert results.open_result(path, Found) == Found(1.5)
+
+
+def test_a_result_that_cannot_be_kept_is_shown(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "file"))
+    shown = []
+    with pytest.raises(OSError):
+        options.finish(Found(1.5), "it", options.Output(), shown.append)
+    assert shown == [Found(1.5)]

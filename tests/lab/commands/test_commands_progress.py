@@ -52,7 +52,18 @@ def test_a_narrow_terminal_cuts_the_words_and_not_the_time():
     with Bar(2, console) as bar:
         bar.show(1, "reading", "word " * 30)
         bar.show(2, "reading", "word " * 30)
-    assert "0:00:00 left" in out.getvalue() and "word …" in out.getvalue()
+    assert "0:00:00 left" in out.getvalue() and "word…" in out.getvalue()
+
+
+def test_a_narrow_terminal_leaves_out_parts_and_cuts_no_number():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, no_color=True)
+    with Bar(2, console) as bar:
+        for done in (1, 2):
+            words = "step 1234/2929  loss 3.141  gain +0.271  14,142 tokens/s"
+            bar.show(done, "tiny-e2e pretrain", words)
+    assert "gain +0.271" in out.getvalue() and "0:00:00 left" in out.getvalue()
+    assert "14," not in out.getvalue() and "…" not in out.getvalue()
 
 
 def test_what_has_not_begun_shows_nothing():

@@ -166,6 +166,14 @@ def test_a_stopped_reading_goes_on_to_the_same_bits(
     assert not kept.folder_of(path).exists()
 
 
+def test_the_last_line_is_the_difference_of_the_losses_before_it(ships, capsys):
+    stream.stream(ships, model="nano", tokens=78)  # a chunk of 16 is left open
+    said = capsys.readouterr().out.partition("Nats a token: ")[2].split()
+    mean, twin = float(said[0]), float(said[3])
+    saved = float(said[said.index("Learning") + 2])
+    assert abs(abs(twin - mean) - saved) < 0.0011
+
+
 def test_a_reading_that_is_stopped_takes_no_whole_one_away(
     ships, monkeypatch, tmp_path
 ):
@@ -261,7 +269,7 @@ def test_out_never_replaces_anything_else(ships, tmp_path):
     assert stream.stream(ships, model="nano", out=out) == out
     with pytest.raises(ValueError, match=r"one\.npz holds another reading .*nano"):
         stream.stream(ships, model="static", out=out)
-    with pytest.raises(ValueError, match="is not a trace"):
+    with pytest.raises(ValueError, match="holds no trace"):
         stream.stream(ships, model="nano", out=tmp_path / "ships.txt")
 
 
@@ -285,3 +293,36 @@ def test_a_console_that_lacks_a_character_loses_nothing(tmp_path, monkeypatch):
     assert "???" in shown and "[bold]$x$" in shown and "\\x1b[31m" in shown
     (path,) = (tmp_path / "runs/streams").glob("*.npz")
     assert traces.load(path).header.document == str(file)
+
+
+def test_what_lies_at_out_and_is_no_trace_stays(ships, tmp_path):
+    other = tmp_path / "diary.txt"
+    other.write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"diary\.txt holds no trace, so it is not"):
+        stream.stream(ships, model="nano", out=other)
+    with pytest.raises(ValueError, match="is a folder: --out names a file"):
+        stream.stream(ships, model="nano", out=tmp_path)
+    assert other.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("option", ["out", "html"])
+def test_where_nothing_can_be_written_nothing_is_read(
+    ships, option, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Reading, "step", lambda reading: pytest.fail("read"))
+    (tmp_path / "file").write_text("no folder")
+    place = tmp_path / "file" / "x.npz"
+    with pytest.raises(OSError, match="Nothing can be written in"):
+        stream.stream(ships, model="nano", **{option: place})
+
+
+def test_a_reading_that_cannot_be_kept_is_concluded_all_the_same(
+    ships, monkeypatch, capsys
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(traces, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        stream.stream(ships, model="nano")
+    assert "Learning" in capsys.readouterr().out

@@ -166,3 +166,15 @@ def test_any_bytes_are_text_or_refused_with_a_sentence(data):
         return
     assert text.strip() and "\r" not in text
     text.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("https://example.com/x.txt", "^https://example.com/x.txt is an address"),
+        ("", "name of the document is empty"),
+    ],
+)
+def test_an_address_on_the_web_and_no_name_get_a_sentence(name, said):
+    with pytest.raises(ValueError, match=said):
+        documents.load(name)

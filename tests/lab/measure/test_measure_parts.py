@@ -97,3 +97,10 @@ def test_large_parts_are_removed_at_the_end(folder):
 
 def test_without_a_keeper_nothing_is_written(folder):
     assert fresh(counted(), 1)[0] == 1 and not folder.exists()
+
+
+def test_one_part_is_counted_in_the_singular(folder):
+    with pytest.raises(Stopped, match="stopped; 1 of the answers is kept in"):
+        with Kept("recall", "answers") as keep:
+            keep(counted(), 1)
+            raise KeyboardInterrupt

@@ -11,7 +11,7 @@ import pytest
 
 import ttt_core as ttt
 from lab import traces
-from lab.data import needles
+from lab.data import needles, tokenizers
 from lab.measure.answers import ask
 from lab.reading import plan
 from lab.reading import programs as programs_file
@@ -187,6 +187,23 @@ def test_the_needle_is_asked_as_score_would(programs):
 def test_a_token_cap_stops_early_and_says_how_long_it_was_told_to_be(programs):
     trace = finished(Reading(programs, TEXT, tokens=100))
     assert trace.header.total == trace.read == 100
+
+
+def test_a_whole_text_is_encoded_once_and_a_shortened_one_again(monkeypatch):
+    tokenizer, encoded = tokenizers.load("bytes"), []
+    encode = tokenizer.encode
+
+    def counted(text):
+        encoded.append(len(text))
+        return encode(text)
+
+    monkeypatch.setattr(tokenizer, "encode", counted)
+    whole = plan.make_plan(tokenizer, TEXT, chunk=16)
+    assert len(encoded) == 1 and len(whole.ids) == len(whole.spans)
+    same = plan.make_plan(tokenizer, TEXT, chunk=16, tokens=len(whole.ids))
+    np.testing.assert_array_equal(same.ids, whole.ids)
+    short = plan.make_plan(tokenizer, TEXT, chunk=16, tokens=100)
+    assert len(encoded) == 4 and whole.text.startswith(short.text)
 
 
 def test_the_trace_of_a_reading_can_be_saved(programs, tmp_path):

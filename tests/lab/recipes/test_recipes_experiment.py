@@ -88,6 +88,12 @@ def test_every_number_of_a_configuration_has_a_range(config):
     assert numbers - elsewhere == set(tables.get(config, ()))
 
 
+def test_a_setting_with_two_values_is_refused(experiment):
+    with pytest.raises(ValueError, match="lr is set twice: lr=1e-3 and lr=2e-3; leave"):
+        settings.override(experiment, ("lr=1e-3", "seed=3", "lr=2e-3"))
+    settings.override(experiment, ("lr=1e-3", "lr=1e-3", "extend.lr=2e-3"))
+
+
 def test_settings_reach_experiment_model_and_stages(experiment):
     wanted = ("extend.lr=1e-3", "lr=2e-2", "remat=none", "extend.rope_theta=1e5")
     wanted += ("tokens=1e6", "seed=3", "model.window=32", "model.clip=0.5")

@@ -27,7 +27,8 @@ def test_a_change_of_source_is_announced_and_noted(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "version", lambda: "another")
     monkeypatch.setattr(runs, "commit", lambda: "1234abcd")
     train.train(small, run, say=said.append)
-    (warning,) = said
+    warning, goes_on = said
+    assert goes_on == "Going on at step 4, which was saved."
     assert "continues at step 4 under another version of the source" in warning
     assert "no longer be bit-identical" in warning
     first, second = source.history(run)
