@@ -12,6 +12,7 @@ provenance.
 Floats are kept to nine digits; NaN is null in the file, infinity a word.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -23,6 +24,7 @@ from lab import files, runs
 
 
 PUBLISHED = Path(__file__).parent / "published" / "results"
+ABOUT = {"kind": str, "provenance": dict}
 DIGITS = 9  # enough for a table to be the same before and after
 Result = TypeVar("Result")
 
@@ -52,21 +54,26 @@ def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
     """The result in a file, or the published one of that name, or in plain data.
 
     **Raises** `FileNotFoundError` naming the published results, `ValueError` for a
-    result of another kind or with fields that do not fit, naming the fields.
+    damaged file, and for a result of another kind or with fields that do not fit,
+    naming the fields.
     """
-    data = source if isinstance(source, dict) else json.loads(_text(source))
+    data = source if isinstance(source, dict) else _read(_place(source))
     if data.get("kind", kind.KIND) != kind.KIND:
         raise ValueError(f"{source} holds a {data['kind']} result, not {kind.KIND}.")
     return from_json(kind, data)
 
 
 def listed(folder: Path | None = None) -> list[Kept]:
-    """The results in a folder (default: the published results), by name."""
+    """The results in a folder (default: the published results), by name.
+
+    A file that is no result, or a damaged one, is left out.
+    """
     found = []
     for path in sorted((folder or PUBLISHED).glob("*.json")):
-        data = json.loads(path.read_text("utf-8"))
-        kind, about = data.get("kind", ""), data.get("provenance", {})
-        found.append(Kept(path, kind, path.stem, about))
+        with contextlib.suppress(ValueError, OSError):
+            data = _read(path)
+            kind, about = data.get("kind", ""), data.get("provenance", {})
+            found.append(Kept(path, kind, path.stem, about))
     return found
 
 
@@ -97,12 +104,25 @@ def as_text(data: dict) -> str:
     return re.sub(r"\[([^\[\]{}\"]*)\]", flat, text) + "\n"
 
 
-def _text(source: str | Path) -> str:
+def _read(path: Path) -> dict:
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if not files.fits({"kind": "", "provenance": {}} | data, ABOUT):
+            raise ValueError("its kind or provenance is missing")
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a result, or is damaged ({error}); if it is published, "
+            "restore it (git checkout), or else measure it again."
+        ) from error
+    return data
+
+
+def _place(source: str | Path) -> Path:
     path = Path(source)
     published = PUBLISHED / f"{path.name.removesuffix('.json')}.json"
     for place in (path, published):
         if place.is_file():
-            return place.read_text("utf-8")
+            return place
     known = ", ".join(one.name for one in listed()) or "none"
     raise FileNotFoundError(f"There is no result {source}. Published: {known}.")
 

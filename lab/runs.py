@@ -29,7 +29,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lab import checkpoints, files, published
-from lab.checkpoints import config_to_dict
+from lab.checkpoints import EXPERIMENT, config_to_dict
 from lab.cores import usable_cores
 from lab.recipes.experiment import Experiment
 
@@ -162,16 +162,14 @@ class Metrics:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """All whole lines of a metrics file; an incomplete last line is left out."""
+    """All whole lines of a metrics file; damaged ones, as the last may be, are not."""
     if not path.exists():
         return []
     lines = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
+    for line in path.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
             lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
+    return [line for line in lines if files.fits(line, {"step": int})]
 
 
 def describe(experiment: Experiment) -> dict:
@@ -195,7 +193,7 @@ def claim(run: Path, experiment: Experiment, done: int):
     """
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
-        different = differences(files.read_json(path), experiment, done)
+        different = differences(files.read_json(path, EXPERIMENT), experiment, done)
         if different:
             raise ValueError(
                 f"{run} holds a run with other settings ({', '.join(different)}); "

@@ -4,11 +4,10 @@ This file only lists the contents of its folder, without jax and without a model
 `lab.checkpoints` loads the models, `lab.traces` opens the recordings.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import checkpoints, traces
+from lab import checkpoints, files, traces
 
 
 HERE = Path(__file__).parent
@@ -41,9 +40,10 @@ def recordings() -> dict[str, traces.Header]:
 
 
 def damaged() -> list[str]:
-    """A sentence for each published card and recording that cannot be opened."""
+    """A sentence for each published card, recording or result that is damaged."""
     cards = _whole("models/*.json", checkpoints.read_card)[1]
-    return cards + _whole("traces/*.npz", _header)[1]
+    results = _whole("results/*.json", _result)[1]
+    return cards + _whole("traces/*.npz", _header)[1] + results
 
 
 def recording(name: str) -> traces.Trace:
@@ -59,14 +59,20 @@ def recording(name: str) -> traces.Trace:
 
 
 def results() -> dict[str, dict]:
-    """The checked results (JSON) by name, in alphabetical order."""
-    found = sorted((HERE / "results").glob("*.json"))
-    return {path.stem: json.loads(path.read_text("utf-8")) for path in found}
+    """The checked results (JSON) by name, in alphabetical order.
+
+    A damaged file is left out; `damaged` names it.
+    """
+    return _whole("results/*.json", _result)[0]
 
 
 def _header(path: Path) -> traces.Header:
     # Only a file that has been read to its end is known to be whole.
     return traces.load(path).header
+
+
+def _result(path: Path) -> dict:
+    return files.read_json(path, dict)
 
 
 def _whole(pattern: str, read: Callable[[Path], object]) -> tuple[dict, list[str]]:

@@ -107,6 +107,7 @@ OBSERVING = {  # imported by the loop, and no part of what is computed
     "lab.files",
     "lab.measure",
     "lab.measure.intervals",
+    "lab.measure.positions",
     "lab.names",
     "lab.published",
     "lab.quick",
