@@ -93,8 +93,10 @@ def commit() -> str:
     here = Path(__file__).parent
 
     def git(*args):
+        # Git would lock the index now and then, in the way of somebody who commits.
+        line = ["git", "--no-optional-locks", *args]
         return subprocess.run(
-            ["git", *args], cwd=here, capture_output=True, text=True, check=True
+            line, cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
