@@ -182,7 +182,7 @@ class Reading:
 
     def _check_whole(self, trace: Trace, states: dict[str, Any]):
         """Check that states and trace belong together, before a reader moves."""
-        for name, reader in self._readers.items():
+        for name in self._readers:
             if name not in states:
                 raise ValueError(f"the stream {name!r} is missing")
             read = int(states[name].position)
