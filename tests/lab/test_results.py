@@ -56,6 +56,15 @@ def test_another_kind_and_a_field_that_does_not_fit_are_refused(kept):
         results.open_result(data | {"more": 1}, Found)
 
 
+@pytest.mark.parametrize("content", ["", "[1]", '{"kind": 3}', "[" * 100_000])
+def test_a_damaged_result_is_named_and_takes_only_itself_away(content, kept):
+    bad = kept.with_name("bad.json")
+    bad.write_text(content)
+    with pytest.raises(ValueError, match=r"bad\.json is not a result, or is damaged"):
+        results.open_result(bad, Found)
+    assert [one.name for one in results.listed(kept.parent)] == ["found-it"]
+
+
 def test_a_result_that_is_not_there_names_those_that_are():
     with pytest.raises(FileNotFoundError, match="bench-read"):
         results.open_result("none-such", Found)
