@@ -24,6 +24,7 @@ from lab.names import unknown
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = ("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps")
+EXPERIMENT = {"name": str, "stages": [{"name": str}]}  # what every run's file holds
 CARD = {"config": dict, "sha256": str}  # what every card holds
 RESTORE = (
     "if it is published, restore it (git checkout), or else make it again, or remove it"
@@ -190,7 +191,9 @@ def load_stream(path: str | os.PathLike, model):
         )
     # The same model has the same shapes, except the length of attention's buffers.
     skeleton = ttt.init_state(model)
-    return _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
+    state = _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
+    _check_stream(state, model, path)
+    return state
 
 
 def _damaged_card(path: Path, why: object) -> str:
@@ -232,6 +235,8 @@ def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
     leaves, structure = jax.tree.flatten(skeleton)
     for name, leaf in zip(names, leaves, strict=True):
         _check_numbers(path, name, arrays[name], leaf.dtype)
+        if arrays[name].ndim != len(leaf.shape):
+            _check_shape(path, name, arrays[name].shape, leaf.shape)
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
 
 
@@ -259,16 +264,36 @@ def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
     return {today.get(name, name): array for name, array in arrays.items()}
 
 
+def _check_stream(state, model, path: Path):
+    """Check the shapes and the counters of a stream that was read from a file."""
+    import equinox as eqx
+
+    import ttt_core as ttt
+    from ttt_core.mixers.full import capacity_of
+
+    empty = lambda: ttt.init_state(model, capacity=capacity_of(state.mixers) or 1)
+    _check_shapes(eqx.filter_eval_shape(empty), state, path)
+    limits = {"n_open": model.config.chunk, "open": model.config.vocab - 1}
+    for name in ("n_open", "open", "position"):
+        found = np.asarray(getattr(state, name))
+        if found.min() < 0 or found.max() > limits.get(name, found.max()):
+            raise ValueError(f"{path}: {name} is {found}, which cannot be; {RESTORE}.")
+
+
 def _check_shapes(skeleton, model, path: Path):
     import jax
 
     leaves = zip(jax.tree.leaves(skeleton), jax.tree.leaves(model), strict=True)
     for name, (wanted, leaf) in zip(_names(skeleton), leaves, strict=True):
-        if leaf.shape != wanted.shape:
-            raise ValueError(
-                f"{path}: {name} has shape {list(leaf.shape)}, its "
-                f"configuration says {list(wanted.shape)}."
-            )
+        _check_shape(path, name, leaf.shape, wanted.shape)
+
+
+def _check_shape(path: Path, name: str, found: tuple, wanted: tuple):
+    if found != wanted:
+        raise ValueError(
+            f"{path}: {name} has shape {list(found)}, its configuration says "
+            f"{list(wanted)}."
+        )
 
 
 def _names(tree):
@@ -342,7 +367,7 @@ def _card_in(run: Path) -> Path | None:
     tuned, about = run / f"{run.name}.json", run / "experiment.json"
     if tuned.exists() or not about.exists():
         return tuned if tuned.exists() else None
-    asked = json.loads(about.read_text("utf-8"))
+    asked = files.read_json(about, EXPERIMENT)
     name, stages = asked["name"], [stage["name"] for stage in asked["stages"]]
     for stem in (name, *(f"{name}-{stage}" for stage in reversed(stages))):
         if (run / f"{stem}.json").exists():

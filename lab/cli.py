@@ -45,6 +45,8 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",
 }
+# Errors that people can mend: each is printed as a sentence, without a traceback.
+SENTENCES = (ValueError, OSError, FloatingPointError, ImportError)
 GROUPS = {
     "": "Watch, train and measure models that learn while they read.",
     "data": "Texts and tokenizers.",
@@ -63,7 +65,7 @@ def main():
     except BrokenPipeError:  # nobody reads on, as after `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + 13)  # as a process that SIGPIPE ends
-    except (ValueError, OSError, FloatingPointError, ImportError) as error:
+    except SENTENCES as error:
         print(f"ttt-lab: {visible(_sentence(error))}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as error:

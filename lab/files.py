@@ -35,17 +35,40 @@ def write(path: str | os.PathLike, content: str | bytes) -> Path:
     return path
 
 
-def read_json(path: Path):
-    """The contents of a JSON file.
+def read_json(path: Path, like=object):
+    """The contents of a JSON file, which are as `like` says (`fits`).
 
     **Raises** `ValueError` naming the file, if it is damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
+        if not fits(found, like):
+            raise ValueError("it is JSON, but something in it is missing or of no use")
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); remove it, and the next start makes it anew."
         ) from error
+    return found
+
+
+def fits(value, like) -> bool:
+    """Whether JSON data are as an example says, which has types for its values.
+
+    A dictionary has at least the example's entries; all entries of a list, or of a
+    dictionary whose one key is `str`, are like the example's.
+
+    >>> fits([{"step": 1, "loss": 0.5}], [{"step": int}]), fits({"a": "b"}, {str: int})
+    (True, False)
+    """
+    if isinstance(like, list):
+        return isinstance(value, list) and all(fits(one, like[0]) for one in value)
+    if not isinstance(like, dict):
+        return isinstance(value, like)
+    if not isinstance(value, dict):
+        return False
+    if str in like:
+        return all(fits(one, like[str]) for one in value.values())
+    return all(name in value and fits(value[name], like[name]) for name in like)
 
 
 def read_object(path: Path) -> dict:

@@ -24,6 +24,7 @@ from lab import files, runs
 
 
 PUBLISHED = Path(__file__).parent / "published" / "results"
+ABOUT = {"kind": str, "provenance": dict}
 DIGITS = 9  # enough for a table to be the same before and after
 Result = TypeVar("Result")
 
@@ -53,10 +54,10 @@ def open_result(source: str | Path | dict, kind: type[Result]) -> Result:
     """The result in a file, or the published one of that name, or in plain data.
 
     **Raises** `FileNotFoundError` naming the published results, `ValueError` for a
-    damaged file, or a result of another kind or with fields that do not fit, which are
-    named.
+    damaged file, and for a result of another kind or with fields that do not fit,
+    naming the fields.
     """
-    data = source if isinstance(source, dict) else files.read_object(_path(source))
+    data = source if isinstance(source, dict) else _read(_path(source))
     if data.get("kind", kind.KIND) != kind.KIND:
         raise ValueError(f"{source} holds a {data['kind']} result, not {kind.KIND}.")
     return from_json(kind, data)
@@ -106,12 +107,25 @@ def _opened(folder: Path | None) -> Iterator[Kept | str]:
     """Every result in a folder; for a damaged one, a sentence that names it."""
     for path in sorted((folder or PUBLISHED).glob("*.json")):
         try:
-            data = files.read_object(path)
+            data = _read(path)
         except (ValueError, OSError) as error:
             yield str(error)
         else:
             about = data.get("provenance", {})
             yield Kept(path, data.get("kind", ""), path.stem, about)
+
+
+def _read(path: Path) -> dict:
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if not files.fits({"kind": "", "provenance": {}} | data, ABOUT):
+            raise ValueError("its kind or provenance is missing")
+    except (ValueError, RecursionError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a result, or is damaged ({error}); if it is published, "
+            "restore it (git checkout), or else measure it again."
+        ) from error
+    return data
 
 
 def _path(source: str | Path) -> Path:

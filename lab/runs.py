@@ -29,7 +29,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lab import checkpoints, files, published
-from lab.checkpoints import config_to_dict
+from lab.checkpoints import EXPERIMENT, config_to_dict
 from lab.cores import usable_cores
 from lab.recipes.experiment import Experiment
 
@@ -93,8 +93,10 @@ def commit() -> str:
     here = Path(__file__).parent
 
     def git(*args):
+        # Git would lock the index now and then, in the way of somebody who commits.
+        line = ["git", "--no-optional-locks", *args]
         return subprocess.run(
-            ["git", *args], cwd=here, capture_output=True, text=True, check=True
+            line, cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
@@ -162,16 +164,14 @@ class Metrics:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """All whole lines of a metrics file; an incomplete last line is left out."""
+    """All whole lines of a metrics file; damaged ones, as the last may be, are not."""
     if not path.exists():
         return []
     lines = []
-    for line in path.read_text("utf-8").splitlines():
-        try:
+    for line in path.read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
             lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
+    return [line for line in lines if files.fits(line, {"step": int})]
 
 
 def describe(experiment: Experiment) -> dict:
@@ -195,7 +195,7 @@ def claim(run: Path, experiment: Experiment, done: int):
     """
     path, wanted = run / "experiment.json", describe(experiment)
     if path.exists() and done:
-        different = differences(files.read_json(path), experiment, done)
+        different = differences(files.read_json(path, EXPERIMENT), experiment, done)
         if different:
             raise ValueError(
                 f"{run} holds a run with other settings ({', '.join(different)}); "

@@ -17,8 +17,6 @@ Traces are written by `lab.reading`, drawn by `lab.plots`, listed by `lab.publis
 import dataclasses
 import io
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +52,24 @@ _DTYPES = {
     "needle_nll": np.float32,
     "needle_rank": np.int32,
 }
+# What a header's JSON holds, as `files.fits` reads it, and which numbers are counts.
+_NUMBER = int | float
+_EVENT = {"chunk": int, "token": int, "kind": str, "label": str}
+_NEEDLE = {"sentence": str, "question": str, "answer": str, "start": int, "stop": int}
+_COUNTS = ("vocab", "window", "chunk", "layers", "reach", "fast_blocks", "total")
+_HEADER = {
+    **dict.fromkeys(("model", "model_hash", "document", "tokenizer", "remark"), str),
+    **dict.fromkeys(_COUNTS, int),
+    "inner_lr": _NUMBER,
+    "events": [_EVENT],
+    "provenance": dict,
+    "mixers": [str],
+    "carried_by": [str],
+    "attends": bool,
+}
+_MOST = 2**31 - 1  # of anything counted
+# The first recordings lack these.
+_LATER = {"mixers": [], "carried_by": [], "attends": True, "remark": ""}
 _PER_TOKEN = ("tokens", "spans", "nll", "nll_twin")
 _PER_CHUNK = tuple(name for name in _DTYPES if name not in _PER_TOKEN)
 
@@ -323,11 +339,13 @@ def load(path: str | Path) -> Trace:
                 f"The trace {path} is incomplete: it lacks {', '.join(missing)}. "
                 "Record it again with `ttt-lab stream --out`."
             )
-        arrays = {name: _array(path, archive, name) for name in ("text", *_DTYPES)}
-    arrays["spans"] = np.cumsum(arrays["spans"], dtype=np.int32).reshape(-1, 2)
+        kinds = {"text": np.uint8, **_DTYPES}
+        arrays = {name: _array(path, archive, name, kinds[name]) for name in kinds}
     text = arrays.pop("text").tobytes()
     try:
-        return Trace(header=header, text=text, **arrays)
+        spans = np.cumsum(arrays.pop("spans"), dtype=np.int32).reshape(-1, 2)
+        _check_spans(spans, len(text))
+        return Trace(header=header, text=text, spans=spans, **arrays)
     except ValueError as error:
         raise ValueError(f"The trace {path} contradicts itself: {error}") from error
 
@@ -350,25 +368,32 @@ def _opened(path: str | Path):
     content = io.BytesIO(Path(path).read_bytes())
     try:
         archive = np.load(content, allow_pickle=False)
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # zipfile and numpy have many
         raise ValueError(_broken(path)) from error
     if not hasattr(archive, "files") or "header" not in archive.files:
         raise ValueError(_broken(path))
     return archive
 
 
-def _array(path: str | Path, archive, name: str) -> np.ndarray:
+def _array(path: str | Path, archive, name: str, kind: type) -> np.ndarray:
     try:
-        return archive[name]
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+        found = archive[name]
+    except Exception as error:  # zipfile, zlib and numpy have many
         raise ValueError(_broken(path)) from error
+    held = getattr(found, "dtype", type(found).__name__)
+    if held != kind:
+        raise ValueError(
+            f"The trace {path} is damaged: `{name}` holds {held} where "
+            f"{np.dtype(kind)} belongs; record it again with `ttt-lab stream --out`."
+        )
+    return found
 
 
 def _header(path: str | Path, archive) -> Header:
     try:
-        values = json.loads(_array(path, archive, "header").tobytes())
+        values = json.loads(_array(path, archive, "header", np.uint8).tobytes())
         version = values["version"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(_broken(path)) from error
     if version != VERSION:
         raise ValueError(
@@ -378,24 +403,41 @@ def _header(path: str | Path, archive) -> Header:
         )
     try:
         return _header_from(values)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"The header of the trace {path} is damaged: {error}"
         ) from error
 
 
 def _header_from(values: dict) -> Header:
-    needle = values.pop("needle")
-    events = values.pop("events")
-    # The first recordings have neither.
-    mixers, carried_by = values.pop("mixers", ()), values.pop("carried_by", ())
+    values = _LATER | values
+    needle = values["needle"] or None
+    _check_header(values, needle)
     return Header(
-        mixers=tuple(mixers),
-        carried_by=tuple(carried_by),
-        needle=Needle(**needle) if needle else None,
-        events=tuple(Event(**event) for event in events),
-        **values,
+        **values
+        | {
+            "mixers": tuple(values["mixers"]),
+            "carried_by": tuple(values["carried_by"]),
+            "needle": Needle(**needle) if needle else None,
+            "events": tuple(Event(**event) for event in values["events"]),
+        }
     )
+
+
+def _check_header(values: dict, needle: dict | None):
+    """Check what a header's JSON holds, as anybody may have written it."""
+    if not files.fits(values, _HEADER) or not (
+        needle is None or files.fits(needle, _NEEDLE)
+    ):
+        raise ValueError("something in it is missing or of another type.")
+    counts = [values[name] for name in _COUNTS]
+    counts += [event[name] for event in values["events"] for name in ("chunk", "token")]
+    counts += [needle["start"], needle["stop"]] if needle else []
+    if min(counts) < 0 or max(counts) > _MOST or not values["chunk"]:
+        raise ValueError("a count in it is no count.")
+    fits = values["fast_blocks"] <= values["layers"]
+    if not (fits and 0 <= values["inner_lr"] < 1e9):
+        raise ValueError("its sizes contradict each other.")
 
 
 def _broken(path: str | Path) -> str:
@@ -403,6 +445,12 @@ def _broken(path: str | Path) -> str:
         f"{path} is not a trace, or was cut short when it was copied: record it again "
         "with `ttt-lab stream --out`."
     )
+
+
+def _check_spans(spans: np.ndarray, size: int):
+    starts, stops = spans.T
+    if ((starts < 0) | (starts > stops) | (stops > size)).any():
+        raise ValueError(f"`spans` do not lie within the {size:,} bytes of its text.")
 
 
 def _check_shapes(trace: Trace):

@@ -18,9 +18,25 @@ from pathlib import Path
 from rich.table import Table
 
 from lab import files, runs
+from lab.checkpoints import EXPERIMENT
 from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment
 from lab.recipes.settings import override
+
+
+NUMBER = int | float
+POINT = {  # what the results hold of each point of the grid
+    "settings": [str],
+    "held_out": {
+        "loss_learning": NUMBER,
+        "loss_frozen": NUMBER,
+        "passages": int,
+        "tokens_each": int,
+        "text": str,
+    },
+    "tokens": int,
+    "experiment": EXPERIMENT,
+}
 
 
 def grid(sweeps: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -118,7 +134,7 @@ def _measure(
 
 
 def _read(results: Path) -> dict:
-    return files.read_json(results) if results.exists() else {}
+    return files.read_json(results, {str: POINT}) if results.exists() else {}
 
 
 def _print(experiment: Experiment, rows: list[dict]):

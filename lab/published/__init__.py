@@ -40,10 +40,10 @@ def recordings() -> dict[str, traces.Header]:
 
 
 def damaged() -> list[str]:
-    """A sentence for each card, recording and result that cannot be opened."""
+    """A sentence for each published card, recording and result that is damaged."""
     cards = _whole("models/*.json", checkpoints.read_card)[1]
-    recorded = _whole("traces/*.npz", _header)[1]
-    return cards + recorded + _whole("results/*.json", files.read_object)[1]
+    results = _whole("results/*.json", _result)[1]
+    return cards + _whole("traces/*.npz", _header)[1] + results
 
 
 def recording(name: str) -> traces.Trace:
@@ -63,12 +63,16 @@ def results() -> dict[str, dict]:
 
     A damaged file is left out; `damaged` names it.
     """
-    return _whole("results/*.json", files.read_object)[0]
+    return _whole("results/*.json", _result)[0]
 
 
 def _header(path: Path) -> traces.Header:
     # Only a file that has been read to its end is known to be whole.
     return traces.load(path).header
+
+
+def _result(path: Path) -> dict:
+    return files.read_json(path, dict)
 
 
 def _whole(pattern: str, read: Callable[[Path], object]) -> tuple[dict, list[str]]:

@@ -169,6 +169,7 @@ class Reading:
         ours, theirs = self._header().identity, trace.header.identity
         if wrong := [name for name in ours if ours[name] != theirs[name]]:
             raise ValueError(f"it is a reading of another {' and '.join(wrong)}")
+        self._check_whole(trace, states)
         for name, reader in self._readers.items():
             columns = {key: getattr(trace, key) for key in reader.columns}
             nll, pair = trace.nll, slice(0, 2)
@@ -178,6 +179,18 @@ class Reading:
             asked = trace.needle_nll[:, pair], trace.needle_rank[:, pair]
             state, absent = states[name], states.get(f"{name}-absent")
             reader.go_on(state, absent, nll, columns, *asked)
+
+    def _check_whole(self, trace: Trace, states: dict[str, Any]):
+        """Check that states and trace belong together, before a reader moves."""
+        for name in self._readers:
+            if name not in states:
+                raise ValueError(f"the stream {name!r} is missing")
+            read = int(states[name].position)
+            asked = self.plan.needle and read // self.plan.chunk > self.plan.first
+            if asked and f"{name}-absent" not in states:
+                raise ValueError(f"the stream '{name}-absent' is missing")
+            if read > trace.read or trace.needle_nll.shape[2] != len(self.plan.answer):
+                raise ValueError(f"the trace does not reach to where {name!r} stands")
 
     @property
     def _readers(self) -> dict[str, "_Reader"]:

@@ -29,6 +29,7 @@ FILES = (
     "lab/recipes/experiment.py",
 )
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "grain")
+ENTRY = {"step": int, "commit": str, "source": str, "packages": {str: str}}
 # The entry of a run that was started before run folders recorded their source.
 UNKNOWN = {"step": 0, "commit": "unknown", "source": "unknown", "packages": {}}
 
@@ -71,7 +72,7 @@ def claim_source(run: Path, step: int, *, write: bool = True) -> str | None:
 def history(run: Path) -> list[dict]:
     """`step`, `commit`, `source` and `packages` at every change, in order."""
     path = run / "sources.json"
-    return files.read_json(path) if path.exists() else []
+    return files.read_json(path, [ENTRY]) if path.exists() else []
 
 
 def commits(run: Path, before: int) -> list[str]:

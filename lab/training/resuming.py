@@ -25,6 +25,7 @@ from lab.training.interrupts import kept
 
 
 NEWEST = 2
+MACHINE = {"platform": str, "devices": int, "cores": int}  # what `devices.json` holds
 # Checkpoints by the clock have no held-out loss, and Orbax would warn each time. An
 # error in a thread of Orbax is raised in the main thread too, which says what to do.
 NOT_SHOWN = ("did not provide metrics", "_SignalingThread.run() raised an exception")
@@ -229,7 +230,7 @@ def claim_devices(run: Path, *, elastic: bool = False, cut: int = 1) -> str | No
     if not path.exists():
         files.write(path, json.dumps(here) + "\n")
         return None
-    then = files.read_json(path)
+    then = files.read_json(path, MACHINE)
     if "state" in then:  # older runs used this name
         then["cut"] = then.pop("state")
     if then == here:

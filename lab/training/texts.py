@@ -19,6 +19,7 @@ SHOWN = 3
 # Up to about four readings, repeated text teaches almost as much as new text
 # (Muennighoff et al. 2023, arXiv:2305.16264).
 OFTEN = 4
+TEXT = {"data_hash": str, "tokenizer": str, "documents": {str: int}}
 
 
 def claim_texts(run: Path, phases: tuple[Phase, ...], done: int, *, write: bool = True):
@@ -29,7 +30,7 @@ def claim_texts(run: Path, phases: tuple[Phase, ...], done: int, *, write: bool 
     **Raises** `ValueError` if a text has changed, with the names of what changed.
     """
     path = run / "data.json"
-    before = files.read_json(path) if path.exists() else {}
+    before = files.read_json(path, {str: TEXT}) if path.exists() else {}
     now = {phase.stage.name: _about(phase) for phase in phases}
     begun = [phase.stage.name for phase in phases if phase.start < done]
     for name in begun:

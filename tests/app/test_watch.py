@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -467,3 +468,13 @@ def test_with_nothing_published_it_says_how_to_make_something(folder):
     assert "No reading is recorded here yet" in words(app)
     well(app.segmented_control(key="widget-source").set_value("live").run())
     assert "ttt-lab train tiny-e2e" in words(app)
+
+
+def test_a_file_that_is_too_large_is_refused_by_the_uploader():
+    settings = tomllib.loads(
+        (MAIN.parent / ".streamlit" / "config.toml").read_text("utf-8")
+    )
+    most = settings["server"]["maxUploadSize"]
+    assert f"at most {most} MB" in MAIN.with_name("panels").joinpath(
+        "source.py"
+    ).read_text("utf-8")

@@ -290,6 +290,25 @@ def test_wrong_numbers_are_refused_at_loading(change, said, model, saved, tmp_pa
         checkpoints.load_stream(stream, model)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("n_open", np.int32(10_000), "n_open is 10000, which cannot be"),
+        ("position", np.int32(-1), "position is -1, which cannot be"),
+        ("open", np.zeros(3, np.int32), r"open has shape \[3\]"),
+        ("position", np.zeros(3, np.int32), r"position has shape \[3\]"),
+    ],
+)
+def test_a_stream_that_cannot_go_on_is_refused(name, value, said, model, tmp_path):
+    path = checkpoints.save_stream(tmp_path / "a", ttt.init_state(model), model)
+    with safetensors.safe_open(path, "numpy") as file:
+        marks = file.metadata()
+    arrays = safetensors.numpy.load_file(path) | {name: np.asarray(value)}
+    safetensors.numpy.save_file(arrays, path, metadata=marks)
+    with pytest.raises(ValueError, match=f"a: {said}"):
+        checkpoints.load_stream(path, model)
+
+
 CARDS = {
     "cut": '{"config": {"inn',
     "empty": "",

@@ -56,14 +56,15 @@ def test_another_kind_and_a_field_that_does_not_fit_are_refused(kept):
         results.open_result(data | {"more": 1}, Found)
 
 
-def test_a_damaged_result_takes_only_itself_away_and_is_named(kept):
-    (kept.parent / "cut.json").write_text(kept.read_text("utf-8")[:20], "utf-8")
-    (kept.parent / "list.json").write_text("[1, 2]", "utf-8")
+@pytest.mark.parametrize("content", ["", "[1]", '{"kind": 3}', "[" * 100_000])
+def test_a_damaged_result_is_named_and_takes_only_itself_away(content, kept):
+    bad = kept.with_name("bad.json")
+    bad.write_text(content)
+    with pytest.raises(ValueError, match=r"bad\.json is not a result, or is damaged"):
+        results.open_result(bad, Found)
     assert [one.name for one in results.listed(kept.parent)] == ["found-it"]
-    cut, other = results.damaged(kept.parent)
-    assert "cut.json is damaged" in cut and "list.json holds list" in other
-    with pytest.raises(ValueError, match=r"cut\.json is damaged"):
-        results.open_result(kept.parent / "cut.json", Found)
+    (said,) = results.damaged(kept.parent)
+    assert "bad.json is not a result" in said
 
 
 def test_a_result_that_is_not_there_names_those_that_are():

@@ -190,6 +190,44 @@ def test_arrays_that_disagree_are_refused(tmp_path):
         traces.load(path)
 
 
+WRONG_HEADERS = {
+    "a chunk of nothing": {"chunk": 0},
+    "a size in words": {"layers": "six"},
+    "more fast blocks than blocks": {"fast_blocks": 9},
+    "a total below zero": {"total": -1},
+    "events without a place": {"events": [{"kind": "refused", "label": "x"}]},
+    "a needle of another type": {"needle": ["The pass-key is 831."]},
+}
+
+
+@pytest.mark.parametrize("change", WRONG_HEADERS.values(), ids=WRONG_HEADERS)
+def test_a_header_that_cannot_be_is_refused(change, tmp_path):
+    path = traces.save(tmp_path / "t.npz", synthetic())
+    arrays = dict(np.load(path))
+    told = json.loads(arrays["header"].tobytes()) | change
+    arrays["header"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    np.savez(path, **arrays)
+    for read in (traces.peek, traces.load):
+        with pytest.raises(ValueError, match=r"header of .*t\.npz is damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("spans", lambda array: array * 2, "do not lie within"),
+        ("nll", lambda array: array.astype(complex), "holds complex128 where float32"),
+        ("tokens", lambda array: array.astype("S8"), "holds .* where int32 belongs"),
+    ],
+)
+def test_numbers_that_cannot_be_drawn_are_refused(name, change, said, tmp_path):
+    path = traces.save(tmp_path / "t.npz", synthetic())
+    arrays = dict(np.load(path))
+    np.savez(path, **arrays | {name: change(arrays[name])})
+    with pytest.raises(ValueError, match=rf"t\.npz .*{said}"):
+        traces.load(path)
+
+
 def test_the_same_zip_twice_has_no_clock_in_it(tmp_path):
     path = traces.save(tmp_path / "t.npz", synthetic())
     dates = {info.date_time for info in zipfile.ZipFile(path).infolist()}

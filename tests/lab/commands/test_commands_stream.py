@@ -243,6 +243,32 @@ def test_what_is_kept_of_another_reading_is_named_and_not_used(ships, capsys):
     assert "cannot be used" in shown and "reading from the start" in shown
 
 
+@pytest.mark.parametrize("lost", ["frozen", "learning", "learning-absent"])
+def test_a_kept_reading_that_lacks_a_stream_is_begun_anew(
+    lost, ships, monkeypatch, capsys, tmp_path
+):
+    """As a whole: no reader goes on without the other."""
+    more = {"model": "nano", "needle": "passkey-3", "at": 0.3}
+    whole = traces.load(stream.stream(ships, **more, out=tmp_path / "whole.npz"))
+    step, count = Reading.step, itertools.count()
+
+    def stopped(reading):
+        if next(count) == 20:
+            raise KeyboardInterrupt
+        return step(reading)
+
+    monkeypatch.setattr(Reading, "step", stopped)
+    with pytest.raises(Stopped):
+        stream.stream(ships, **more)
+    monkeypatch.setattr(Reading, "step", step)
+    (folder,) = (tmp_path / "runs/streams").glob("*.stopped")
+    (folder / f"{lost}.safetensors").unlink()
+    again = traces.load(stream.stream(ships, **more))
+    assert f"the stream '{lost}' is missing" in capsys.readouterr().out
+    for name, array in arrays(whole).items():
+        np.testing.assert_array_equal(getattr(again, name), array, err_msg=name)
+
+
 def test_a_trace_never_replaces_another(ships, tmp_path):
     other = tmp_path / "other" / "ships.txt"
     other.parent.mkdir()

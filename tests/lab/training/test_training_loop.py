@@ -238,3 +238,9 @@ def test_a_metrics_file_that_was_cut_off_is_continued(tmp_path):
     metrics = runs.Metrics(path, 2)
     metrics.write({"step": 2})
     assert [line["step"] for line in runs.read_metrics(path)] == [0, 1, 2]
+
+
+def test_a_damaged_line_of_a_metrics_file_takes_only_itself_away(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 0}\n\xff{"st\n[1]\n{"loss": 1}\n{"step": 1}\n')
+    assert [line["step"] for line in runs.read_metrics(path)] == [0, 1]
