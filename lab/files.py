@@ -71,20 +71,6 @@ def fits(value, like) -> bool:
     return all(name in value and fits(value[name], like[name]) for name in like)
 
 
-def read_object(path: Path) -> dict:
-    """The contents of a JSON file that holds one object, with names and values.
-
-    **Raises** `ValueError` naming the file, if it is damaged or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}).") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} holds {type(found).__name__}, not names and values.")
-    return found
-
-
 def user_cache() -> Path:
     """The lab's folder in the user's cache folder, `$XDG_CACHE_HOME` or `~/.cache`.
 

