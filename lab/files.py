@@ -92,8 +92,7 @@ def user_cache() -> Path:
 
 def can_write(place: Path) -> bool:
     """Whether files can be made in a folder, which need not exist yet."""
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = _standing(place)
     return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
 
 
@@ -104,8 +103,7 @@ def check_writable(place: Path):
 
     **Raises** `OSError` naming the folder.
     """
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = _standing(place)
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -113,6 +111,13 @@ def check_writable(place: Path):
         raise OSError(
             f"Nothing can be written in {place} ({error.strerror}); name another place."
         ) from error
+
+
+def _standing(place: Path) -> Path:
+    """The folder itself, or else the nearest folder around it that exists."""
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place
 
 
 def expanded(path: str | os.PathLike) -> Path:
@@ -146,7 +151,7 @@ def _temporary_cache() -> Path:
 
 def runs() -> Path:
     """The folder of all run folders: `$TTT_LAB_RUNS`, or `.runs` where one stands."""
-    return Path(os.environ.get("TTT_LAB_RUNS", ".runs")).expanduser().absolute()
+    return expanded(os.environ.get("TTT_LAB_RUNS", ".runs")).absolute()
 
 
 @contextmanager

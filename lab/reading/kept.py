@@ -23,7 +23,7 @@ def place(header: traces.Header, source: str) -> Path:
     the same reading has the same. `source`: the text as it was named on the command
     line.
     """
-    here = Path(source).expanduser()
+    here = files.expanded(source)
     where = str(here.resolve()) if here.is_file() else source
     told = json.dumps([where, header.identity], sort_keys=True)
     key = hashlib.sha256(told.encode("utf-8", "backslashreplace")).hexdigest()[:8]

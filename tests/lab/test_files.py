@@ -143,3 +143,9 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("a file")
     with pytest.raises(OSError, match="Nothing can be written in .*file"):
         files.check_writable(tmp_path / "file" / "below")
+
+
+def test_runs_under_a_home_that_nobody_has_are_a_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TTT_LAB_RUNS", "~nobody-of-this-name/runs")
+    assert files.runs() == tmp_path / "~nobody-of-this-name" / "runs"
