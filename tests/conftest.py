@@ -8,6 +8,7 @@ is.
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 
@@ -32,6 +33,11 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 # Tracing makes millions of objects that live on; to look for garbage among them as
 # often as Python does is a fifth of a warm run.
 gc.set_threshold(50_000, 20, 100)
+
+# A shell starts what runs in the background with Ctrl-C ignored, and children inherit
+# that; those that tests start must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest. Processes begin with these, so that all end together.
 LONG = """

@@ -1,6 +1,5 @@
 """Where the explorer listens: nobody else's port, nobody else's address."""
 
-import functools
 import os
 import signal
 import socket
@@ -115,11 +114,7 @@ def test_an_explorer_that_ends_leaves_no_server_behind(how, tmp_path):
     port = explore.free_port("127.0.0.1", 20_000)
     words = [sys.executable, "-m", "lab", "explore", f"--port={port}", "--no-browser"]
     inherited = os.environ | {"PYTHONPATH": str(explore.APP.parent)}
-    # Tests that run in the background inherit a Ctrl-C that is ignored.
-    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    started = subprocess.Popen(
-        words, env=inherited, stderr=subprocess.PIPE, text=True, preexec_fn=hears
-    )
+    started = subprocess.Popen(words, env=inherited, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while explore._is_free("127.0.0.1", port) and time.monotonic() < end:
         time.sleep(0.1)
