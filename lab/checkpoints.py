@@ -23,7 +23,10 @@ from lab.names import unknown
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
-ADDED = ("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps")
+ADDED = (  # fields that older cards do not have
+    *("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps"),
+    *("sinks", "in_place"),
+)
 EXPERIMENT = {"name": str, "stages": [{"name": str}]}  # what every run's file holds
 CARD = {"config": dict, "sha256": str}  # what every card holds
 RESTORE = (

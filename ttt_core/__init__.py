@@ -30,3 +30,4 @@ from ttt_core.stream import predict as predict
 from ttt_core.stream import read as read
 from ttt_core.stream import read_chunk as read_chunk
 from ttt_core.stream import score as score
+from ttt_core.warm_start import with_fast_weights as with_fast_weights

@@ -46,6 +46,7 @@ RANGES = {
     "taps": Range(1, 1024, "length of the short convolutions"),
     "bind_chunk": Range(0, 2**17, "tokens between two bindings, 0 = `chunk`"),
     "qk_gain": Range(0, 1000, "start of the QK norms' weights", is_open=True),
+    "sinks": Range(1, 1024, "first tokens that stay visible"),
     "qkv_taps": Range(0, 1024, "length of attention's convolutions, 0 = none"),
 }
 
@@ -101,6 +102,10 @@ class ModelConfig:
     `qkv_taps`: length of attention's short convolutions on queries, keys and values
     (`ttt_core.mixers.convolution`), 0 = none.
 
+    `sinks`: first tokens of a text that the mixer "sinks" keeps in sight. `in_place`:
+    whether a fast block's fast MLP is its only one, as where the MLPs of a pretrained
+    model learn while reading (`ttt_core.warm_start`).
+
     **Raises** `ValueError` with the offending value and a fix for every inconsistency.
     """
 
@@ -131,6 +136,8 @@ class ModelConfig:
     inner: InnerConfig = InnerConfig()
     qk_gain: float = 1.0
     qkv_taps: int = 0
+    sinks: int = 4
+    in_place: bool = False
 
     def __post_init__(self):
         _default(self, "kv_heads", self.heads)

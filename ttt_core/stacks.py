@@ -190,7 +190,8 @@ def _build_block(
 ) -> Block:
     k_mixer, k_slow = jax.random.split(key)
     d, std = config.d_model, config.init_std
-    build_mixer, has_slow = KINDS[kind].build, config.d_ff > 0
+    build_mixer = KINDS[kind].build
+    has_slow = config.d_ff > 0 and not (is_fast and config.in_place)
     around = lambda wanted: _build_sublayer(config) if wanted else None
     return Block(
         mixer=build_mixer(config, key=k_mixer) if build_mixer else None,

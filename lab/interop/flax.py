@@ -139,7 +139,7 @@ def twin(model: Transformer) -> Twin:
     (1, 3, 4096)
     """
     config = model.config
-    others = sorted({kind.name for kind in kinds_of(config) if kind.is_recurrent})
+    others = sorted({*config.kinds} - {"window", "full", "none"})
     if others:
         raise ValueError(
             f"the Flax twin has no {' and no '.join(others)}; it is made of sliding "
@@ -183,7 +183,7 @@ def _branches(config: ModelConfig, make: dict) -> list[Residual]:
             found.append(Attention(config, window, **make))
         if layer >= boundary:
             found.append(mlp(config.d_fast))
-        if config.d_ff:
+        if config.d_ff and not (layer >= boundary and config.in_place):
             found.append(mlp(config.d_ff))
     return [Residual(branch, config, **make) for branch in found]
 

@@ -244,6 +244,8 @@ def _check_layout(config: ModelConfig):
         "short convolutions on queries, keys and values": config.qkv_taps > 0,
         "no post-norms": not config.post_norm,
         "no slow MLPs (d_ff = 0)": config.d_ff == 0,
+        "fast MLPs in place of slow ones": config.in_place,
+        "attention sinks": "sinks" in config.kinds,
         "blocks without a mixer": not all(kind.build for kind in kinds_of(config)),
         "grouped key and value heads": config.kv_heads != config.heads,
     }

@@ -85,7 +85,8 @@ def count_flops(config: ModelConfig, seq: int, method: str = "meta") -> Flops:
 
 def _forward(config: ModelConfig, tokens: int) -> int:
     mixers = sum(kind.flops(config, tokens) for kind in kinds_of(config))
-    slow = config.layers * _mlp(config, config.d_ff)
+    alone = config.fast_blocks if config.in_place else 0
+    slow = (config.layers - alone) * _mlp(config, config.d_ff)
     fast = config.fast_blocks * _mlp(config, config.d_fast)
     return mixers + tokens * (slow + fast + _head(config))
 
@@ -94,7 +95,8 @@ def _inner(config: ModelConfig, tokens: int) -> int:
     """The inner backward pass over the first `tokens`, whole chunks."""
     _, *above = kinds_of(config)[-config.fast_blocks :]
     mixers = sum(kind.inner_flops(config, tokens) for kind in above)
-    mlps = _mlp(config, config.d_ff) + 2 * _mlp(config, config.d_fast)
+    own = 0 if config.in_place else _mlp(config, config.d_ff)
+    mlps = own + 2 * _mlp(config, config.d_fast)
     not_needed = 4 * config.d_model * config.d_fast
     each = config.fast_blocks * mlps + _head(config) - not_needed
     return mixers + tokens * each

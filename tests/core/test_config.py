@@ -31,7 +31,7 @@ from ttt_core.stacks import plan_stacks
         ({"window": 10**18}, "`window` must be <= 131,072: got 1e.18 .keys"),
         ({"d_model": 10**5000}, "got a number of 5,000 digits"),
         ({"norm_eps": 0.0}, "`norm_eps` must be > 0: got 0.0"),
-        ({"mixers": ("xyz",)}, "does not know 'xyz'. Known: window, full"),
+        ({"mixers": ("xyz",)}, "does not know 'xyz'. Known: window, sinks, full"),
         ({"kernel": "abc"}, "does not know 'abc'. Known: xla, cudnn"),
         ({"mixers": ("windw",)}, "'windw'; did you mean 'window'"),
         ({"mixers": ()}, "at least one mixer"),

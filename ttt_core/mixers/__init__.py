@@ -22,12 +22,14 @@ from ttt_core.mixers.kind import Kind
 from ttt_core.mixers.kv_binding import KV_BINDING
 from ttt_core.mixers.mamba2 import MAMBA2
 from ttt_core.mixers.none import NONE
+from ttt_core.mixers.sinks import SINKS
 from ttt_core.mixers.window import WINDOW
 from ttt_core.shapes import DType
 
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (WINDOW, FULL, MAMBA2, GATED_DELTA, KV_BINDING, NONE)
+    kind.name: kind
+    for kind in (WINDOW, SINKS, FULL, MAMBA2, GATED_DELTA, KV_BINDING, NONE)
 }
 
 

@@ -114,14 +114,22 @@ def attention_weights(
 
     Every query must be allowed at least one key by `mask`.
     """
+    return jax.nn.softmax(masked_scores(q, k, mask), axis=-1)
+
+
+def masked_scores(
+    q: Float[Array, "heads queries head_dim"],
+    k: Float[Array, "kv_heads keys head_dim"],
+    mask: Bool[Array, "queries keys"],
+) -> Float[Array, "heads queries keys"]:
+    """Scaled scores in at least float32, `-inf` where `mask` does not allow a key."""
     heads, queries, head_dim = q.shape
     kv_heads, keys, _ = k.shape
     # the query heads of a group lie side by side: their rows meet the same keys
     rows = (q * head_dim**-0.5).reshape(kv_heads, -1, head_dim)
     scores = jnp.einsum("hqd,hkd->hqk", rows, k)  # [kv_heads, group * queries, keys]
     scores = scores.reshape(heads, queries, keys)
-    scores = jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
-    return jax.nn.softmax(scores, axis=-1)
+    return jnp.where(mask[None], at_least_float32(scores), -jnp.inf)
 
 
 def attend(

@@ -14,7 +14,8 @@ attention, so a window far into a stream is as exact as the first one.
 `windowed_attention_reference` is the plain masked form, and the tests' yardstick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -129,6 +130,19 @@ def look_back(
     return y, WindowState(keys[-window:], values[-window:], count, recent)
 
 
+class Band(NamedTuple):
+    """Queries cut into blocks, and for each block the keys and values in its reach.
+
+    `q [heads, blocks, block, head_dim]`; `keys`, `values [kv_heads, blocks, band,
+    head_dim]`, queries and keys rotated; `mask [blocks, block, band]`.
+    """
+
+    q: Float[Array, "heads blocks block head_dim"]
+    keys: Float[Array, "kv_heads blocks band head_dim"]
+    values: Float[Array, "kv_heads blocks band head_dim"]
+    mask: Bool[Array, "blocks block band"]
+
+
 def windowed_attention(
     q: Float[Array, "seq heads head_dim"],
     keys: Float[Array, "total kv_heads head_dim"],
@@ -142,6 +156,20 @@ def windowed_attention(
     `total = window + seq`: the state's keys and the call's own. Of the first `window`
     keys the last `count` are real.
     """
+    *pieces, mask = banded(q, keys, values, count, theta=theta)
+    y = map_blocks(attend, pieces, (mask,))  # [heads, blocks, block, head_dim]
+    return y.reshape(len(y), -1, y.shape[-1])[:, : len(q)].swapaxes(0, 1)
+
+
+def banded(
+    q: Float[Array, "seq heads head_dim"],
+    keys: Float[Array, "total kv_heads head_dim"],
+    values: Float[Array, "total kv_heads head_dim"],
+    count: Int[Array, ""],
+    *,
+    theta: float,
+) -> Band:
+    """The blocks of `windowed_attention`, rotated, with what each of them sees."""
     seq, window = len(q), len(keys) - len(q)
     block = min(seq, query_block(window))
     blocks, back = -(-seq // block), -(-window // block) * block
@@ -159,10 +187,7 @@ def windowed_attention(
     in_window = jnp.asarray((distance >= 0) & (distance < window))  # [block, band]
     index = np.arange(blocks)[:, None] * block + np.arange(back + block)
     is_real = jnp.asarray(index, count.dtype) >= back - count  # [blocks, band]
-    mask = in_window[None] & is_real[:, None, :]  # [blocks, block, band]
-
-    y = _map_blocks(attend, q, *bands, mask)  # [heads, blocks, block, head_dim]
-    return y.reshape(len(y), blocks * block, -1)[:, :seq].swapaxes(0, 1)
+    return Band(q, *bands, in_window[None] & is_real[:, None, :])
 
 
 def query_block(window: int) -> int:
@@ -192,21 +217,24 @@ def _bands(
     return jnp.concatenate(shifts, axis=2)
 
 
-def _map_blocks(
+def map_blocks(
     function: Callable,
-    q: Float[Array, "heads blocks block head_dim"],
-    k: Float[Array, "kv_heads blocks band head_dim"],
-    v: Float[Array, "kv_heads blocks band head_dim"],
-    mask: Bool[Array, "blocks block band"],
+    pieces: Sequence[Float[Array, "_ blocks _ _"]],
+    masks: Sequence[Bool[Array, "blocks block _"]],
     limit: int = 2**27,
 ) -> Float[Array, "heads blocks block head_dim"]:
-    """All blocks at once, or one after the other where their scores would not fit."""
-    heads, blocks, block, _ = q.shape
-    if blocks * block * heads * k.shape[2] <= limit:
-        return jax.vmap(function, (1, 1, 1, 0), 1)(q, k, v, mask)
+    """All blocks at once, or one after the other where their scores would not fit.
+
+    `function(*pieces, *masks)` of one block. The first piece holds the queries, the
+    first mask a column for each key of the band.
+    """
+    heads, blocks, block, _ = pieces[0].shape
+    axes = (1,) * len(pieces) + (0,) * len(masks)
+    if blocks * block * heads * masks[0].shape[-1] <= limit:
+        return jax.vmap(function, axes, 1)(*pieces, *masks)
     one = jax.checkpoint(lambda block: function(*block))
-    pieces = [jnp.moveaxis(a, 1, 0) for a in (q, k, v)]  # [blocks, heads, ...]
-    return jnp.moveaxis(jax.lax.map(one, (*pieces, mask)), 0, 1)
+    pieces = [jnp.moveaxis(a, 1, 0) for a in pieces]  # [blocks, heads, ...]
+    return jnp.moveaxis(jax.lax.map(one, (*pieces, *masks)), 0, 1)
 
 
 def windowed_attention_reference(
