@@ -80,18 +80,68 @@ def load(name: str | os.PathLike):
         config = config_from_dict(described["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(_damaged_card(path, error)) from error
-    return _load_weights(weights, described, config)
+    if "start" not in described:
+        return _load_weights(weights, described, config)
+    model = start_from(described["start"]["name"], config, described["start"]["sha256"])
+    return _load_part(weights, described, model)
 
 
-def save(path: str | os.PathLike, model, card: dict) -> Path:
+def start_from(name: str | os.PathLike, config, sha256: str | None = None):
+    """The model `name` with fast weights as `config` says: where a warm start begins.
+
+    `sha256`: the hash of the weights that are meant, None = whatever is there.
+
+    **Raises** what `load` raises, `ValueError` if weights or shapes are others.
+    """
+    import jax
+
+    from ttt_core.warm_start import with_fast_weights
+
+    found = card(name)["sha256"]
+    if sha256 not in (None, found):
+        raise ValueError(
+            f"{name} has weights of the hash {found[:12]}, and this model begins from "
+            f"{sha256[:12]}: add or train the {name} that it was made from."
+        )
+    given, has_window = load(name), {"window", "sinks"} & set(config.mixers)
+    model = with_fast_weights(
+        given,
+        fast_blocks=config.fast_blocks,
+        window=config.window if has_window else None,
+        sinks=config.sinks if "sinks" in config.mixers else 0,
+        chunk=config.chunk,
+        in_place=config.in_place,
+        d_fast=None if config.in_place else config.d_fast,
+        lr=config.inner.lr,
+        clip=config.inner.clip,
+        key=jax.random.key(0),
+    )
+    if different := _differences(model.config, config):
+        raise ValueError(
+            f"{name} cannot become this model: {', '.join(different)} would be "
+            "different."
+        )
+    return dataclasses.replace(model, config=config)
+
+
+def _differences(a, b) -> list[str]:
+    """Fields of two configurations that decide shapes or numbers, and differ."""
+    free = ("inner", "compute_dtype", "kernel", "init_std", "rope_theta")
+    names = (field.name for field in dataclasses.fields(a) if field.name not in free)
+    return [name for name in names if getattr(a, name) != getattr(b, name)]
+
+
+def save(path: str | os.PathLike, model, card: dict, part=None) -> Path:
     """Write `path`.safetensors and `path`.json, and return the path of the card.
 
     Configuration and hash are added to the card. Both files appear whole or not at all.
+    `part`: the arrays that are written, a tree like the model with None elsewhere, for
+    a model whose card says where the others are (`start`); None = all.
     """
     from safetensors.numpy import save as to_bytes
 
-    path = Path(path)
-    data = to_bytes(_named_arrays(model), metadata={"format": "ttt-e2e-lab"})
+    path, part = Path(path), model if part is None else part
+    data = to_bytes(_named_arrays(part), metadata={"format": "ttt-e2e-lab"})
     described = {
         "name": path.name,
         "config": config_to_dict(model.config),
@@ -208,6 +258,16 @@ def _load_weights(weights: Path, described: dict, config):
     import equinox as eqx
     import jax
 
+    _check_hash(weights, described)
+    skeleton = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
+    arrays = _read_arrays(weights)
+    model = _fill(skeleton, arrays, weights)
+    _check_shapes(skeleton, model, weights)
+    return model
+
+
+def _check_hash(weights: Path, described: dict):
+    """Check that the weights are there and those that the card was written for."""
     if not weights.exists():
         raise FileNotFoundError(f"{weights} is missing beside its card.")
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -217,11 +277,27 @@ def _load_weights(weights: Path, described: dict, config):
             f"{described['sha256'][:12]}...: the file is damaged or was replaced; "
             f"{RESTORE}."
         )
-    skeleton = eqx.filter_eval_shape(config.build, key=jax.random.key(0))
-    arrays = _read_arrays(weights)
-    model = _fill(skeleton, arrays, weights)
-    _check_shapes(skeleton, model, weights)
-    return model
+
+
+def _load_part(weights: Path, described: dict, model):
+    """The model with those arrays replaced that the file holds."""
+    import jax
+    import jax.numpy as jnp
+
+    _check_hash(weights, described)
+    arrays, names = _read_arrays(weights), list(_names(model))
+    if extra := set(arrays) - set(names):
+        raise ValueError(
+            f"{weights} does not fit its configuration: not expected "
+            f"{sorted(extra)[:3]}."
+        )
+    leaves, structure = jax.tree.flatten(model)
+    for i, (name, leaf) in enumerate(zip(names, leaves, strict=True)):
+        if name in arrays:
+            _check_numbers(weights, name, arrays[name], leaf.dtype)
+            _check_shape(weights, name, arrays[name].shape, leaf.shape)
+            leaves[i] = jnp.asarray(arrays[name], leaf.dtype)
+    return jax.tree.unflatten(structure, leaves)
 
 
 def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):

@@ -216,7 +216,8 @@ def differences(
     """
     wanted = describe(experiment)
     names = [name for name in wanted if name not in ("stages", *OBSERVING)]
-    different = [name for name in names if found.get(name) != wanted[name]]
+    older = {f.name: f.default for f in dataclasses.fields(experiment)}
+    different = [n for n in names if found.get(n, older.get(n)) != wanted[n]]
     begun = [p.index for p in experiment.phases if done is None or p.start < done]
     for index in begun:
         old = found.get("stages", [])[index : index + 1]

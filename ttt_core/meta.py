@@ -113,13 +113,16 @@ def meta_gradient(
     rate: Scalar = 1.0,
     remat: int | None = None,
     accumulate: int = 1,
+    trained: PyTree | None = None,
 ) -> tuple[Float[Array, ""], Report, Transformer]:
     """`(loss, reports, gradient)`, averaged over a batch of sequences.
 
     Every sequence learns its own fast weights from the same W0. `mask [batch, seq]`
     says which targets count, in the inner loss and the outer, None = all.
     `accumulate=n` goes through the batch in `n` parts, one after the other: activation
-    memory is divided by `n`, and a CPU, which memory slows down, is faster.
+    memory is divided by `n`, and a CPU, which memory slows down, is faster. `trained`:
+    a tree like the model that says of each array whether it is trained (None = all);
+    the gradient is None elsewhere, and no backward pass goes below the first such.
 
     **Raises** `ValueError` where `accumulate` does not divide the batch, or for a mask
     of another shape.
@@ -136,7 +139,11 @@ def meta_gradient(
             f"{batch} sequences."
         )
 
-    def part_loss(model, part):
+    is_trained = eqx.is_inexact_array if trained is None else trained
+    params, kept = eqx.partition(model, is_trained)
+
+    def part_loss(params, part):
+        model = eqx.combine(params, kept)
         one = partial(meta_loss, model, rate=rate, remat=remat)
         losses, reports = _map_sequences(one, *part)
         return jnp.mean(losses) / accumulate, reports
@@ -144,10 +151,10 @@ def meta_gradient(
     value_and_grad = eqx.filter_value_and_grad(part_loss, has_aux=True)
 
     def add_part(total, part):
-        (loss, reports), grads = value_and_grad(model, part)
+        (loss, reports), grads = value_and_grad(params, part)
         return jax.tree.map(jnp.add, total, (loss, grads)), reports
 
-    zeros = jax.tree.map(jnp.zeros_like, eqx.filter(model, eqx.is_inexact_array))
+    zeros = jax.tree.map(jnp.zeros_like, params)
     start = (jnp.zeros((), model.final_norm.weight.dtype), zeros)
     size = batch // accumulate
     (loss, grads), reports = scan_groups(add_part, start, (tokens, mask), size)
@@ -197,8 +204,11 @@ def apply_gradient(
     """The outer optimiser's step along a meta-gradient.
 
     Returns `(model, opt_state, updates)`; `updates` is what was added to the weights.
+    Arrays whose gradient is None stay as they are, unknown to the optimiser.
     """
-    params = eqx.filter(model, eqx.is_inexact_array)
+    has_gradient = lambda leaf, param: None if leaf is None else param
+    is_none = lambda leaf: leaf is None
+    params = jax.tree.map(has_gradient, grads, model, is_leaf=is_none)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes float and int scalars
         updates, opt_state = optimizer.update(grads, opt_state, params)
     return eqx.apply_updates(model, updates), opt_state, updates

@@ -191,3 +191,30 @@ def _check(
             f"`d_fast` is the width of added MLPs: got d_fast={d_fast} with in_place, "
             "where the blocks' own MLPs learn; leave it out."
         )
+
+
+def trained_parts(model: Transformer, part: str = "all") -> PyTree:
+    """Which arrays a training changes: a tree like the model, of booleans.
+
+    "all": every array. "fast": the fast MLPs (W0) and the norms around them, while the
+    rest stays as it was pretrained; the blocks below need no backward pass then.
+
+    **Raises** `ValueError` for another part, or for "fast" without fast weights.
+    """
+    if part not in PARTS:
+        raise ValueError(f"`part` is one of {', '.join(PARTS)}: got {part!r}.")
+    every = jax.tree.map(eqx.is_inexact_array, model)
+    if part == "all":
+        return every
+    if not model.config.fast_blocks:
+        raise ValueError("this model has no fast weights, so none can be trained.")
+    none = jax.tree.map(lambda _: False, every)
+    return eqx.tree_at(_fast_parts, none, _fast_parts(every))
+
+
+PARTS = ("all", "fast")
+
+
+def _fast_parts(model: Transformer) -> list[PyTree]:
+    units = [block for stack in model.fast_stacks for block in stack.unit]
+    return [model.fast_mlps, *(block.around_fast for block in units)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 METHODS = ("meta", "plain")
+TRAINED = ("all", "fast")
 MOST_STEPS = 2**31 - 1  # counted in int32
 # Name: least, most, what it is ("least" itself left out where the fourth is True).
 STAGE_RANGES = {
@@ -121,6 +122,10 @@ class Experiment:
     times a stage measures held-out loss. `gain_every`: steps between two readings of
     the batch by the frozen twin, 0 = never. The last two do not influence the training.
 
+    `start`: the name of the model to begin from, "" = fresh weights. Its weights get
+    fast ones as `model` says (`ttt_core.warm_start`). `trained`: which part is trained,
+    "all" or "fast" (W0 and the norms around it; the rest stays as it is).
+
     **Raises** `ValueError` with the offending value.
     """
 
@@ -135,9 +140,12 @@ class Experiment:
     seed: int = 0
     checks: int = 10
     gain_every: int = 20
+    start: str = ""
+    trained: str = "all"
 
     def __post_init__(self):
         choose("method", self.method, METHODS)
+        choose("trained", self.trained, TRAINED)
         _check(self, RANGES)
         names = [stage.name for stage in self.stages]
         if not names or len(set(names)) < len(names):

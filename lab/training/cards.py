@@ -12,6 +12,7 @@ from lab import checkpoints, files, runs
 from lab.data import sources
 from lab.recipes.experiment import Experiment, Phase
 from lab.training import held_out, provenance
+from lab.training.devices import part
 
 
 def card_of(experiment: Experiment, folder: Path, until: str | None = None) -> Path:
@@ -22,8 +23,11 @@ def card_of(experiment: Experiment, folder: Path, until: str | None = None) -> P
 
 def write_snapshot(phase: Phase, model: ttt.Transformer, folder: Path) -> Path:
     """Write model and card at the end of a stage, and return the card's path."""
-    about = describe_model(phase, model, folder)
-    return checkpoints.save(folder / phase.checkpoint_name, model, about)
+    about, changed = describe_model(phase, model, folder), None
+    if start := phase.experiment.start:  # the rest is where the training found it
+        marked = {"name": start, "sha256": checkpoints.card(start)["sha256"]}
+        about, changed = about | {"start": marked}, part(phase, model)
+    return checkpoints.save(folder / phase.checkpoint_name, model, about, changed)
 
 
 def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:

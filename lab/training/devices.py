@@ -20,7 +20,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import ttt_core as ttt
-from lab import runs
+from lab import checkpoints, runs
 from lab.recipes.experiment import Phase
 from ttt_core.scale import sharding
 from ttt_core.scale.sharding import (
@@ -32,6 +32,7 @@ from ttt_core.scale.sharding import (
     shardings,
 )
 from ttt_core.shapes import PyTree
+from ttt_core.warm_start import trained_parts
 
 
 def use_all_cores(batch: int):
@@ -100,17 +101,27 @@ def rows(mesh: Mesh) -> tuple[int, int]:
 def begin(
     phase: Phase, optimizer: optax.GradientTransformation, mesh: Mesh, seed: int
 ) -> tuple[ttt.Transformer, optax.OptState]:
-    """A fresh model and its optimiser's state, created in the pieces of the mesh.
+    """A model and its optimiser's state, in the pieces of the mesh.
 
-    No device ever holds more than its own pieces.
+    A fresh model is created there: no device ever holds more than its own pieces. A
+    model that starts from another is loaded first.
     """
+    experiment = phase.experiment
+    if experiment.start:
+        model = checkpoints.start_from(experiment.start, phase.model)
+        return place((model, optimizer.init(part(phase, model))), phase.model, mesh)
 
     def make():
         model = phase.model.build(key=jax.random.key(seed))
-        return model, optimizer.init(model)
+        return model, optimizer.init(part(phase, model))
 
     lies = shardings(jax.eval_shape(make), phase.model, mesh)
     return jax.jit(make, out_shardings=lies)()
+
+
+def part(phase: Phase, model: ttt.Transformer) -> ttt.Transformer:
+    """The arrays that the training changes; None stands for the others."""
+    return eqx.filter(model, trained_parts(model, phase.experiment.trained))
 
 
 def place(tree: PyTree, config: ttt.ModelConfig, mesh: Mesh) -> PyTree:
@@ -200,6 +211,7 @@ def _share_gradient(
         rate=rate,
         remat=phase.remat,
         accumulate=parts_per_device(phase, mesh.shape[DATA]),
+        trained=trained_parts(model, phase.experiment.trained),
     )
     measured = _summary(reports, phase) | _recalled(reports, phase, text)
     return loss, measured, release(grads)

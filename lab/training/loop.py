@@ -28,6 +28,7 @@ from lab.training.devices import (
     compile_twin,
     gather,
     make_mesh,
+    part,
     rows,
 )
 from lab.training.divergence import Divergence, advice
@@ -90,7 +91,9 @@ def train(
         runs.claim(run, experiment, done)
         if done < phases[-1].end:  # a finished run takes no more steps
             _claim_place(run, phases, done, conduct, say)
-        at = checkpoints.restore(*beginning(experiment, done, conduct.cut))
+        model, opt_state = beginning(experiment, done, conduct.cut)
+        at = checkpoints.restore(part(phases[0], model), opt_state)
+        at = at._replace(model=eqx.combine(at.model, model))
         with Record(run, experiment, at.step, report, conduct.track) as record:
             for phase in phases:
                 if at.step < phase.end:
@@ -140,7 +143,8 @@ def _run_stage(
         is_due = divergence.since is None and is_wanted
         if is_due or step.is_last:
             position, held_out = data.get_state(), line.get("held_out")
-            checkpoints.save(step.index + 1, model, opt_state, position, held_out)
+            changed = part(phase, model)
+            checkpoints.save(step.index + 1, changed, opt_state, position, held_out)
             saved, interrupts.saved = time.monotonic(), step.index + 1
         if asked:
             raise interrupts.stopped(asked)
@@ -262,6 +266,6 @@ def _enter(phase: Phase, at: Resumed, optimizer: optax.GradientTransformation, d
     structure = jax.tree.structure(eqx.filter_eval_shape(build))
     model = jax.tree.unflatten(structure, jax.tree.leaves(at.model))
     if at.step == phase.start:
-        return model, optimizer.init(eqx.filter(model, eqx.is_inexact_array))
+        return model, optimizer.init(part(phase, model))
     data.set_state(at.data)
     return model, at.opt_state

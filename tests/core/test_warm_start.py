@@ -1,14 +1,18 @@
 """A model that was trained without fast weights gets some, and is itself at first."""
 
+import functools
+
+import equinox as eqx
 import jax
 import minis
 import numpy as np
+import optax
 import pytest
 from minis import MINI, same_bits
 
 import ttt_core as ttt
 from ttt_core.model import unstack
-from ttt_core.warm_start import restack
+from ttt_core.warm_start import restack, trained_parts
 
 
 PLAIN = dict(fast_blocks=0, post_norm=False, layers=4)
@@ -116,3 +120,40 @@ def test_models_that_cannot_be_warm_started_are_named():
 
 def test_the_paper_sizes_are_untouched():
     assert MINI.sinks == 4 and not MINI.in_place
+
+
+def test_a_part_of_the_gradient_is_that_part_of_the_whole(full):
+    learner = ttt.with_fast_weights(full, fast_blocks=2, chunk=4, window=6, key=KEY)
+    rows = np.stack([minis.with_bos(learner, minis.text(16, seed=i)) for i in (1, 2)])
+    mask = trained_parts(learner, "fast")
+    gradient = lambda trained: eqx.filter_jit(ttt.meta_gradient)(
+        learner, jax.numpy.asarray(rows), trained=trained
+    )
+    loss, _, whole = gradient(None)
+    same, _, part = gradient(mask)
+    np.testing.assert_allclose(same, loss, rtol=1e-6)
+    kept = eqx.filter(whole, mask)
+    assert jax.tree.structure(part) == jax.tree.structure(kept)
+    near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
+    jax.tree.map(near, part, kept)
+
+
+def test_what_is_not_trained_stays(full):
+    learner = ttt.with_fast_weights(full, fast_blocks=2, chunk=4, window=6, key=KEY)
+    mask = trained_parts(learner, "fast")
+    optimizer = optax.adamw(0.1, weight_decay=0.5)
+    state = optimizer.init(eqx.filter(learner, mask))
+    rows = minis.with_bos(learner, minis.text(16))[None]
+    step = eqx.filter_jit(functools.partial(ttt.meta_gradient, trained=mask))
+    _, _, grads = step(learner, rows)
+    after, _, _ = ttt.apply_gradient(learner, state, grads, optimizer)
+    changed, kept = eqx.partition(after, mask)
+    assert same_bits(kept, eqx.partition(learner, mask)[1])
+    assert minis.largest(changed.fast_mlps.down) > 0
+
+
+def test_parts_that_do_not_exist_are_named(full):
+    with pytest.raises(ValueError, match="one of all, fast: got 'slow'"):
+        trained_parts(full, "slow")
+    with pytest.raises(ValueError, match="no fast weights"):
+        trained_parts(full, "fast")
