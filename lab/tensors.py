@@ -146,7 +146,7 @@ def _pieces(
     text += b" " * (-len(text) % 8)  # arrays begin at multiples of their numbers
     yield len(text).to_bytes(8, "little") + text
     for name, spec in specs.items():
-        array = np.ascontiguousarray(make(name), _dtype(spec.dtype))
+        array = np.asarray(make(name), _dtype(spec.dtype), order="C")
         if array.shape != spec.shape:
             raise ValueError(
                 f"{name} has shape {list(array.shape)}, its place in the file is for "

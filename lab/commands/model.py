@@ -1,4 +1,4 @@
-"""`ttt-lab model`: list, add, show, remove. Other people's models, kept on this machine.
+"""`ttt-lab model`: list, add, show, remove. Pretrained models, kept on this machine.
 
 ttt-lab model add smollm2          a real language model, 135 million weights
 ttt-lab model add ~/Qwen2.5-0.5B   a folder as it is downloaded from Hugging Face
@@ -7,6 +7,7 @@ ttt-lab model add ~/Qwen2.5-0.5B   a folder as it is downloaded from Hugging Fac
 import importlib
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from rich.table import Table
@@ -74,9 +75,11 @@ def add(
     _install_reader(source, yes)
     with kept.passing_folder() as passing:
         with counting(f"fetching {source}", "bytes") as report:
-            found = _find(source, passing, report)
+            path = kept.fetch(source, Path(passing), report)
+        with waiting(f"opening {path.name}"):
+            found = kept.find(source, path)
         with counting(f"keeping {name}", "bytes") as report:
-            card = kept.add(found, name, source, report)
+            card = kept.keep(found, name, report)
     said = f"{card['parameters'] / 1e6:,.0f} million weights"
     Terminal().print(
         f"{name}: {said}, kept in {folders.models() / name}\n"
@@ -120,9 +123,8 @@ def _models() -> dict[str, tuple[dict, str]]:
 
 
 def _origin(card: Mapping) -> str:
-    words = [card.get("title"), card.get("licence"), card.get("quantized")]
-    words = [str(word) for word in words if word]
-    return f"added from {card.get('source', '?')}" + "".join(f", {w}" for w in words)
+    words = [card.get("title") or card.get("source"), card.get("licence")]
+    return ", ".join(["added", *(str(word) for word in words if word)])
 
 
 def _facts(card: Mapping) -> dict[str, str]:
@@ -147,12 +149,6 @@ def _facts(card: Mapping) -> dict[str, str]:
         "sha256": card["sha256"],
     }
     return {field: str(value) for field, value in told.items() if value}
-
-
-def _find(source: str, passing: str, report):
-    from pathlib import Path
-
-    return kept.find(source, Path(passing), report)
 
 
 def _check_consent(source: str, yes: bool):

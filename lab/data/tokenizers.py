@@ -174,11 +174,20 @@ class PretrainedTokenizer(AbstractTokenizer):
         # The package raises plain exceptions for what it cannot read.
         except Exception as error:
             raise ValueError(f"The tokenizer of {name} is damaged: {error}.") from error
+        self._model.encode_special_tokens = True  # as the plain text that they are
         added = self._model.get_added_tokens_decoder()
         self._added = {i: token.content for i, token in added.items()}
-        self._check()
+        self._check(
+            {one["content"]: one["id"] for one in told["tokenizer"]["added_tokens"]}
+        )
 
-    def _check(self):
+    def _check(self, added: dict[str, int]):
+        for content, wanted in added.items():
+            if self._model.token_to_id(content) != wanted:
+                raise ValueError(
+                    f"The tokenizer of {self.name} is damaged: {content!r} should be "
+                    f"entry {wanted}, and is {self._model.token_to_id(content)}."
+                )
         found = {*self._model.get_vocab().values(), *self._special, self.bos}
         if max(found) >= self.vocab or min(found) < 0:
             raise ValueError(
@@ -225,7 +234,7 @@ class PretrainedTokenizer(AbstractTokenizer):
             )
         starts = np.append(places, len(whole))[spans[:, 0]].astype(np.int32)
         starts[:1] = 0
-        stops = np.append(starts[1:], np.int32(len(whole)))
+        stops = np.append(starts, np.int32(len(whole)))[1:]
         return ids, np.stack([starts, stops], axis=1)
 
 

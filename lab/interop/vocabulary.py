@@ -1,10 +1,10 @@
 """The tokenizer of a pretrained model, as `lab.data.tokenizers` takes it.
 
 Two things are asked of it here that its authors did not ask: no text encodes to a
-special token, and the tokens of any text tile the text's bytes. So special tokens and
-normalisers are taken out of a tokenizer.json (Qwen's NFC changes bytes; text in NFC
-comes out as its authors encode it), and only byte-level BPE is accepted. A GGUF file
-keeps vocabulary and merges, and the name of a rule for cutting text before.
+special token, and the tokens of any text tile the text's bytes. So a special token that
+is spelled out stays text, a normaliser is left out (Qwen's NFC changes bytes; text in
+NFC comes out as its authors encode it), and only byte-level BPE is accepted. A GGUF
+file keeps vocabulary and merges, and the name of a rule for cutting text before.
 """
 
 import json
@@ -57,7 +57,7 @@ def from_json(
         raise ValueError(f"tokenizer.json is damaged: {error!r}.") from error
     kept = {
         "version": "1.0",
-        "added_tokens": plain,
+        "added_tokens": described["added_tokens"],
         "pre_tokenizer": described["pre_tokenizer"],
         "model": model,
     }
