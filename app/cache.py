@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app.shelf import Shelf
-from lab import published, runs
+from lab import checkpoints, published, runs
 from lab.data import documents
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
@@ -23,12 +23,12 @@ def recording(name: str) -> Trace:
 
 @st.cache_data(max_entries=1, ttl=60)
 def models() -> dict[str, str]:
-    """Names of the published models and of this machine's runs, each with a remark.
+    """Names of the published models, added ones and this machine's runs, with remarks.
 
-    The remark says which do not learn text. A published name hides a run of that name.
+    The remark says which do not learn text. A published name hides others of that name.
     """
-    cards = runs.models() | published.models()
-    names = [*published.models(), *runs.models()]
+    cards = runs.models() | checkpoints.kept() | published.models()
+    names = [*published.models(), *checkpoints.kept(), *runs.models()]
     return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
 
 

@@ -8,24 +8,27 @@ differ only in configuration. `load` refuses a file whose hash is not the card's
 Cards open without JAX; weights need it.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from lab import files
+from lab import files, tensors
+from lab.data import folders
 from lab.names import unknown
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
 ADDED = (  # fields that older cards do not have
     *("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps"),
-    *("sinks", "in_place"),
+    *("sinks", "in_place", "qkv_bias", "head_width", "rope_factors"),
 )
 EXPERIMENT = {"name": str, "stages": [{"name": str}]}  # what every run's file holds
 CARD = {"config": dict, "sha256": str}  # what every card holds
@@ -65,8 +68,21 @@ def read_card(path: Path) -> dict:
     return found
 
 
+def kept() -> dict[str, dict]:
+    """The cards of the models that `ttt-lab model add` keeps here, by name.
+
+    A card that is damaged is left out.
+    """
+    found = {}
+    for path in sorted(folders.models().glob("*/*.json")):
+        if path.stem == path.parent.name:
+            with contextlib.suppress(ValueError, OSError):
+                found[path.stem] = read_card(path)
+    return found
+
+
 def load(name: str | os.PathLike):
-    """The model published under `name`, the newest of the run `name`, or one at a path.
+    """The model published or kept here under `name`, a run's newest, or one at a path.
 
     **Raises** `FileNotFoundError` if there is no such model, `ValueError` if card or
     weights are damaged, or the weights not those that the card was written for.
@@ -270,7 +286,7 @@ def _check_hash(weights: Path, described: dict):
     """Check that the weights are there and those that the card was written for."""
     if not weights.exists():
         raise FileNotFoundError(f"{weights} is missing beside its card.")
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found = tensors.sha256(weights)
     if found != described["sha256"]:
         raise ValueError(
             f"{weights} has sha256 {found[:12]}..., but its card says "
@@ -300,29 +316,33 @@ def _load_part(weights: Path, described: dict, model):
     return jax.tree.unflatten(structure, leaves)
 
 
-def _fill(skeleton, arrays: dict[str, np.ndarray], path: Path):
+def _fill(skeleton, arrays: Mapping[str, np.ndarray], path: Path):
     import jax
     import jax.numpy as jnp
 
-    names = list(_names(skeleton))
-    missing, extra = set(names) - set(arrays), set(arrays) - set(names)
+    wanted = list(names(skeleton))
+    missing, extra = set(wanted) - set(arrays), set(arrays) - set(wanted)
     if missing or extra:
         raise ValueError(
             f"{path} does not fit its configuration: missing {sorted(missing)[:3]}, "
             f"not expected {sorted(extra)[:3]}."
         )
     leaves, structure = jax.tree.flatten(skeleton)
-    for name, leaf in zip(names, leaves, strict=True):
-        _check_numbers(path, name, arrays[name], leaf.dtype)
-        if arrays[name].ndim != len(leaf.shape):
-            _check_shape(path, name, arrays[name].shape, leaf.shape)
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+    filled = []
+    for name, leaf in zip(wanted, leaves, strict=True):
+        array = arrays[name]
+        _check_numbers(path, name, array, leaf.dtype)
+        if array.ndim != len(leaf.shape):
+            _check_shape(path, name, array.shape, leaf.shape)
+        filled.append(jnp.array(array))  # a copy: the file may be gone tomorrow
+    return jax.tree.unflatten(structure, filled)
 
 
 def _check_numbers(path: Path, name: str, array: np.ndarray, wanted: np.dtype):
     """Check that an array holds numbers of the right kind, all of them finite."""
     is_float = np.dtype(wanted).kind not in "iub"  # bfloat16 is of kind V
-    if array.dtype.kind != ("f" if is_float else np.dtype(wanted).kind):
+    kind = "f" if array.dtype.name == "bfloat16" else array.dtype.kind
+    if kind != ("f" if is_float else np.dtype(wanted).kind):
         raise ValueError(
             f"{path}: {name} holds {array.dtype} where {wanted} belongs; {RESTORE}."
         )
@@ -333,13 +353,13 @@ def _check_numbers(path: Path, name: str, array: np.ndarray, wanted: np.dtype):
         )
 
 
-def _renamed(arrays: dict[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
+def _renamed(arrays: Mapping[str, np.ndarray], skeleton) -> dict[str, np.ndarray]:
     """A stream's arrays by today's names.
 
     Format 1 called the mixers' states `states.slow` and `states.fast`.
     """
     then = lambda name: re.sub(r"^mixers\.(slow|fast)_blocks\.", r"states.\1.", name)
-    today = {then(name): name for name in _names(skeleton)}
+    today = {then(name): name for name in names(skeleton)}
     return {today.get(name, name): array for name, array in arrays.items()}
 
 
@@ -363,7 +383,7 @@ def _check_shapes(skeleton, model, path: Path):
     import jax
 
     leaves = zip(jax.tree.leaves(skeleton), jax.tree.leaves(model), strict=True)
-    for name, (wanted, leaf) in zip(_names(skeleton), leaves, strict=True):
+    for name, (wanted, leaf) in zip(names(skeleton), leaves, strict=True):
         _check_shape(path, name, leaf.shape, wanted.shape)
 
 
@@ -375,7 +395,8 @@ def _check_shape(path: Path, name: str, found: tuple, wanted: tuple):
         )
 
 
-def _names(tree):
+def names(tree) -> Iterator[str]:
+    """What the arrays of a tree are called in a file, in the tree's order."""
     import jax
 
     for path, _ in jax.tree_util.tree_leaves_with_path(tree):
@@ -395,20 +416,14 @@ def _named_arrays(tree) -> dict[str, np.ndarray]:
 
     arrays = eqx.filter(tree, eqx.is_array)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(arrays)]
-    return dict(zip(_names(arrays), leaves, strict=True))
+    return dict(zip(names(arrays), leaves, strict=True))
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+def _read_arrays(path: Path) -> Mapping[str, np.ndarray]:
     try:
-        return load_file(path)
-    except (SafetensorError, AttributeError, TypeError, ValueError) as error:
-        # Numpy lacks some kinds of numbers, which is no SafetensorError.
-        raise ValueError(
-            f"{path} is not a safetensors file, or is damaged ({error}); {RESTORE}."
-        ) from error
+        return tensors.Tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{str(error).removesuffix('.')}; {RESTORE}.") from error
 
 
 def _marks(path: Path) -> dict:
@@ -429,10 +444,14 @@ def _card_path(name: str | os.PathLike) -> Path:
     for path in (PUBLISHED / f"{stem}.json", stem.with_name(stem.name + ".json")):
         if path.exists():
             return path
+    own = folders.models() / stem.name / f"{stem.name}.json"
+    if stem == Path(stem.name) and own.exists():
+        return own
     for folder in (given, files.runs() / given):
         if path := _card_in(folder):
             return path
     known = [path.stem for path in PUBLISHED.glob("*.json")]
+    known += kept()
     known += [path.parent.name for path in files.runs().glob("*/experiment.json")]
     untrained = "" if known else " Train one with `ttt-lab train tiny-e2e`."
     raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + untrained)

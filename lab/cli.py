@@ -29,6 +29,10 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",
+    "model list": "commands.model:list_",
+    "model add": "commands.model:add",
+    "model show": "commands.model:show",
+    "model remove": "commands.model:remove",
     "data list": "commands.data:list_",
     "data show": "commands.data:show",
     "data prepare": "commands.data:prepare",
@@ -49,6 +53,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
 SENTENCES = (ValueError, OSError, FloatingPointError, ImportError)
 GROUPS = {
     "": "Watch, train and measure models that learn while they read.",
+    "model": "Pretrained models, kept on this machine.",
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
     "bench": "Speed and memory on this machine.",

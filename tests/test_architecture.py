@@ -69,7 +69,7 @@ def test_no_arrow_points_upwards(path):
 # a function. A file stands above its room where it is listed by itself.
 LADDER = (
     ("lab.compile_cache", "lab.cores", "lab.files", "lab.names"),
-    ("lab.quick", "lab.stopping", "lab.visible"),
+    ("lab.quick", "lab.stopping", "lab.tensors", "lab.visible"),
     ("lab.measure.intervals", "lab.measure.positions"),
     ("lab.data", "lab.traces"),
     ("lab.recipes", "lab.checkpoints", "lab.interop", "lab.lessons", "lab.published"),

@@ -48,6 +48,7 @@ RANGES = {
     "qk_gain": Range(0, 1000, "start of the QK norms' weights", is_open=True),
     "sinks": Range(1, 1024, "first tokens that stay visible"),
     "qkv_taps": Range(0, 1024, "length of attention's convolutions, 0 = none"),
+    "head_width": Range(0, _WIDTH, "width of a head, 0 = d_model / heads"),
 }
 
 
@@ -106,6 +107,11 @@ class ModelConfig:
     whether a fast block's fast MLP is its only one, as where the MLPs of a pretrained
     model learn while reading (`ttt_core.warm_start`).
 
+    Pretrained models need three more, for attention only. `qkv_bias`: biases on
+    queries, keys and values. `head_width`: width of a head, 0 = `d_model / heads`.
+    `rope_factors`: what the rotary frequencies are divided by, one number a pair (Llama
+    3's scaling), () = nothing.
+
     **Raises** `ValueError` with the offending value and a fix for every inconsistency.
     """
 
@@ -138,11 +144,15 @@ class ModelConfig:
     qkv_taps: int = 0
     sinks: int = 4
     in_place: bool = False
+    qkv_bias: bool = False
+    head_width: int = 0
+    rope_factors: tuple[float, ...] = ()
 
     def __post_init__(self):
         _default(self, "kv_heads", self.heads)
         _default(self, "d_fast", self.d_ff)
         object.__setattr__(self, "mixers", tuple(self.mixers))
+        object.__setattr__(self, "rope_factors", tuple(self.rope_factors))
         _check_sizes(self)
         _check_names(self)
         _check_heads(self)
@@ -151,7 +161,20 @@ class ModelConfig:
     @property
     def head_dim(self) -> int:
         """Width of one attention head."""
-        return self.d_model // self.heads
+        return self.head_width or self.d_model // self.heads
+
+    @property
+    def rope(self) -> "float | tuple[float, ...]":
+        """What rotary positions are made of: their base, or their scaled frequencies.
+
+        Frequencies are radians a token, one for each pair of a head.
+        """
+        from ttt_core.layers import rotary_frequencies
+
+        if not self.rope_factors:
+            return self.rope_theta
+        plain = rotary_frequencies(self.rope_theta, self.head_dim)
+        return tuple((plain / self.rope_factors).tolist())
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -246,7 +269,7 @@ def _check_choice(field: str, value: str, choices: Iterable[str]):
 
 
 def _check_heads(config: ModelConfig):
-    if config.d_model % config.heads:
+    if config.d_model % config.heads and not config.head_width:
         sizes = range(1, min(config.d_model, 4 * config.heads, 4096) + 1)
         fits = [n for n in sizes if config.d_model % (2 * n) == 0] or [1]
         near = sorted(sorted(fits, key=lambda n: abs(n - config.heads))[:3])
@@ -269,6 +292,24 @@ def _check_mixers(config: ModelConfig):
             _check_least(config, name, least)
     for kind in dict.fromkeys(kinds_of(config)):
         kind.check(config)
+    recurrent = [kind.name for kind in kinds_of(config) if kind.is_recurrent]
+    _check_attention_only(config, recurrent)
+
+
+def _check_attention_only(config: ModelConfig, recurrent: list[str]):
+    """Refuse what pretrained attention has, where another mixer has no place for it."""
+    for field in ("qkv_bias", "head_width", "rope_factors"):
+        if recurrent and getattr(config, field):
+            raise ValueError(
+                f"`{field}` is for attention only: got {getattr(config, field)} with "
+                f"the mixer {recurrent[0]!r}; leave it out."
+            )
+    factors, half = config.rope_factors, config.head_dim // 2
+    if factors and (len(factors) != half or not min(factors) > 0):
+        raise ValueError(
+            f"`rope_factors` must be {half} numbers > 0, one for each pair of a head: "
+            f"got {len(factors)}, the least {min(factors)}."
+        )
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

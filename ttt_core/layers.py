@@ -16,6 +16,7 @@ from ttt_core.shapes import DType
 
 
 Positions: TypeAlias = Int[Array, " seq"] | Int[np.ndarray, " seq"]
+Rope: TypeAlias = float | tuple[float, ...]  # the base, or each pair's frequency
 STATIC_POSITIONS = 8192  # more make constants that are slow to compile
 
 
@@ -79,8 +80,18 @@ def build_norm(dim: int, eps: float, gain: float = 1.0) -> RMSNorm:
     return RMSNorm(gain * jnp.ones(dim), eps)  # `jnp.full` would be weakly typed
 
 
+def rotary_frequencies(theta: Rope, head_dim: int) -> np.ndarray:
+    """Radians a token of each pair, `[head_dim / 2]`.
+
+    `theta`: the base, which gives `theta^(-2i / head_dim)`, or the frequencies.
+    """
+    if isinstance(theta, tuple):
+        return np.asarray(theta)
+    return theta ** (-np.arange(0, head_dim, 2) / head_dim)
+
+
 def rotary_angles(
-    positions: Int[Array, " seq"], head_dim: int, theta: float, dtype: DType
+    positions: Int[Array, " seq"], head_dim: int, theta: Rope, dtype: DType
 ) -> Float[Array, "seq half"]:
     """Angles `position * theta^(-2i / head_dim)`, reduced to within half a turn.
 
@@ -89,7 +100,7 @@ def rotary_angles(
     around exactly as angles do, and what the 32 bits lose is added back as a float. The
     error stays below 4e-7 rad at any position below 2^31.
     """
-    frequency = theta ** (-np.arange(0, head_dim, 2)[None, :] / head_dim)
+    frequency = rotary_frequencies(theta, head_dim)[None, :]
     turns = frequency / (2 * np.pi) * 2.0**32
     column, whole = positions[:, None], np.round(turns)
     phase = column.astype(jnp.uint32) * jnp.asarray(whole, jnp.uint32)
@@ -99,7 +110,7 @@ def rotary_angles(
 
 
 def rotary_tables(
-    positions: Positions, head_dim: int, theta: float, dtype: DType
+    positions: Positions, head_dim: int, theta: Rope, dtype: DType
 ) -> tuple[Float[Array, "seq half"], Float[Array, "seq half"]]:
     """Cosines and sines of the angles, each computed once.
 
@@ -108,7 +119,7 @@ def rotary_tables(
     and each of a pair: half of the time of a window was cosines.
     """
     if isinstance(positions, np.ndarray) and positions.size <= STATIC_POSITIONS:
-        frequency = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        frequency = rotary_frequencies(theta, head_dim)
         angle = positions[:, None] * frequency
         return jnp.asarray(np.cos(angle), dtype), jnp.asarray(np.sin(angle), dtype)
     angle = rotary_angles(jnp.asarray(positions), head_dim, theta, dtype)
@@ -118,7 +129,7 @@ def rotary_tables(
 def rotate(
     x: Float[Array, "seq heads head_dim"],
     positions: Positions,
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "seq heads head_dim"]:
     """Rotary position embedding on interleaved pairs `(x[2i], x[2i + 1])`."""
     seq, heads, head_dim = x.shape

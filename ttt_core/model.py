@@ -85,9 +85,14 @@ def init_states(model: Transformer, capacity: int) -> MixerStates:
 
 
 def activation_dtype(model: Transformer) -> DType:
-    """bfloat16 where the configuration says so, else the parameters' own dtype."""
-    is_half = model.config.compute_dtype == "bfloat16"
-    return jnp.bfloat16 if is_half else model.embed.dtype
+    """bfloat16 where the configuration says so, else the parameters' own dtype.
+
+    That of parameters kept as bfloat16 is float32: they are rounded, sums are not.
+    """
+    own = model.embed.dtype
+    if model.config.compute_dtype == "bfloat16":
+        return jnp.bfloat16
+    return own if jnp.finfo(own).bits >= 32 else jnp.float32
 
 
 def run_slow(

@@ -24,6 +24,11 @@ def data() -> Path:
     return files.user_cache() / "data"
 
 
+def models() -> Path:
+    """The folder of the models that `ttt-lab model add` keeps, one folder each."""
+    return data() / "models"
+
+
 def card(name: str) -> str:
     """The card of corpus `name`, in Markdown.
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lab.data import folders
 from lab.names import unknown
 
 
@@ -31,7 +32,8 @@ class AbstractTokenizer:
     """What every tokenizer offers; `load` returns one.
 
     Attributes:
-        name: one of `NAMES`, or the file name of a newly trained tokenizer.
+        name: one of `NAMES`, the name of a model kept here, or the file name of a newly
+            trained tokenizer.
         vocab: number of entries, including `bos`.
         bos: the entry that starts every document; no text encodes to it.
         fingerprint: sha256 (hex) of the definition; shards record it.
@@ -149,6 +151,93 @@ class BpeTokenizer(AbstractTokenizer):
             yield from (np.asarray(one.ids, dtype=np.int32) for one in found)
 
 
+class PretrainedTokenizer(AbstractTokenizer):
+    """The byte-level BPE of a pretrained model (`lab.interop.vocabulary` defines it).
+
+    A vocabulary may lack a byte (SmolLM's has no escape character): no token holds it,
+    and its place belongs to the token before. `absent` lists such bytes.
+
+    **Raises** `ValueError` for a definition that is damaged.
+    """
+
+    def __init__(self, name: str, definition: str) -> None:
+        import tokenizers
+
+        self.name = name
+        self.fingerprint = hashlib.sha256(definition.encode("utf-8")).hexdigest()
+        try:
+            told = json.loads(definition)
+            self.vocab, self.bos = int(told["vocab"]), int(told["bos"])
+            self._special = {int(i) for i in told["special"]}
+            plain = json.dumps(told["tokenizer"])
+            self._model = tokenizers.Tokenizer.from_str(plain)
+        # The package raises plain exceptions for what it cannot read.
+        except Exception as error:
+            raise ValueError(f"The tokenizer of {name} is damaged: {error}.") from error
+        self._model.encode_special_tokens = True  # as the plain text that they are
+        added = self._model.get_added_tokens_decoder()
+        self._added = {i: token.content for i, token in added.items()}
+        self._check(
+            {one["content"]: one["id"] for one in told["tokenizer"]["added_tokens"]}
+        )
+
+    def _check(self, added: dict[str, int]):
+        for content, wanted in added.items():
+            if self._model.token_to_id(content) != wanted:
+                raise ValueError(
+                    f"The tokenizer of {self.name} is damaged: {content!r} should be "
+                    f"entry {wanted}, and is {self._model.token_to_id(content)}."
+                )
+        found = {*self._model.get_vocab().values(), *self._special, self.bos}
+        if max(found) >= self.vocab or min(found) < 0:
+            raise ValueError(
+                f"The tokenizer of {self.name} has the entry {max(found)}, but its "
+                f"model has {self.vocab:,} (vocab_size)."
+            )
+
+    @functools.cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        value_of = _byte_level_alphabet()
+
+        def piece(i: int) -> bytes:
+            entry = self._model.id_to_token(i)
+            if entry is None or i in self._special or i == self.bos:
+                return b""
+            if i in self._added:
+                return self._added[i].encode("utf-8")
+            is_text = all(c in value_of for c in entry)
+            return bytes(value_of[c] for c in entry) if is_text else b""
+
+        return tuple(map(piece, range(self.vocab)))
+
+    @functools.cached_property
+    def absent(self) -> np.ndarray:
+        """Which bytes no token holds alone, `bool [256]`."""
+        alone = {piece[0] for piece in self.pieces if len(piece) == 1}
+        return np.array([value not in alone for value in range(256)])
+
+    def _encode(self, text: str) -> list[int]:
+        return self._model.encode(text, add_special_tokens=False).ids
+
+    def spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        ids, spans = super().spans(text)
+        whole = np.frombuffer(_utf8(text), np.uint8)
+        read = int(spans[-1, 1]) if len(ids) else 0
+        if read == len(whole):
+            return ids, spans
+        # Bytes that no token holds were left out: count places among the others.
+        (places,) = np.nonzero(~self.absent[whole])
+        if len(places) != read:
+            raise ValueError(
+                f"The tokens of {self.name} hold {read:,} of {len(whole):,} bytes, so "
+                "their places in the text are not known."
+            )
+        starts = np.append(places, len(whole))[spans[:, 0]].astype(np.int32)
+        starts[:1] = 0
+        stops = np.append(starts, np.int32(len(whole)))[1:]
+        return ids, np.stack([starts, stops], axis=1)
+
+
 class LlamaTokenizer(AbstractTokenizer):
     """Llama 3's 128,000 byte strings and 256 special entries, from `llama-models`."""
 
@@ -173,9 +262,10 @@ class LlamaTokenizer(AbstractTokenizer):
         return self._model.encode(text, bos=False, eos=False)
 
 
-@functools.cache
 def load(name: str) -> AbstractTokenizer:
-    """The tokenizer called `name`: `bytes`, `bpe-4k` or `llama-3`.
+    """The tokenizer called `name`: `bytes`, `bpe-4k`, `llama-3`, or that of a model.
+
+    A model that `ttt-lab model add` keeps here brings a tokenizer of its name.
 
     **Raises** `ValueError` for an unknown name, `ModuleNotFoundError` for `llama-3` if
     its package is not installed.
@@ -183,13 +273,29 @@ def load(name: str) -> AbstractTokenizer:
     >>> load("bytes").encode("hi")
     [104, 105]
     """
+    path = folders.models() / name / "tokenizer.json"
+    if name not in NAMES and Path(name).name == name and path.is_file():
+        return _kept(path, path.stat().st_mtime_ns)
+    return _own(name)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(path: Path, changed: int) -> AbstractTokenizer:
+    """The tokenizer of a model kept here; `changed` when its file was."""
+    del changed
+    return PretrainedTokenizer(path.parent.name, path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _own(name: str) -> AbstractTokenizer:
     if name == "bytes":
         return ByteTokenizer()
     if name == "llama-3":
         return LlamaTokenizer()
     if name == "bpe-4k":
         return from_file(Path(__file__).with_name("bpe-4k.json"))
-    raise ValueError(unknown("tokenizer", name, NAMES))
+    kept = (path.parent.name for path in folders.models().glob("*/tokenizer.json"))
+    raise ValueError(unknown("tokenizer", name, (*NAMES, *sorted(kept))))
 
 
 def from_file(path: Path) -> BpeTokenizer:

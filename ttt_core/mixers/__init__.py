@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from ttt_core.config import ModelConfig
-from ttt_core.mixers.full import FULL
+from ttt_core.mixers.full import FULL, UNPLACED
 from ttt_core.mixers.gated_delta import GATED_DELTA
 from ttt_core.mixers.kind import Kind
 from ttt_core.mixers.kv_binding import KV_BINDING
@@ -29,7 +29,10 @@ from ttt_core.shapes import DType
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (WINDOW, SINKS, FULL, MAMBA2, GATED_DELTA, KV_BINDING, NONE)
+    for kind in (
+        *(WINDOW, SINKS, FULL, UNPLACED),
+        *(MAMBA2, GATED_DELTA, KV_BINDING, NONE),
+    )
 }
 
 

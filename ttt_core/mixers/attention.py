@@ -29,6 +29,9 @@ PROJECTION_CUTS = {
     "wk": Cut(-1, "kv_heads"),
     "wv": Cut(-1, "kv_heads"),
     "wo": Cut(-2, "heads"),
+    "bq": Cut(-1, "heads"),
+    "bk": Cut(-1, "kv_heads"),
+    "bv": Cut(-1, "kv_heads"),
     "weight": None,
     "kernel": Cut(-1),  # a channel is filtered by itself
 }
@@ -38,9 +41,10 @@ Recent: TypeAlias = tuple[Float[Array, "*stack past _"], ...]
 
 
 class Projections(eqx.Module):
-    """The weights of one attention layer, stored `[in, out]`, without biases.
+    """The weights of one attention layer, stored `[in, out]`.
 
-    `filters`: short convolutions on queries, keys and values, or none.
+    `filters`: short convolutions on queries, keys and values, or none. `bq bk bv`:
+    biases of the three, None in all but pretrained models.
     """
 
     wq: Float[Array, "d_model q_width"]
@@ -53,6 +57,9 @@ class Projections(eqx.Module):
     heads: int = eqx.field(static=True)
     kv_heads: int = eqx.field(static=True)
     head_dim: int = eqx.field(static=True)
+    bq: Float[Array, " q_width"] | None = None
+    bk: Float[Array, " kv_width"] | None = None
+    bv: Float[Array, " kv_width"] | None = None
 
     def init_recent(self, dtype: DType) -> Recent:
         """What the filters saw before the first token: nothing."""
@@ -71,6 +78,9 @@ class Projections(eqx.Module):
         `recent=None`: `x` starts a text.
         """
         q, k, v = (linear(x, w) for w in (self.wq, self.wk, self.wv))
+        if self.bq is not None:
+            biases = (self.bq, self.bk, self.bv)
+            q, k, v = map(_add_bias, (q, k, v), biases)  # each [seq, width]
         if self.filters:
             recent = self.init_recent(x.dtype) if recent is None else recent
             (q, k, v), recent = convolve(self.filters, (q, k, v), recent)
@@ -89,20 +99,34 @@ def build_projections(config: ModelConfig, *, key: PRNGKeyArray) -> Projections:
     """Projections from Normal(0, init_std); filters, if any, that add nothing yet."""
     d, width, std = config.d_model, config.head_dim, config.init_std
     kq, kk, kv, ko = jax.random.split(key, 4)
-    gain, keys = config.qk_gain, config.kv_heads * width
+    gain, queries = config.qk_gain, config.heads * width
+    keys = config.kv_heads * width
     norm = build_norm(width, config.norm_eps, gain) if config.qk_norm else None
     return Projections(
-        wq=normal(kq, (d, config.heads * width), std),
-        wk=normal(kk, (d, config.kv_heads * width), std),
-        wv=normal(kv, (d, config.kv_heads * width), std),
-        wo=normal(ko, (config.heads * width, d), std),
+        wq=normal(kq, (d, queries), std),
+        wk=normal(kk, (d, keys), std),
+        wv=normal(kv, (d, keys), std),
+        wo=normal(ko, (queries, d), std),
         q_norm=norm,
         k_norm=norm,
-        filters=residual_filters(config.qkv_taps, (d, keys, keys)),
+        filters=residual_filters(config.qkv_taps, (queries, keys, keys)),
         heads=config.heads,
         kv_heads=config.kv_heads,
         head_dim=width,
+        **_build_biases(config.qkv_bias, queries, keys),
     )
+
+
+def _build_biases(wanted: bool, queries: int, keys: int) -> dict[str, Array]:
+    """Biases that add nothing yet, if they are wanted."""
+    widths = {"bq": queries, "bk": keys, "bv": keys} if wanted else {}
+    return {name: jnp.zeros(width) for name, width in widths.items()}
+
+
+def _add_bias(
+    x: Float[Array, "seq width"], bias: Float[Array, " width"]
+) -> Float[Array, "seq width"]:
+    return x + jnp.broadcast_to(bias.astype(x.dtype), x.shape)
 
 
 def attention_weights(

@@ -3,7 +3,8 @@
 Useful operations only, two for each multiply-add (`lab.training.flops` has the rules):
 for each token `4 d (d + kv)` in the projections and `2 taps (d + 2 kv)` in their short
 convolutions, and for each key that it sees `4 d` in scores and weighted values, with
-`d` = d_model and `kv` = kv_heads * head_dim.
+`d` = d_model, which is also heads * head_dim unless `head_width` says otherwise, and
+`kv` = kv_heads * head_dim.
 """
 
 from ttt_core.config import ModelConfig
@@ -11,8 +12,8 @@ from ttt_core.config import ModelConfig
 
 def count_weights(config: ModelConfig) -> int:
     """Entries of the four projections, and of the filters on three of them."""
-    d, kv = config.d_model, config.kv_heads * config.head_dim
-    return 2 * d * (d + kv) + config.qkv_taps * (d + 2 * kv)
+    q, kv = (n * config.head_dim for n in (config.heads, config.kv_heads))
+    return 2 * config.d_model * (q + kv) + config.qkv_taps * (q + 2 * kv)
 
 
 def count_keys(tokens: int, window: int | None = None) -> int:
@@ -23,7 +24,7 @@ def count_keys(tokens: int, window: int | None = None) -> int:
 
 def keys_flops(config: ModelConfig, tokens: int, window: int | None = None) -> int:
     """Scores and weighted values of the first `tokens`, over all heads."""
-    return 4 * config.d_model * count_keys(tokens, window)
+    return 4 * config.heads * config.head_dim * count_keys(tokens, window)
 
 
 def inner_keys_flops(

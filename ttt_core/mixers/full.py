@@ -10,13 +10,15 @@ Writing past the capacity is the caller's error; `ttt_core.stream` grows the buf
 the host, which recompiles, and so doubles it.
 """
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
-from ttt_core.layers import rotate
+from ttt_core.layers import Rope, rotate
 from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
@@ -46,7 +48,7 @@ class Full(eqx.Module):
     """Causal attention with QK norm and rotary positions."""
 
     projections: Projections
-    rope_theta: float = eqx.field(static=True)
+    rope_theta: Rope = eqx.field(static=True)
 
     def init_state(self, capacity: int, dtype: DType) -> FullState:
         """An empty buffer for `capacity` tokens."""
@@ -80,7 +82,13 @@ class Full(eqx.Module):
 
 def build_full(config: ModelConfig, *, key: PRNGKeyArray) -> Full:
     """A full-attention mixer of the configuration's sizes."""
-    return Full(build_projections(config, key=key), config.rope_theta)
+    return Full(build_projections(config, key=key), config.rope)
+
+
+def build_unplaced(config: ModelConfig, *, key: PRNGKeyArray) -> Full:
+    """The same without positions: every frequency is zero, so that nothing turns."""
+    still = (0.0,) * (config.head_dim // 2)
+    return Full(build_projections(config, key=key), still)
 
 
 def self_attention(
@@ -183,4 +191,11 @@ FULL = Kind(
     inner_flops=inner_attention_flops,
     cuts=PROJECTION_CUTS,
     grows=True,
+)
+# SmolLM3 has one such layer in four (arXiv 2501.18795, "NoPE").
+UNPLACED = dataclasses.replace(
+    FULL,
+    name="unplaced",
+    title="full attention without positions",
+    build=build_unplaced,
 )

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
-from ttt_core.layers import rotate
+from ttt_core.layers import Rope, rotate
 from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
@@ -72,7 +72,7 @@ class WindowWithSinks(eqx.Module):
     projections: Projections
     window: int = eqx.field(static=True)
     sinks: int = eqx.field(static=True)
-    rope_theta: float = eqx.field(static=True)
+    rope_theta: Rope = eqx.field(static=True)
 
     def init_state(self, capacity: int, dtype: DType) -> SinksState:
         """Nothing read yet. `capacity` is ignored: the state never grows."""
@@ -107,7 +107,7 @@ class WindowWithSinks(eqx.Module):
 def build_sinks(config: ModelConfig, *, key: PRNGKeyArray) -> WindowWithSinks:
     """A mixer of the configuration's sizes."""
     projections = build_projections(config, key=key)
-    sizes = config.window, config.sinks, config.rope_theta
+    sizes = config.window, config.sinks, config.rope
     return WindowWithSinks(projections, *sizes)
 
 
@@ -134,7 +134,7 @@ def sinks_attention(
     count: Int[Array, ""],
     first: Sinks,
     *,
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "seq heads head_dim"]:
     """Banded attention to the window and to the sinks, exact and twice differentiable.
 
@@ -187,7 +187,7 @@ def sinks_reference(
     *,
     window: int,
     sinks: int,
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "seq heads head_dim"]:
     """Attention of a whole text in its plain form: two masks over all pairs."""
     position = np.arange(len(q))
@@ -208,7 +208,7 @@ def _plain_scores(
     k: Float[Array, "seq kv_heads head_dim"],
     at: Int[np.ndarray, " seq"],
     of: Int[np.ndarray, " seq"],
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "heads seq seq"]:
     """Scores of queries at positions `at` and keys at positions `of`."""
     q, k = rotate(q, at, theta), rotate(k, of, theta)
@@ -219,7 +219,7 @@ def _plain_scores(
 def _sinks_flops(config: ModelConfig, tokens: int) -> int:
     """Scores and weighted values of the sinks that have left the window."""
     gone = np.arange(config.sinks) + config.window
-    return 4 * config.d_model * int(np.maximum(0, tokens - gone).sum())
+    return 4 * config.heads * config.head_dim * int(np.maximum(0, tokens - gone).sum())
 
 
 def _flops(config: ModelConfig, tokens: int) -> int:

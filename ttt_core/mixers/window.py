@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ttt_core.config import ModelConfig
-from ttt_core.layers import rotate
+from ttt_core.layers import Rope, rotate
 from ttt_core.mixers.attention import (
     PROJECTION_CUTS,
     Projections,
@@ -64,7 +64,7 @@ class Window(eqx.Module):
 
     projections: Projections
     window: int = eqx.field(static=True)
-    rope_theta: float = eqx.field(static=True)
+    rope_theta: Rope = eqx.field(static=True)
     kernel: str = eqx.field(static=True)
 
     def init_state(self, capacity: int, dtype: DType) -> WindowState:
@@ -96,7 +96,7 @@ class Window(eqx.Module):
 def build_window(config: ModelConfig, *, key: PRNGKeyArray) -> Window:
     """A sliding-window mixer of the configuration's sizes."""
     projections = build_projections(config, key=key)
-    return Window(projections, config.window, config.rope_theta, config.kernel)
+    return Window(projections, config.window, config.rope, config.kernel)
 
 
 def look_back(
@@ -107,7 +107,7 @@ def look_back(
     recent: Recent = (),
     *,
     window: int,
-    theta: float,
+    theta: Rope,
     kernel: str,
 ) -> tuple[Float[Array, "seq heads head_dim"], WindowState | None]:
     """What each query finds in the last `window` keys, and the window afterwards.
@@ -149,7 +149,7 @@ def windowed_attention(
     values: Float[Array, "total kv_heads head_dim"],
     count: Int[Array, ""],
     *,
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "seq heads head_dim"]:
     """Banded sliding-window attention, exact and twice differentiable.
 
@@ -243,7 +243,7 @@ def windowed_attention_reference(
     values: Float[Array, "total kv_heads head_dim"],
     count: Int[Array, ""],
     *,
-    theta: float,
+    theta: Rope,
 ) -> Float[Array, "seq heads head_dim"]:
     """`windowed_attention` in its plain form: one mask over all queries and keys."""
     seq, window = len(q), len(keys) - len(q)

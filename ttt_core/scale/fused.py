@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttt_core.layers import rotate
+from ttt_core.layers import Rope, rotate
 
 
 def fused_attention(
@@ -18,7 +18,7 @@ def fused_attention(
     v: Float[Array, "seq kv_heads head_dim"],
     *,
     window: int,
-    theta: float,
+    theta: Rope,
     kernel: str,
 ) -> Float[Array, "seq heads head_dim"]:
     """Sliding-window attention of a whole sequence by a fused kernel, once
