@@ -301,18 +301,18 @@ def _load_part(weights: Path, described: dict, model):
     import jax.numpy as jnp
 
     _check_hash(weights, described)
-    arrays, names = _read_arrays(weights), list(_names(model))
-    if extra := set(arrays) - set(names):
+    arrays, wanted = _read_arrays(weights), list(names(model))
+    if extra := set(arrays) - set(wanted):
         raise ValueError(
             f"{weights} does not fit its configuration: not expected "
             f"{sorted(extra)[:3]}."
         )
     leaves, structure = jax.tree.flatten(model)
-    for i, (name, leaf) in enumerate(zip(names, leaves, strict=True)):
+    for i, (name, leaf) in enumerate(zip(wanted, leaves, strict=True)):
         if name in arrays:
             _check_numbers(weights, name, arrays[name], leaf.dtype)
             _check_shape(weights, name, arrays[name].shape, leaf.shape)
-            leaves[i] = jnp.asarray(arrays[name], leaf.dtype)
+            leaves[i] = jnp.array(arrays[name], leaf.dtype)
     return jax.tree.unflatten(structure, leaves)
 
 
