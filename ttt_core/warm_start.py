@@ -5,8 +5,9 @@ its last blocks learn while reading, in one of two ways, both exact at first: un
 first inner step the logits are those of the model with the attention that was asked
 for.
 
-    added      a second gated MLP in each of the blocks, as in the paper (section 2.3),
-               its down-projection zero: it says nothing until it has learned something
+    added      a second gated MLP in each of the blocks, as in the paper (section 2.3):
+               its hidden units are copies of the block's own, its down-projection is
+               zero, so it says nothing until it has learned something
     in place   the block's own MLP learns, and there is no second
 
 Attention may become a sliding window, with attention sinks
@@ -58,7 +59,7 @@ def with_fast_weights(
         in_place: whether the blocks' own MLPs learn; else an MLP is added to each.
         d_fast: hidden width of the added MLPs (default: that of the model's own).
         lr, clip: inner rate and clip (default: the model's configuration's).
-        key: decides the added MLPs' first two matrices.
+        key: decides which hidden units the added MLPs begin with.
 
     **Raises** `ValueError` for a model that has fast blocks already, for sinks without
     a window, for mixers that a window cannot replace, for `d_fast` together with
@@ -76,7 +77,8 @@ def with_fast_weights(
     if in_place:
         mlps, last = [block.slow_mlp for block in last], list(map(_give_up, last))
     else:
-        mlps = [_silent(config, k) for k in jax.random.split(key, fast_blocks)]
+        keys = jax.random.split(key, fast_blocks)
+        mlps = [_silent(config, b, k) for b, k in zip(last, keys, strict=True)]
         last = list(map(_make_room, last))
     return dataclasses.replace(
         model,
@@ -155,9 +157,20 @@ def _make_room(block: Block) -> Block:
     return dataclasses.replace(block, around_fast=Sublayer(own.pre, own.post))
 
 
-def _silent(config: ModelConfig, key: PRNGKeyArray) -> MLP:
-    """A gated MLP whose output is zero."""
+def _silent(config: ModelConfig, block: Block, key: PRNGKeyArray) -> MLP:
+    """A gated MLP whose output is zero, with hidden units of the block's own.
+
+    Random units of a pretrained model's size would hardly respond: its norms are
+    small. Units beyond the block's own are random.
+    """
     made = build_mlp(config.d_model, config.d_fast, config.init_std, key=key)
+    if block.slow_mlp is not None:
+        own, wanted = block.slow_mlp, min(config.d_ff, config.d_fast)
+        chosen = jax.random.permutation(key, config.d_ff)[:wanted]
+        copy = lambda into, weights: into.at[:, :wanted].set(
+            weights[:, chosen].astype(into.dtype)
+        )
+        made = MLP(copy(made.gate, own.gate), copy(made.up, own.up), made.down)
     return dataclasses.replace(made, down=jnp.zeros_like(made.down))
 
 

@@ -6,6 +6,7 @@ can be listed without JAX. It builds its `Experiment` in `experiment(size)`, or 
 """
 
 from lab.recipes import (
+    smollm2,
     tiny_e2e,
     tiny_e2e_recall,
     tiny_full,
@@ -30,4 +31,5 @@ RECIPES = {
     "tiny-kvb": tiny_kvb,
     "tiny-e2e-recall": tiny_e2e_recall,
     **toy.VARIANTS,
+    **smollm2.VARIANTS,
 }

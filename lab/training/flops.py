@@ -55,7 +55,9 @@ class Flops:
         return self.forward + self.inner + self.backward
 
 
-def train_flops_per_token(config: ModelConfig, seq: int, method: str = "meta") -> float:
+def train_flops_per_token(
+    config: ModelConfig, seq: int, method: str = "meta", trained: str = "all"
+) -> float:
     """Useful floating-point operations per token of one outer step.
 
     Args:
@@ -63,15 +65,19 @@ def train_flops_per_token(config: ModelConfig, seq: int, method: str = "meta") -
         seq: tokens of a training sequence.
         method: "meta" differentiates through learning while reading (a configuration
             that does not learn has nothing to add), "plain" trains without it.
+        trained: "all", or "fast": W0 alone, and no outer backward pass goes below the
+            first fast block.
 
     **Raises** `ValueError` for another method or `seq < 1`.
 
     >>> train_flops_per_token(ttt.preset("tiny-e2e"), 2048) / 1e6  # about 22
     """
-    return count_flops(config, seq, method).total
+    return count_flops(config, seq, method, trained).total
 
 
-def count_flops(config: ModelConfig, seq: int, method: str = "meta") -> Flops:
+def count_flops(
+    config: ModelConfig, seq: int, method: str = "meta", trained: str = "all"
+) -> Flops:
     """`train_flops_per_token` by pass: forward, inner gradient, outer gradient."""
     if method not in METHODS:
         raise ValueError(f"`method` is one of {', '.join(METHODS)}: got {method!r}.")
@@ -80,7 +86,8 @@ def count_flops(config: ModelConfig, seq: int, method: str = "meta") -> Flops:
     forward, inner = _forward(config, seq), 0
     if method == "meta" and config.learns:
         inner = _inner(config, (-(-seq // config.chunk) - 1) * config.chunk)
-    return Flops(forward / seq, inner / seq, 2 * (forward + inner) / seq)
+    below = _below(config, seq) if trained == "fast" else 0
+    return Flops(forward / seq, inner / seq, 2 * (forward - below + inner) / seq)
 
 
 def _forward(config: ModelConfig, tokens: int) -> int:
@@ -89,6 +96,13 @@ def _forward(config: ModelConfig, tokens: int) -> int:
     slow = (config.layers - alone) * _mlp(config, config.d_ff)
     fast = config.fast_blocks * _mlp(config, config.d_fast)
     return mixers + tokens * (slow + fast + _head(config))
+
+
+def _below(config: ModelConfig, tokens: int) -> int:
+    """The forward pass of the blocks below the first fast one."""
+    blocks = kinds_of(config)[: config.layers - config.fast_blocks]
+    mixers = sum(kind.flops(config, tokens) for kind in blocks)
+    return mixers + tokens * len(blocks) * _mlp(config, config.d_ff)
 
 
 def _inner(config: ModelConfig, tokens: int) -> int:

@@ -140,6 +140,7 @@ class Meter:
 
 def _flops_per_token(phase: Phase) -> float:
     try:
-        return train_flops_per_token(phase.model, phase.seq, phase.experiment.method)
+        how = phase.experiment.method, phase.experiment.trained
+        return train_flops_per_token(phase.model, phase.seq, *how)
     except ValueError:  # the operations of a mixer are not counted
         return 0.0

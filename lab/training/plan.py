@@ -155,7 +155,7 @@ def plan_stage(phase, optimizer, devices: int, cut: int = 1) -> StagePlan:
         embedding=model.embed.size + (0 if model.head is None else model.head.size),
         fast_parameters=_size(fast),
         fast_bytes=_bytes(fast),
-        flops=count_flops(config, phase.seq),
+        flops=count_flops(config, phase.seq, trained=phase.experiment.trained),
         mesh=(data, cut),
         share=share,
         at_once=share // parts,

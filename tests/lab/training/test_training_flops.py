@@ -245,3 +245,13 @@ def test_the_real_step_on_a_recurrence_computes_what_is_counted(kind):
     done = dot_flops(jax.grad(step), arrays, tokens) / 256
     counted = flops.train_flops_per_token(config, 256)
     assert counted <= done <= 1.7 * counted
+
+
+def test_weights_that_are_not_trained_need_no_backward_pass():
+    """Blocks below the first fast one cost a forward pass and nothing else."""
+    config = MINI.replace(layers=3, fast_blocks=1)
+    whole, part = (flops.count_flops(config, 8, trained=t) for t in ("all", "fast"))
+    assert (part.forward, part.inner) == (whole.forward, whole.inner)
+    below = flops.count_flops(config.replace(layers=2, fast_blocks=0, lr=0.0), 8)
+    head = 2 * config.d_model * config.vocab
+    assert whole.backward - part.backward == 2 * (below.forward - head)
