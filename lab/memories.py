@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Reread:
         alphas: how much of the change was added to W0.
         gains: nats per token saved over W0, for each of `alphas`, over the chunks.
         lost: nats per token that the form costs against the exact weights.
+        other, other_gain: a text that was not read, and what the whole change saves on
+            chunks of it: what is not of the document itself. None = not measured.
     """
 
     chunks: tuple[int, ...]
@@ -64,6 +67,8 @@ class Reread:
     alphas: tuple[float, ...]
     gains: tuple[Interval, ...]
     lost: Interval
+    other: str = ""
+    other_gain: Interval | None = None
 
     @property
     def gain(self) -> Interval:
@@ -174,6 +179,7 @@ def remember(
     gains=(),
     rate: float = 1.0,
     form: str = EXACT,
+    other: tuple[str, Sequence[int]] | None = None,
 ) -> Memory:
     """What a stream has learned, as a memory.
 
@@ -186,6 +192,7 @@ def remember(
         gains: nats per token that learning saved on each chunk.
         rate: the factor on the inner rate with which the state was made.
         form: one of `FORMS`, or another `rankN`.
+        other: name and ids of a text that was not read, to measure on it as well.
 
     **Raises** what `save` raises.
     """
@@ -229,6 +236,10 @@ def remember(
     if not len(ids):
         return memory
     found = _reread(memory, model, ids, start, after)
+    if other:
+        tree = _tree(model, weights(memory, start))
+        (gain,) = gains_on([tree], model, other[1])
+        found = dataclasses.replace(found, other=other[0], other_gain=gain)
     return dataclasses.replace(memory, card=dataclasses.replace(card, reread=found))
 
 

@@ -11,7 +11,7 @@ to the part that is to be forgotten, and three hashes are compared:
    at the same weights as 2, bit for bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,13 +59,14 @@ def forget(
     since: int,
     *,
     text: str = "",
+    other: tuple[str, Sequence[int]] | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Memory, Receipt]:
     """The memory without chunk `since` (from 1) and all after it, and the receipt.
 
     Args:
         ids: the document's tokens, of which the memory's span is checked.
-        text: the document, to be hashed.
+        text: the document, to be hashed. other: as in `memories.remember`.
         report: is told how many of all chunks were read.
 
     **Raises** `ValueError` for another document or model, a chunk that the memory does
@@ -106,6 +107,7 @@ def forget(
         gains=memory.gains[:kept],
         rate=card.rate,
         form=card.form,
+        other=other,
     )
     start = memories.arrays_of(model.fast_mlps)
     after = memories.hash_of(memories.weights(new, start))
