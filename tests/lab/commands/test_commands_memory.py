@@ -18,6 +18,7 @@ from lab import checkpoints, memories
 from lab.commands import memory
 from lab.commands.ask import ask
 from lab.commands.generate import generate
+from lab.data import tokenizers
 from lab.plots import memories as plots
 from lab.reading.session import Reading
 from lab.stopping import Stopped
@@ -87,6 +88,7 @@ def test_a_memory_says_what_the_stream_says(capsys):
     assert "on fog.txt, which was not read" in shown
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= 80
     assert card.document_hash and card.made["date"] and card.model == "small"
+    assert card.reread.gain.low > card.reread.other_gain.mean, "it is of its document"
 
 
 def test_a_memory_of_one_process_answers_in_another_without_the_document(capsys):
@@ -221,6 +223,13 @@ def test_what_a_smaller_form_loses_is_said(capsys):
     lost = memories.open_memory(path).card.reread.lost
     assert f"the form loses {lost.mean:.4f} ±{lost.half:.4f}" in words(capsys)
     assert path.stat().st_size < len(content("ships.txt")) / 2
+
+
+def test_what_the_document_holds_is_not_called_unread():
+    texts = [Path(name).read_text() for name in ("fog.txt", "ships.txt")]
+    other = lambda text: memory._other(text, tokenizers.load("bytes"))
+    assert other(texts[1])[0] == "fog.txt" and other(texts[0])[0] == "ships.txt"
+    assert other("\n".join(texts)) is None
 
 
 def test_a_stopped_reading_goes_on_and_leaves_the_same_memory(monkeypatch, capsys):
