@@ -280,8 +280,10 @@ def open_memory(name: str | os.PathLike) -> Memory:
             f"{path} is damaged: its contents have sha256 {found[:12]}, but "
             f"{said[:12]} was written; take a copy, or read the document again."
         )
-    card = results.from_json(Card, json.loads(marks["card"]))
-    return _decoded(card, arrays)
+    try:
+        return _decoded(results.from_json(Card, json.loads(marks["card"])), arrays)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is a memory that lacks {error}.") from error
 
 
 def load(name: str | os.PathLike, model, *, alpha: float = 1.0, capacity: int = 4096):

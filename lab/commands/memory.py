@@ -21,6 +21,7 @@ from lab.commands.progress import counting, waiting
 from lab.commands.tables import say, signed
 from lab.commands.terminal import Terminal
 from lab.data import documents, tokenizers
+from lab.measure.parts import Kept
 from lab.memories import Card, Memory
 from lab.reading import forgetting, kept
 from lab.reading.session import Reading
@@ -289,13 +290,14 @@ def forget(
     ids = np.asarray(words.encode(text), np.int32)
     forgetting.check(opened, ids, since)
     found, other = _model(card, model), _other(text, words)
-    with counting(f"reading {card.document} again", "chunks") as report:
-        new, receipt = forgetting.forget(
-            opened, found, ids, since, text=text, other=other, report=report
-        )
+    count = counting(f"reading {card.document} again", "chunks")
+    with Kept("forget", "stretches") as keep, count as report:
+        more = {"text": text, "other": other, "report": report, "keep": keep}
+        new, receipt = forgetting.forget(opened, found, ids, since, **more)
     told = results.as_text(results.to_json(receipt))
     memories.write(out, new)
     paper = files.write(out.with_name(f"{out.stem}.receipt.json"), told)
+    keep.forget()
     _show_receipt(receipt, out, paper)
     return out
 

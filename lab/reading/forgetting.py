@@ -11,13 +11,18 @@ to the part that is to be forgotten, and three hashes are compared:
    at the same weights as 2, bit for bit.
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lab import memories, runs
+from lab import checkpoints, memories, runs
+from lab.measure.parts import Keep, fresh
 from lab.memories import Memory
+
+
+STRETCH = 512  # chunks that are read before the state is kept
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,15 @@ def forget(
     text: str = "",
     other: tuple[str, Sequence[int]] | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
+    keep: Keep = fresh,
 ) -> tuple[Memory, Receipt]:
     """The memory without chunk `since` (from 1) and all after it, and the receipt.
 
     Args:
         ids: the document's tokens, of which the memory's span is checked.
         text: the document, to be hashed. other: as in `memories.remember`.
-        report: is told how many of all chunks were read.
+        report: is told how many of all chunks were read. keep: keeps what was read
+            (`lab.measure.parts`), so that a command that was stopped goes on.
 
     **Raises** `ValueError` for another document or model, a chunk that the memory does
     not have, and where reading again does not give the memory's bits.
@@ -77,12 +84,13 @@ def forget(
     memories.fast_weights(memory, model)  # the right model, or a sentence
     kept, size = since - 1, card.chunk
     ids = np.asarray(ids, np.int32)[: card.span[1]]
-    total, marks = card.chunks + kept, {}
-    read = lambda rows, after: _read(
-        model, rows, card.rate, lambda done: report(after + done, total), marks, kept
-    )
-    whole = _hash(read(ids, 0))
-    on_the_way = marks.pop(kept)
+    total = card.chunks + kept
+    even = lambda last: list(range(STRETCH, last, STRETCH))
+    stops = sorted({*even(card.chunks), kept, card.chunks})
+    tell = lambda done: report(done, total)
+    way = _read(model, ids, card.rate, stops, tell, _labelled(keep, "whole"))
+    marks = {stop: _hash(state) for stop, state in zip(stops, way, strict=True)}
+    whole, on_the_way = marks[card.chunks], marks[kept]
     if whole != card.learned_hash:
         raise ValueError(
             f"Reading {card.document} again ends at other weights (hash {whole[:12]}) "
@@ -90,7 +98,9 @@ def forget(
             "versions round differently, so nothing was forgotten; make the memory "
             "anew here, and forget then."
         )
-    state = read(ids[: kept * size], card.chunks)
+    tell = lambda done: report(card.chunks + done, total)
+    rest = ids[: kept * size], card.rate, [*even(kept), kept]
+    *_, state = _read(model, *rest, tell, _labelled(keep, "alone"))
     alone = _hash(state)
     if alone != on_the_way:
         raise ValueError(
@@ -128,6 +138,11 @@ def forget(
     )
 
 
+def _labelled(keep: Keep, label: str) -> Keep:
+    """The two readings must share nothing that is kept."""
+    return lambda measure, *key: keep(measure, label, *key)
+
+
 def check(memory: Memory, ids: np.ndarray, since: int):
     """Check what can be checked before anything is read.
 
@@ -153,18 +168,32 @@ def check(memory: Memory, ids: np.ndarray, since: int):
         )
 
 
-def _read(model, ids: np.ndarray, rate: float, report, marks: dict, kept: int):
-    """The state after a text; `marks[kept]`: the hash of its weights on the way."""
+def _read(
+    model, ids: np.ndarray, rate: float, stops: list[int], report, keep: Keep
+) -> Iterator:
+    """The states of one reading after each of some numbers of chunks, in order.
+
+    Each stretch is kept when it has been read, so that a stopped command goes on.
+    """
+    import jax
+
     import ttt_core as ttt
 
-    size, state = model.config.chunk, ttt.init_state(model)
-    for done in range(1, len(ids) // size + 1):
-        row = ids[(done - 1) * size : done * size]
-        state, _ = ttt.read(model, state, row, rate=rate)
-        if done == kept:
-            marks[kept] = _hash(state)
-        report(done)
-    return state
+    size, marked = model.config.chunk, checkpoints.model_hash(model)
+    leaves, structure = jax.tree.flatten(ttt.init_state(model))
+    for first, last in itertools.pairwise([0, *stops]):
+
+        def stretch(first=first, last=last, leaves=leaves):
+            state = jax.tree.unflatten(structure, map(jax.numpy.asarray, leaves))
+            for done in range(first, last):
+                row = ids[done * size : (done + 1) * size]
+                state, _ = ttt.read(model, state, row, rate=rate)
+                report(done + 1)
+            return jax.tree.leaves(state)
+
+        leaves = keep(stretch, marked, rate, ids[: last * size], first)
+        report(last)
+        yield jax.tree.unflatten(structure, map(jax.numpy.asarray, leaves))
 
 
 def _hash(state) -> str:

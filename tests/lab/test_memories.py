@@ -12,7 +12,9 @@ import pytest
 import ttt_core as ttt
 from lab import checkpoints, memories
 from lab.measure import rereading
+from lab.measure.parts import Kept
 from lab.reading import forgetting
+from lab.stopping import Stopped
 
 
 pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
@@ -237,6 +239,36 @@ def test_a_receipt_is_not_written_for_other_bits(nano, file):
     other = dataclasses.replace(memory, card=dataclasses.replace(card, form="float16"))
     with pytest.raises(ValueError, match="ends at other weights.*nothing was forg"):
         forgetting.forget(other, nano, IDS, since=6)
+
+
+def test_a_stopped_forgetting_goes_on_to_the_same_receipt(
+    nano, file, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path))
+    monkeypatch.setattr(forgetting, "STRETCH", 4)
+    memory = memories.open_memory(file)
+    _, expected = forgetting.forget(memory, nano, IDS, since=8)
+    seen = []
+
+    def stop(done, total):
+        seen.append(done)
+        if done == total - 2:
+            raise KeyboardInterrupt
+
+    with (
+        pytest.raises(Stopped, match="stretches are kept"),
+        Kept("f", "stretches") as k,
+    ):
+        forgetting.forget(memory, nano, IDS, since=8, report=stop, keep=k)
+    again = []
+    with Kept("f", "stretches") as keep:
+        report = lambda done, total: again.append(done)
+        more = {"report": report, "keep": keep}
+        _, receipt = forgetting.forget(memory, nano, IDS, since=8, **more)
+    assert receipt == expected
+    assert len(again) < len(seen) / 2, "what was kept is not read again"
+    keep.forget()
+    assert not list((tmp_path / "readings/parts").glob("*"))
 
 
 @pytest.mark.parametrize("since", [-1, 0, 1, 500])

@@ -1,6 +1,7 @@
 """A reading in two parts, by way of files: the same bits as a reading at once."""
 
 import functools
+import itertools
 
 import command_line
 import jax
@@ -12,6 +13,8 @@ from lab import checkpoints, traces
 from lab.commands import stream
 from lab.reading import programs, states
 from lab.reading.programs import Loaded
+from lab.reading.session import Reading
+from lab.stopping import Stopped
 
 
 SHIPS = "The ships came in, one after the other. "
@@ -78,6 +81,28 @@ def test_another_document_is_read_behind_the_first(ships, tmp_path, capsys):
     assert same(state, ttt.read(model, ttt.init_state(model), ids)[0])
     with pytest.raises(ValueError, match="240 tokens were read already"):
         stream.stream(str(other), model="nano", resume=path)
+
+
+def test_a_reading_that_goes_on_and_is_stopped_goes_on(
+    ships, tmp_path, monkeypatch, capsys
+):
+    _, expected, _ = read(ships, tmp_path, "whole")
+    _, _, part = read(ships, tmp_path, "part", tokens=100)
+    step, count = Reading.step, itertools.count()
+
+    def stopped(reading):
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        step(reading)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reading, "step", stopped)
+        with pytest.raises(Stopped, match="the same command goes on"):
+            read(ships, tmp_path, "rest", resume=part)
+    capsys.readouterr()
+    _, state, _ = read(ships, tmp_path, "rest", resume=part)
+    assert "Going on at token 80, where it was stopped." in capsys.readouterr().out
+    assert same(state, expected)
 
 
 def test_without_its_file_the_twin_begins_with_the_learners_window(
