@@ -166,9 +166,12 @@ def _start(
     ids = np.asarray(tokenizers.load(loaded.tokenizer).encode(words), np.int32)
     start = states.open_start(resume, loaded.model, programs.twin, ids[:tokens])
     read = len(start.before)
-    place = f"at token {read:,} of it" if read else "from its start"
-    said = f"Going on with {shown(resume)}: reading the document {place}"
-    said += f", after {start.began:,} tokens of others." if start.began else "."
+    said = f"Going on with {shown(resume)}: reading the document "
+    if start.began:
+        said += f"from its start, after {start.began:,} tokens of others."
+        said += f" Its first {read:,} tokens fill the open chunk." if read else ""
+    else:
+        said += f"from token {read:,} on."
     if loaded.model.config.learns and not states.twin_of(resume).exists():
         said += " The twin's state is not there: it begins with the learner's window."
     console.print(said, soft_wrap=True)

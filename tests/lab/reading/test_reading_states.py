@@ -62,7 +62,7 @@ def test_a_document_in_two_parts_is_the_document(first, ships, tmp_path, capsys)
     rest, state, _ = read(ships, tmp_path, "rest", resume=part)
     begun = -(-first // 16) * 16
     said = " ".join(capsys.readouterr().out.split())
-    assert f"reading the document at token {begun} of it." in said
+    assert f"reading the document from token {begun} on." in said
     assert same(state, expected)
     assert rest.read == whole.read - begun
     for name in FIELDS:
