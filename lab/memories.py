@@ -196,38 +196,22 @@ def remember(
 
     **Raises** what `save` raises.
     """
-    config, learned = model.config, int(state.position) - int(state.n_open)
     rank_of(form)
-    if not config.learns:
-        raise ValueError(
-            f"{name or 'This model'} never learns while reading, so a document leaves "
-            "nothing in its weights; name a model that learns."
-        )
-    if learned < config.chunk:
-        raise ValueError(
-            f"Nothing was learned yet: the state has read {int(state.position):,} "
-            f"tokens, and a chunk has {config.chunk:,}."
-        )
+    learned = _learned(state, model, name, len(tokens))
     start, after = arrays_of(model.fast_mlps), arrays_of(state.fast)
-    ids, inner = np.asarray(tokens, np.int32)[:learned], config.inner
+    ids = np.asarray(tokens, np.int32)[:learned]
     card = Card(
         document=str(document),
         document_hash=_sha(text.encode() if isinstance(text, str) else text),
         tokens_hash=hash_of({"ids": ids}) if len(ids) else "",
         span=(0, learned),
-        chunk=config.chunk,
         model=name,
-        model_hash=checkpoints.model_hash(model),
-        start_hash=hash_of(start),
         learned_hash=hash_of(after),
-        rule=inner.rule,
-        lr=inner.lr,
-        clip=inner.clip,
         rate=float(rate),
         form=form,
-        start_norms={k: tuple(_norms(matrix)) for k, matrix in start.items()},
         gain=batch_means(gains) if len(gains) else None,
         made=runs.environment(),
+        **_about(model, start),
     )
     change = {k: after[k] - start[k] for k in start}  # [fast_blocks, rows, columns]
     memory = _formed(Memory(card, change, {}, np.asarray(gains, np.float32)))
@@ -238,20 +222,49 @@ def remember(
     found = _reread(memory, model, ids, start, after)
     if other:
         tree = _tree(model, weights(memory, start))
-        (gain,) = gains_on([tree], model, other[1])
+        (gain,) = rereading.gains([tree], model, other[1])
         found = dataclasses.replace(found, other=other[0], other_gain=gain)
     return dataclasses.replace(memory, card=dataclasses.replace(card, reread=found))
 
 
-def gains_on(trees: list, model, ids, seed: int = 0) -> list[Interval]:
-    """What each of several fast weights saves over W0 on a text: nats per token.
+def _learned(state, model, name: str, given: int) -> int:
+    """Number of tokens that a state has learned from.
 
-    Chunks of the text are drawn and read with an empty window, nothing is learned.
+    **Raises** `ValueError` where there are none, or where the tokens that are given are
+    not all that were read.
     """
-    chunks = rereading.draw(len(ids) // model.config.chunk, seed=seed)
-    nats = lambda fast: rereading.nats(model, fast, ids, chunks)
-    frozen = nats(model.fast_mlps)
-    return [interval(frozen - nats(fast)) for fast in trees]
+    read, chunk = int(state.position), model.config.chunk
+    learned = read - int(state.n_open)
+    if not model.config.learns:
+        raise ValueError(
+            f"{name or 'This model'} never learns while reading, so a document leaves "
+            "nothing in its weights; name a model that learns."
+        )
+    if learned < chunk:
+        raise ValueError(
+            f"Nothing was learned yet: the state has read {read:,} tokens, and a chunk "
+            f"has {chunk:,}."
+        )
+    if given and given < learned:
+        raise ValueError(
+            f"The state has learned from {learned:,} tokens, and `tokens` has "
+            f"{given:,}: give all that were read, or none."
+        )
+    return learned
+
+
+def _about(model, start: Arrays) -> dict:
+    """What a card says about a model and the fast weights that it starts from."""
+    config = model.config
+    return {
+        "chunk": config.chunk,
+        "model_hash": checkpoints.model_hash(model),
+        "start_hash": hash_of(start),
+        "rule": config.inner.rule,
+        "lr": config.inner.lr,
+        "clip": config.inner.clip,
+        "start_norms": {k: tuple(_norms(matrix)) for k, matrix in start.items()},
+    }
 
 
 def write(path: str | os.PathLike, memory: Memory) -> Path:

@@ -21,6 +21,7 @@ from lab.commands.progress import counting, waiting
 from lab.commands.tables import say, signed
 from lab.commands.terminal import Terminal
 from lab.data import documents, tokenizers
+from lab.measure import rereading
 from lab.measure.parts import Kept
 from lab.memories import Card, Memory
 from lab.reading import forgetting, kept
@@ -509,7 +510,7 @@ def _worth_on(
         memories.fast_weights(one, found, called=name) for name, one in opened.items()
     ]
     with waiting(f"reading chunks of {document}"):
-        gains = memories.gains_on(trees, found, ids)
+        gains = rereading.gains(trees, found, ids)
     for name, gain in zip(opened, gains, strict=True):
         words = f"{name}: {signed(gain)} nats a token over W0 on {document}"
         console.print(f"{words}, empty window.", soft_wrap=True)

@@ -9,6 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from lab.measure.intervals import Interval, interval
+
 
 DRAWN = 32  # chunks
 
@@ -31,3 +33,13 @@ def nats(model, fast, ids: np.ndarray, chunks: np.ndarray) -> np.ndarray:
     rows = np.asarray(ids)[: len(ids) // size * size].reshape(-1, size)[chunks]
     score = lambda row: np.asarray(ttt.score(model, state, [], row)).mean()
     return np.array([score(row) for row in rows], np.float64)
+
+
+def gains(trees: list, model, ids: np.ndarray, seed: int = 0) -> list[Interval]:
+    """What each of several fast weights saves over W0 on a text: nats per token.
+
+    Chunks of the text are drawn; the interval is over these.
+    """
+    chunks = draw(len(ids) // model.config.chunk, seed=seed)
+    frozen = nats(model, model.fast_mlps, ids, chunks)
+    return [interval(frozen - nats(model, fast, ids, chunks)) for fast in trees]

@@ -19,7 +19,7 @@ import numpy as np
 
 from lab import checkpoints, memories, runs
 from lab.measure.parts import Keep, fresh
-from lab.memories import Memory
+from lab.memories import Card, Memory
 
 
 STRETCH = 512  # chunks that are read before the state is kept
@@ -84,29 +84,9 @@ def forget(
     memories.fast_weights(memory, model)  # the right model, or a sentence
     kept, size = since - 1, card.chunk
     ids = np.asarray(ids, np.int32)[: card.span[1]]
-    total = card.chunks + kept
-    even = lambda last: list(range(STRETCH, last, STRETCH))
-    stops = sorted({*even(card.chunks), kept, card.chunks})
-    tell = lambda done: report(done, total)
-    way = _read(model, ids, card.rate, stops, tell, _labelled(keep, "whole"))
-    marks = {stop: _hash(state) for stop, state in zip(stops, way, strict=True)}
-    whole, on_the_way = marks[card.chunks], marks[kept]
-    if whole != card.learned_hash:
-        raise ValueError(
-            f"Reading {card.document} again ends at other weights (hash {whole[:12]}) "
-            f"than the memory's ({card.learned_hash[:12]}): another machine or other "
-            "versions round differently, so nothing was forgotten; make the memory "
-            "anew here, and forget then."
-        )
-    tell = lambda done: report(card.chunks + done, total)
-    rest = ids[: kept * size], card.rate, [*even(kept), kept]
-    *_, state = _read(model, *rest, tell, _labelled(keep, "alone"))
+    whole, on_the_way, state = _read_twice(card, model, ids, kept, report, keep)
     alone = _hash(state)
-    if alone != on_the_way:
-        raise ValueError(
-            f"After {kept:,} chunks two readings have different weights "
-            f"({on_the_way[:12]} and {alone[:12]}), so nothing was forgotten."
-        )
+    _check_bits(card, whole, on_the_way, alone)
     new = memories.remember(
         state,
         model,
@@ -136,6 +116,40 @@ def forget(
         is_exact=after == alone,
         made=runs.environment(),
     )
+
+
+def _read_twice(card: Card, model, ids: np.ndarray, kept: int, report, keep: Keep):
+    """All of a text, then its first `kept` chunks alone.
+
+    Returns the hash at the end of the first reading, its hash after `kept` chunks, and
+    the state at the end of the second.
+    """
+    total = card.chunks + kept
+    even = lambda last: list(range(STRETCH, last, STRETCH))
+    stops = sorted({*even(card.chunks), kept, card.chunks})
+    tell = lambda done: report(done, total)
+    way = _read(model, ids, card.rate, stops, tell, _labelled(keep, "whole"))
+    marks = {stop: _hash(state) for stop, state in zip(stops, way, strict=True)}
+    tell = lambda done: report(card.chunks + done, total)
+    rest = ids[: kept * card.chunk], card.rate, [*even(kept), kept]
+    *_, state = _read(model, *rest, tell, _labelled(keep, "alone"))
+    return marks[card.chunks], marks[kept], state
+
+
+def _check_bits(card: Card, whole: str, on_the_way: str, alone: str):
+    """**Raises** `ValueError` where hashes differ that should be one."""
+    if whole != card.learned_hash:
+        raise ValueError(
+            f"Reading {card.document} again ends at other weights (hash {whole[:12]}) "
+            f"than the memory's ({card.learned_hash[:12]}): another machine or other "
+            "versions round differently, so nothing was forgotten; make the memory "
+            "anew here, and forget then."
+        )
+    if alone != on_the_way:
+        raise ValueError(
+            f"Two readings of the chunks that are kept have different weights "
+            f"({on_the_way[:12]} and {alone[:12]}), so nothing was forgotten."
+        )
 
 
 def _labelled(keep: Keep, label: str) -> Keep:

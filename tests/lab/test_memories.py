@@ -162,6 +162,9 @@ def test_what_left_nothing_is_refused(nano):
         memories.remember(ttt.init_state(never), never)
     with pytest.raises(ValueError, match="Nothing was learned yet"):
         memories.remember(ttt.init_state(nano), nano)
+    state = ttt.read(nano, ttt.init_state(nano), IDS[:48])[0]
+    with pytest.raises(ValueError, match="learned from 48 tokens, and `tokens` has 40"):
+        memories.remember(state, nano, tokens=IDS[:40])
     with pytest.raises(ValueError, match="There is no form 'flot16'; did you mean"):
         memories.remember(ttt.init_state(nano), nano, form="flot16")
 

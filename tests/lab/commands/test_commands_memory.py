@@ -19,6 +19,7 @@ from lab.commands import memory
 from lab.commands.ask import ask
 from lab.commands.generate import generate
 from lab.data import tokenizers
+from lab.measure import rereading
 from lab.plots import memories as plots
 from lab.reading.session import Reading
 from lab.stopping import Stopped
@@ -185,7 +186,7 @@ def test_memories_are_listed_shown_and_set_side_by_side(capsys, tmp_path):
     said = words(capsys)
     a, b = map(memories.open_memory, ("ships-small", "fog.memory"))
     assert f"all {np.linalg.norm(flat(a)):.3f} {np.linalg.norm(flat(b)):.3f}" in said
-    (exact,) = memories.gains_on(
+    (exact,) = rereading.gains(
         [memories.fast_weights(a, nano())], nano(), np.frombuffer(
             (SHIPS * 8).encode(), np.uint8).astype(np.int32)
     )  # fmt: skip
