@@ -29,6 +29,13 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",
+    "memory save": "commands.memory:save",
+    "memory load": "commands.memory:load",
+    "memory show": "commands.memory:show",
+    "memory diff": "commands.memory:diff",
+    "memory mix": "commands.memory:mix",
+    "memory forget": "commands.memory:forget",
+    "memory list": "commands.memory:list_",
     "data list": "commands.data:list_",
     "data show": "commands.data:show",
     "data prepare": "commands.data:prepare",
@@ -49,6 +56,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
 SENTENCES = (ValueError, OSError, FloatingPointError, ImportError)
 GROUPS = {
     "": "Watch, train and measure models that learn while they read.",
+    "memory": "What a document left in the weights, as a file.",
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
     "bench": "Speed and memory on this machine.",

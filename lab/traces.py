@@ -117,7 +117,8 @@ class Header:
         total: tokens in the whole document; a reading that was stopped has fewer.
         needle: the planted needle, or None.
         events: marks on the time line, in order.
-        provenance: command, commit, date, seed, document_hash.
+        provenance: command, commit, date, seed, document_hash; of a reading that goes
+            on from a saved stream, also `resumed`, the stream's hash.
     """
 
     model: str
@@ -154,9 +155,10 @@ class Header:
     @property
     def identity(self) -> dict:
         """Which reading it is: readings that agree in this have the same numbers."""
+        text, since = map(self.provenance.get, ("document_hash", "resumed"))
         return {
             "model": self.model_hash,
-            "document": self.provenance.get("document_hash"),
+            "document": [text, since] if since else text,
             "needle": dataclasses.asdict(self.needle) if self.needle else None,
             "tokens": self.total,
         }

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 
 # Option: least, most, what it is ("least" itself left out where the fourth is True).
 NUMBERS = {
+    "alpha": (0, 2, "how much of the memory, 1 = all of it"),
+    "by": (0, 2, "times a memory"),
     "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
     "contexts": (1, 2**24, "tokens"),
     "cut": (1, 10**6, "pieces that weights are cut into"),
@@ -34,6 +36,7 @@ NUMBERS = {
     "seed": (0, 2**32 - 1, "decides what is drawn"),
     "seq": (2, 2**24, "tokens of a sequence"),
     "seqs": (2, 2**24, "tokens of a sequence"),
+    "since": (2, 2**40, "the first chunk to forget"),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),
@@ -64,11 +67,11 @@ def check(name: str, value):
 
     **Raises** `ValueError` naming option, value and range.
     """
-    from ttt_core.ranges import Range  # JAX waits until numbers are known
-
     option = f"--{name.replace('_', '-')}"
     for one in value if isinstance(value, tuple) else (value,):
         if name in NUMBERS and isinstance(one, int | float):
+            from ttt_core.ranges import Range  # JAX waits until a number is known
+
             Range(*NUMBERS[name]).check(option, one)
 
 
