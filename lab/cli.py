@@ -29,6 +29,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",
+    "audit": "commands.audit:audit",
     "data list": "commands.data:list_",
     "data show": "commands.data:show",
     "data prepare": "commands.data:prepare",

@@ -24,6 +24,7 @@ import numpy as np
 
 from lab import runs
 from lab.data import needles, tokenizers
+from lab.measure import certificates
 from lab.measure.answers import ask
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
@@ -74,6 +75,7 @@ class Reading:
             tokens=tokens,
         )
         self._document = document
+        self._audited = certificates.line(self._loaded.hash)
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
@@ -223,6 +225,7 @@ class Reading:
             carried_by=tuple(kind.title for kind in kinds if kind.is_recurrent),
             attends=any(kind.build for kind in kinds),
             remark=remark_on(config),
+            audited=self._audited,
             fast_blocks=config.fast_blocks,
             inner_lr=config.inner.lr,
             total=len(self.plan.ids),
