@@ -67,6 +67,8 @@ def audit(
 
 
 def _audit(model: str, card: dict, text: str, document: str, seed: int) -> Certificate:
+    import jax
+
     from lab import checkpoints
     from lab.data import tokenizers
     from lab.evals import audit as numbers
@@ -90,6 +92,7 @@ def _audit(model: str, card: dict, text: str, document: str, seed: int) -> Certi
         model_hash=checkpoints.model_hash(loaded),
         commit=runs.commit(),
         source=provenance.version(),
+        device=jax.devices()[0].device_kind,
         made=certificates.now(),
         text=f"{least:,} tokens of {document}",
         seed=seed,
@@ -125,4 +128,5 @@ def _kept(found: list[Certificate], asked: int) -> str:
     if not found:
         return "stopped before the first audit was done; no certificate was written"
     names = ", ".join(one.model for one in found)
-    return f"stopped; {len(found)} of {asked} certificates are kept: {names}"
+    are = "is" if len(found) == 1 else "are"
+    return f"stopped; {len(found)} of {asked} certificates {are} kept: {names}"

@@ -240,7 +240,7 @@ def cutting(s: Subject) -> Check:
             apart = gap(report.nll, nll)
             worst.see(apart if apart > s.rounding else 0, f"{reader}, {words}: losses")
     tried = f"{len(ways)} ways of cutting {s.length} tokens: fast weights and state"
-    return _judge("cutting", tried, worst, 0, "apart")
+    return _judge("cutting", tried, worst, 0, "in the state")
 
 
 def documents(s: Subject) -> Check:

@@ -40,7 +40,8 @@ class Certificate:
     """All checks of one model, and what was audited: weights, source, text.
 
     `source`: hash of the code that decides numbers (`training.provenance.version`).
-    `made`: date and time, UTC. `seconds`: how long the audit took, compiling included.
+    `device`: where it ran, since other devices run other programs. `made`: date and
+    time, UTC. `seconds`: how long the audit took, compiling included.
     """
 
     KIND: ClassVar[str] = "audit"
@@ -49,6 +50,7 @@ class Certificate:
     model_hash: str
     commit: str
     source: str
+    device: str
     made: str
     text: str
     seed: int
@@ -71,7 +73,8 @@ class Certificate:
         date = self.made[:10]
         if self.failed:
             return f"audited {date}: FAILED in {', '.join(self.failed)}"
-        return f"audited {date}: nothing is seen before its time, {self.passed} checks"
+        many = f"{self.passed} check{'s' * (self.passed != 1)}"
+        return f"audited {date}: nothing is seen before its time, {many}"
 
 
 def now() -> str:

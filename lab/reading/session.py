@@ -66,6 +66,7 @@ class Reading:
             programs = Programs(programs)
         self.programs = programs.wait("model")
         self._loaded = programs.loaded
+        self._audited = certificates.line(self._loaded.hash)
         self.plan = make_plan(
             tokenizers.load(self._loaded.tokenizer),
             text,
@@ -75,7 +76,6 @@ class Reading:
             tokens=tokens,
         )
         self._document = document
-        self._audited = certificates.line(self._loaded.hash)
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
