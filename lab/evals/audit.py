@@ -2,10 +2,10 @@
 
 Results of this field have been withdrawn because a loss had seen the future. Here
 losses are provoked to show it: a token is changed, and every loss before the token must
-keep its bits, in both ways of reading (`read`, as a stream, and `meta_loss`, as
-training reads a whole sequence). A check that could pass because nothing happened has a
-control beside it: the change must be seen *after* the token, a passage that was just
-read must be known.
+keep its bits, in all ways of reading (`read`, as a stream; `meta_loss`, as training
+reads a whole sequence; `lab.measure.nats`, as evaluations read). A check that could
+pass because nothing happened has a control beside it: the change must be seen *after*
+the token, a value that was just told must be found.
 
 Where equality is claimed of one program with other data, it is equality of bits. Two
 programs agree to rounding (`Subject.rounding`).
@@ -100,7 +100,7 @@ def future(s: Subject) -> Check:
                 unseen = f"the change itself was not seen: {where}"
     tried = (
         f"tokens {', '.join(map(str, s.places))} of {s.length}, and all from there on, "
-        f"changed in {len(s.readers) * 2} ways of reading: losses and steps before them"
+        f"changed, read in {len(s.readers) * len(s.forms)} ways: losses and steps before"
     )
     return _judge("future", tried, worst, 0, "nats", unseen)
 
@@ -123,7 +123,7 @@ def _changes(s: Subject) -> Iterator[tuple[int, np.ndarray]]:
 def _until(report, place: int, chunk: int) -> list[np.ndarray]:
     """All that a report says of the time before a token."""
     names = ("loss", "grad_norm", "update_norm", "drift", "learned", "refused")
-    steps = [getattr(report, name)[: place // chunk] for name in names]
+    steps = [getattr(report, n)[: place // chunk] for n in names if hasattr(report, n)]
     return [report.nll[:place], *steps]
 
 

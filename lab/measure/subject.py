@@ -7,14 +7,22 @@ compiled here belong to one `Subject`, so that an audit runs the code as it is n
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from lab.measure import nats
 
 
 LEAST = 16  # tokens of a unit, where chunks are shorter
 UNITS = 4  # of a text that is read, and a ragged tail
 FURTHEST = 16_384  # tokens of reach that an audit reads beyond
+
+
+class Losses(NamedTuple):
+    """A report that has the losses of all tokens, and nothing else."""
+
+    nll: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,8 +75,12 @@ class Subject:
 
     @property
     def forms(self) -> dict[str, Callable]:
-        """The two ways of reading, `(model, tokens) -> report`."""
-        return {"streaming": self.stream, "whole sequence": self.whole}
+        """The ways of reading, `(model, tokens) -> report`."""
+        return {
+            "streaming": self.stream,
+            "whole sequence": self.whole,
+            "evaluation": self.evaluate,
+        }
 
     @property
     def rounding(self) -> float:
@@ -101,6 +113,10 @@ class Subject:
     def stream(self, model, tokens: np.ndarray):
         """The report of `read` on a document."""
         return self.read(model, tokens)[1]
+
+    def evaluate(self, model, tokens: np.ndarray) -> Losses:
+        """The losses of which the lab's evaluations make their numbers."""
+        return Losses(nats.read_tokens(model, tokens))
 
     def read(self, model, tokens: np.ndarray, cuts=()):
         """`(state, report)` of a document that is read in one call, or cut up.

@@ -15,6 +15,7 @@ import pytest
 
 import ttt_core as ttt
 from lab.evals.audit import CHECKS, audit
+from lab.measure import nats
 from lab.measure.certificates import FAILED, NOT_APPLICABLE, PASSED
 from lab.measure.subject import gap, needed
 from ttt_core import chunks, inner, meta, stream
@@ -36,6 +37,7 @@ KINDS = {
     "one token a chunk": {"chunk": 1},
     "adam": {"rule": "adam", "lr": 0.1},
     "bfloat16": {"compute_dtype": "bfloat16"},
+    "tight clip": {"clip": 0.1},
 }
 MORE = [kind for kind in KINDS if kind != "e2e"]
 STATIC_ONLY = {"order", "masks"}  # what does not apply to a model that does not learn
@@ -169,6 +171,17 @@ def a_document_that_is_read_twice(plant):
     plant(meta, "adapt_chunks", leak)
 
 
+def an_evaluation_of_the_second_reading(plant):
+    """The number of a metric: the passage is read, and then read again and scored."""
+
+    def leak(go, model, tokens, *rest):
+        state, _ = ttt.read(model, ttt.init_state(model), tokens)
+        fast = ttt.merge(state.fast, ttt.split(model)[1])
+        return go(fast if model.config.learns else model, tokens, *rest)
+
+    plant(nats, "read_tokens", leak)
+
+
 def a_state_that_is_kept_for_the_next_document(plant):
     kept = []
 
@@ -255,6 +268,7 @@ LEAKS = [  # the leak, the checks that must fail, and the model
     (a_convolution_that_looks_ahead, ("future",), KINDS["filters"]),
     (a_rate_that_knows_the_whole_document, ("future", "arithmetic"), {}),
     (a_document_that_is_read_twice, ("impossible", "order"), {}),
+    (an_evaluation_of_the_second_reading, ("future", "prefix"), {}),
     (a_state_that_is_kept_for_the_next_document, ("documents",), {}),
     (gradients_that_are_averaged_over_the_batch, ("batch",), {}),
     (a_twin_that_learns_a_little, ("frozen",), {}),
