@@ -98,9 +98,10 @@ def future(s: Subject) -> Check:
             worst.see(gap(*parts), where)
             if gap(before.nll[place:], after.nll[place:]) == 0:
                 unseen = f"the change itself was not seen: {where}"
+    ways = len(s.readers) * len(s.forms)
     tried = (
         f"tokens {', '.join(map(str, s.places))} of {s.length}, and all from there on, "
-        f"changed, read in {len(s.readers) * len(s.forms)} ways: losses and steps before"
+        f"changed, read in {ways} ways: losses and steps before"
     )
     return _judge("future", tried, worst, 0, "nats", unseen)
 
@@ -188,29 +189,33 @@ def arithmetic(s: Subject) -> Check:
     The gradient of the chunk's mean loss, its norm, the clip, the step: in a few lines
     that share the forward pass alone with the program under audit.
     """
+    worst, whole = Worst(), s.whole(s.model, s.tokens)
+    for i, (state, report, fast, said) in enumerate(_both_ways(s)):
+        apart = norm(minus(state.fast, fast))
+        apart /= max(said["update_norm"], 1e-30) if s.learns else 1
+        worst.see(apart, f"weights, chunk {i}")
+        for name, value in said.items():
+            streamed, of_whole = getattr(report, name), getattr(whole, name)[i]
+            worst.see(_relative(streamed, value), f"{name}, streaming, chunk {i}")
+            worst.see(_relative(of_whole, value), f"{name}, whole sequence, chunk {i}")
+    tried = f"{UNITS} chunks computed again: gradient, norm, clip, step, drift"
+    return _judge("arithmetic", tried, worst, s.rounding, "of the value")
+
+
+def _both_ways(s: Subject) -> Iterator[tuple]:
+    """Chunk by chunk: the stream's state and report, the plain weights and numbers."""
     import ttt_core as ttt
 
-    worst, state = Worst(), ttt.init_state(s.model, capacity=len(s.text))
-    step = plain_step(s.model)
+    state, step = ttt.init_state(s.model, capacity=len(s.text)), plain_step(s.model)
     fast, rule_state, mixers = state.fast, state.rule_state, state.mixers
     origin, last = state.fast, s.model.config.bos
-    whole = s.whole(s.model, s.tokens)
     for i in range(UNITS):
         piece = s.tokens[i * s.chunk : (i + 1) * s.chunk]
         inputs, last = np.concatenate([[last], piece[:-1]]).astype(np.int32), piece[-1]
         state, report = ttt.read_chunk(s.model, state, piece)
         before = fast
         said, fast, rule_state, mixers = step(fast, rule_state, mixers, inputs, piece)
-        said |= moved(before, fast, origin)
-        apart = norm(minus(state.fast, fast)) / max(said["update_norm"], 1e-30)
-        worst.see(apart if s.learns else gap(state.fast, origin), f"weights, chunk {i}")
-        for name, value in said.items():
-            for form, found in (("streaming", report), ("whole sequence", whole)):
-                number = getattr(found, name)
-                number = number[i] if found is whole else number
-                worst.see(_relative(number, value), f"{name}, {form}, chunk {i}")
-    tried = f"{UNITS} chunks computed again: gradient, norm, clip, step, drift"
-    return _judge("arithmetic", tried, worst, s.rounding, "of the value")
+        yield state, report, fast, said | moved(before, fast, origin)
 
 
 def _relative(found, expected) -> float:
