@@ -25,6 +25,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "plan": "commands.plan:plan",
     "recipes": "commands.recipes:recipes",
     "stream": "commands.stream:stream",
+    "audit": "commands.audit:audit",
     "plot": "commands.plot:plot",
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",

@@ -197,6 +197,8 @@ def read_through(
 
 
 def _conclude(trace: traces.Trace, console: Terminal):
+    if audited := trace.header.audited:
+        console.print(f"{trace.header.model} was {audited}.", soft_wrap=True)
     for line in _verdict(trace):
         console.print(line, soft_wrap=True)
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from lab import runs
 from lab.data import needles, tokenizers
+from lab.measure import certificates
 from lab.measure.answers import ask
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
@@ -82,6 +83,7 @@ class Reading:
             programs = Programs(programs)
         self.programs = programs.wait("model")
         self._loaded = programs.loaded
+        self._audited = certificates.line(self._loaded.hash)
         self.plan = make_plan(
             tokenizers.load(self._loaded.tokenizer),
             text,
@@ -248,6 +250,7 @@ class Reading:
             carried_by=tuple(kind.title for kind in kinds if kind.is_recurrent),
             attends=any(kind.build for kind in kinds),
             remark=remark_on(config),
+            audited=self._audited,
             fast_blocks=config.fast_blocks,
             inner_lr=config.inner.lr,
             total=len(self.plan.ids),
