@@ -41,6 +41,9 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
+    "inspect words": "commands.words:words",
+    "inspect access": "commands.access:access",
+    "inspect all": "commands.look:all_",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",
@@ -51,6 +54,7 @@ GROUPS = {
     "": "Watch, train and measure models that learn while they read.",
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
+    "inspect": "What got into the weights.",
     "bench": "Speed and memory on this machine.",
 }
 

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -25,6 +26,12 @@ from lab.plots.recall import (
 )
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
+from lab.plots.words import (
+    gain_by_distance_back,
+    gain_by_kind,
+    gain_by_last_time,
+    words_most_saved,
+)
 
 
 # The figures of each type of result, by a short name.
@@ -42,6 +49,12 @@ FIGURES = {
     },
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
+    Words: {
+        "kinds": gain_by_kind,
+        "distance": gain_by_distance_back,
+        "last": gain_by_last_time,
+        "words": words_most_saved,
+    },
 }
 TYPES = {kind.KIND: kind for kind in FIGURES}
 
