@@ -6,6 +6,7 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
     >>> plots.gain(traces.load("reading.npz")).show()          # doctest: +SKIP
 """
 
+from lab.plots.access import five_questions as five_questions
 from lab.plots.agreement import gradient_parts as gradient_parts
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost

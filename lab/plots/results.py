@@ -3,6 +3,7 @@
 import plotly.graph_objects as go
 
 from lab import results
+from lab.analysis.access import Access
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
 from lab.analysis.words import Words
@@ -13,6 +14,7 @@ from lab.evals.decompose import Decomposition
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
+from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
@@ -36,6 +38,7 @@ from lab.plots.words import (
 
 # The figures of each type of result, by a short name.
 FIGURES = {
+    Access: {"questions": five_questions},
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
