@@ -180,12 +180,12 @@ def headline(result) -> str:
 
 def _table(result, title: str, reach: int | None, five) -> Table:
     table = Table(
-        "tokens behind",
+        "after",
         "nats",
         "decoy",
         "other words",
         "place",
-        "written (decoy)",
+        "written",
         "later wins",
         title=title,
     )
@@ -194,10 +194,10 @@ def _table(result, title: str, reach: int | None, five) -> Table:
         table.add_row(
             f"{distance:,}{' *' if beyond else ''}",
             signed(five.nats[i], 2),
-            signed(five.decoy[i], 2),
+            f"{five.decoy[i].mean:+.2f}",
             signed(five.reworded[i], 2),
-            f"{five.place_absent[i]:,.0f} > {five.place[i]:,.0f}",
-            f"{five.said[i].mean:.0%} ({five.said_decoy[i].mean:.0%})",
+            f"{five.place_absent[i]:,.0f}>{five.place[i]:,.0f}",
+            f"{100 * five.said[i].mean:.0f}/{five.said_decoy[i].mean:.0%}",
             signed(five.later[i], 2),
         )
     if reach is not None:
@@ -211,7 +211,7 @@ def _notes(result) -> list[str]:
         "saved per token of the answer. Decoy: the same for a question about another "
         "thing.",
         "Place: of the answer's tokens among all guesses, without the fact > with it. "
-        "Written: answers that are written freely (to the decoy too). Later wins: nats "
+        "Written: answers that are written freely / to the decoy too. Later wins: nats "
         "by which a value is preferred to an older one, told "
         f"{result.gap:,} tokens before it.",
     ]

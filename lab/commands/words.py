@@ -64,7 +64,7 @@ def _arrays(counts) -> list[np.ndarray]:
 def show(result):
     """What every group of tokens gained, then words and passages."""
     console = Terminal()
-    console.print(f"{headline(result)}\n", style="bold")
+    console.print(f"{result.subject}: {headline(result)}\n", style="bold")
     console.print(_groups("kind of token", result.kinds + (result.whole,)))
     console.print(_groups("longest phrase read before", result.seen))
     console.print(_when(result.when | result.again))
@@ -81,7 +81,7 @@ def headline(result) -> str:
     kinds = [group for group in result.kinds if group.gain.is_known]
     most, least = (f(kinds, key=lambda g: g.gain.mean) for f in (max, min))
     return (
-        f"{result.subject}: learning saved {signed(result.whole.gain)} nats a token; "
+        f"learning saved {signed(result.whole.gain)} nats a token; "
         f"most on {most.name} ({signed(most.gain)}), least on {least.name} "
         f"({signed(least.gain)})"
     )

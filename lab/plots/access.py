@@ -73,8 +73,8 @@ def _title(result: Access) -> str:
         (known.learning or known.frozen for known in result.systems.values()),
         key=lambda five: five.nats[-1].mean,
     )
-    saved, said = best.nats[-1].mean, best.said[-1].mean
-    return f"Far off, {saved:+.2f} nats stored, {said:.0%} written"
+    saved, decoy = best.nats[-1].mean, best.decoy[-1].mean
+    return f"Far off: {saved:+.2f} nats, a decoy {decoy:+.2f}"
 
 
 def _lines(result: Access, field: str, null: str | None, legend: bool):
@@ -89,7 +89,9 @@ def _lines(result: Access, field: str, null: str | None, legend: bool):
             yield _line(result, five, field, label, look, legend)
             if null and not twin:
                 dotted = theme.Look(colour, symbol, "dot")
-                yield _line(result, five, null, f"{name}, null", dotted, legend, False)
+                yield _line(
+                    result, five, null, f"{name}, a decoy", dotted, legend, False
+                )
 
 
 def _line(result, five: Five, field, name, look: theme.Look, legend, sure=True):
