@@ -28,7 +28,7 @@ from lab.measure.intervals import Curve, Interval, curve_of, ratio
 from lab.measure.positions import doublings
 
 
-STRETCHES = 20
+STRETCHES, FEW = 20, 4  # of the document; an interval takes at least so many
 PHRASE, LONG = 4, 8  # tokens
 SEEN = (  # the longest phrase that was read before
     "a new token",
@@ -287,7 +287,10 @@ class _Told:
     def _mean(self, values: np.ndarray, chosen: np.ndarray) -> Interval:
         of, many = self._of[chosen], self.stretches
         counts = np.bincount(of, minlength=many)
-        return ratio(np.bincount(of, values[chosen], minlength=many), counts)
+        found = ratio(np.bincount(of, values[chosen], minlength=many), counts)
+        if found.novels >= FEW:
+            return found
+        return Interval(found.mean, float("nan"), float("nan"), found.novels)
 
 
 def _words(units, unit, kind, gain) -> list[Word]:

@@ -41,7 +41,7 @@ def gain_by_distance_back(result: Words) -> go.Figure:
         _null(result.null_by_phrase, "the same four tokens", theme.SUMMARY),
     ]
     edges, reach = result.by_token.edges, result.subject.reach
-    ticks = [edge for edge in edges if edge and edge != reach]
+    ticks = [edge for edge in edges[1:-1] if edge != reach] or [edges[-1]]
     fig = theme.tall(
         lines,
         title=_beyond(result),
