@@ -331,9 +331,8 @@ def _passages(data: bytes, spans, phrase: np.ndarray, gain) -> tuple[Passage, ..
         while stop < len(phrase) and phrase[stop] == phrase[start]:
             stop += 1
         first = max(0, start - PHRASE + 1)
-        text = data[spans[first, 0] : spans[stop - 1, 1]].decode("utf-8", "replace")
         one = Passage(
-            text=_short(text),
+            text=_text(data, int(spans[first, 0]), int(spans[stop - 1, 1])),
             at=int(first),
             tokens=int(stop - first),
             back=int(phrase[start]),
@@ -354,6 +353,8 @@ def _distinct(passages: list[Passage]) -> list[Passage]:
     return found
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
+def _text(data: bytes, start: int, stop: int) -> str:
+    """A passage on one line, with dots where it begins or ends inside a word."""
+    inside = lambda at: data[at - 1 : at].isalnum() and data[at : at + 1].isalnum()
+    text = " ".join(data[start:stop].decode("utf-8", "replace").split())[:TEXT]
+    return f"{'…' if inside(start) else ''}{text}{'…' if inside(stop) else ''}"

