@@ -118,6 +118,15 @@ class Words:
     lost: tuple[Word, ...]
     passages: tuple[Passage, ...]
 
+    @property
+    def ranked(self) -> list[Group]:
+        """Kinds of token by what was saved above the null, most first.
+
+        Kinds of too few tokens for an interval are left out.
+        """
+        known = [group for group in self.kinds if group.gain.is_known]
+        return sorted(known, key=lambda one: one.null.mean - one.gain.mean)
+
     def kind(self, name: str) -> Group:
         """The group of a kind of token."""
         return next(group for group in self.kinds if group.name == name)

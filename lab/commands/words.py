@@ -77,14 +77,19 @@ def show(result):
 
 
 def headline(result) -> str:
-    """The most and the least that learning saved on a kind of token."""
-    kinds = [group for group in result.kinds if group.gain.is_known]
-    most, least = (f(kinds, key=lambda g: g.gain.mean) for f in (max, min))
-    return (
-        f"learning saved {signed(result.whole.gain)} nats a token; "
-        f"most on {most.name} ({signed(most.gain)}), least on {least.name} "
-        f"({signed(least.gain)})"
-    )
+    """On which kinds of token most and least was saved, above the null."""
+    whole = result.whole
+    told = f"learning saved {signed(whole.gain)} nats a token"
+    null = f"an unrelated document's weights {signed(whole.null)}"
+    if not result.ranked:
+        return f"{told}, {null}"
+    most, least = result.ranked[0], result.ranked[-1]
+    ends = f"most on {most.name} {_pair(most)}, least on {least.name} {_pair(least)}"
+    return f"{told}, {null}; {ends}"
+
+
+def _pair(group) -> str:
+    return f"({group.gain.mean:+.2f}, {group.null.mean:+.2f})"
 
 
 def _groups(title: str, groups) -> Table:

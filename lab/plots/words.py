@@ -18,10 +18,9 @@ GAIN = "learning while reading"
 def gain_by_kind(result: Words) -> go.Figure:
     """What learning saved by kind of token, and by what the text had said before."""
     groups = [result.whole, *result.kinds, *map(_renamed, result.seen)]
-    most = max(result.kinds, key=lambda group: group.gain.mean)
     fig = theme.tall(
         [_dots(groups, "null", NULL, theme.FROZEN), _dots(groups, "gain", GAIN)],
-        title=f"Most saved on {most.name}: {most.gain.mean:+.2f} nats",
+        title=_best(result),
         x="nats saved per token",
         y="",
         height=150 + 26 * len(groups),
@@ -135,6 +134,14 @@ def _renamed(group: Group) -> Group:
     new = group.name == SEEN[0]
     name = group.name if new else f"{group.name}, read before"
     return dataclasses.replace(group, name=name)
+
+
+def _best(result: Words) -> str:
+    """The kind of token on which most was saved above the null."""
+    if not result.ranked:
+        return f"Saved on all tokens: {result.whole.gain.mean:+.2f} nats"
+    most = result.ranked[0]
+    return f"Most saved on {most.name}: {most.gain.mean:+.2f} nats"
 
 
 def _beyond(result: Words) -> str:
