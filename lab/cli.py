@@ -49,6 +49,9 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
+    "inspect words": "commands.words:words",
+    "inspect access": "commands.access:access",
+    "inspect all": "commands.look:all_",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",
@@ -60,6 +63,7 @@ GROUPS = {
     "memory": "What a document left in the weights, as a file.",
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
+    "inspect": "What got into the weights.",
     "bench": "Speed and memory on this machine.",
 }
 

@@ -6,6 +6,7 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
     >>> plots.gain(traces.load("reading.npz")).show()          # doctest: +SKIP
 """
 
+from lab.plots.access import five_questions as five_questions
 from lab.plots.agreement import gradient_parts as gradient_parts
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
@@ -30,6 +31,10 @@ from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
+from lab.plots.words import gain_by_distance_back as gain_by_distance_back
+from lab.plots.words import gain_by_kind as gain_by_kind
+from lab.plots.words import gain_by_last_time as gain_by_last_time
+from lab.plots.words import words_most_saved as words_most_saved
 
 
 # This import comes last: `plots.recall` is the function, not the module of that name.

@@ -3,8 +3,10 @@
 import plotly.graph_objects as go
 
 from lab import results
+from lab.analysis.access import Access
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -12,6 +14,7 @@ from lab.evals.decompose import Decomposition
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
+from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
@@ -25,10 +28,17 @@ from lab.plots.recall import (
 )
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
+from lab.plots.words import (
+    gain_by_distance_back,
+    gain_by_kind,
+    gain_by_last_time,
+    words_most_saved,
+)
 
 
 # The figures of each type of result, by a short name.
 FIGURES = {
+    Access: {"questions": five_questions},
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
@@ -42,6 +52,12 @@ FIGURES = {
     },
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
+    Words: {
+        "kinds": gain_by_kind,
+        "distance": gain_by_distance_back,
+        "last": gain_by_last_time,
+        "words": words_most_saved,
+    },
 }
 TYPES = {kind.KIND: kind for kind in FIGURES}
 
