@@ -56,7 +56,7 @@ class Look:
         tokenizer = tokenizers.load(card["tokenizer"])
         with waiting("cutting the text into tokens"):
             ids, other = (_encode(tokenizer, text.text) for text in texts)
-        ids = self._cut(ids, model.config.chunk)
+        ids, later = self._cut(ids, model.config.chunk)
         return Opened(
             name=Path(self.model).name,
             sha256=card["sha256"],
@@ -66,12 +66,13 @@ class Look:
             null=texts[1],
             ids=ids,
             other=other,
+            later=later,
             start=self.start,
             reach=model.config.reach,
         )
 
-    def _cut(self, ids: np.ndarray, chunk: int) -> np.ndarray:
-        """Whole chunks of the tokens that are looked at."""
+    def _cut(self, ids: np.ndarray, chunk: int) -> tuple[np.ndarray, np.ndarray]:
+        """Whole chunks of the tokens that are looked at, and all that follow."""
         asked = quick(self.tokens or CHUNKS * chunk, 8 * chunk)
         found = ids[self.start : self.start + asked]
         if len(found) < 2 * chunk:
@@ -79,7 +80,8 @@ class Look:
                 f"{self.document} has {len(ids):,} tokens, and {len(found):,} of them "
                 f"are to be read: two chunks of {chunk:,} are the least."
             )
-        return found[: len(found) // chunk * chunk]
+        found = found[: len(found) // chunk * chunk]
+        return found, ids[self.start + len(found) :]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +89,8 @@ class Opened:
     """A model with the tokens of a document, and of an unrelated one.
 
     `ids [tokens]`: whole chunks of the document. `other`: all tokens of the unrelated
-    document. `reach`: tokens that attention sees back, None if there is no bound.
+    document. `later`: what follows in the document, never read. `reach`: tokens that
+    attention sees back, None if there is no bound.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Opened:
     null: documents.Document
     ids: np.ndarray
     other: np.ndarray
+    later: np.ndarray
     start: int
     reach: int | None
 

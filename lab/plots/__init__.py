@@ -26,6 +26,8 @@ from lab.plots.recall import first_choice_by_distance as first_choice_by_distanc
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
 from lab.plots.results import result_figures as result_figures
+from lab.plots.retention import memory_by_age as memory_by_age
+from lab.plots.retention import memory_map as memory_map
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.retention import Retention
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -23,6 +24,7 @@ from lab.plots.recall import (
     nats_by_distance,
     whole_answers_by_distance,
 )
+from lab.plots.retention import memory_by_age, memory_map
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
 
@@ -40,6 +42,7 @@ FIGURES = {
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
+    Retention: {"map": memory_map, "ages": memory_by_age},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
 }
