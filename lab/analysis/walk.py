@@ -155,13 +155,18 @@ def shuffled(ids: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(ids)
 
 
-def _check(model, ids: np.ndarray) -> tuple[int, int]:
-    """`(chunk, chunks)`."""
+def check_learns(model):
+    """**Raises** `ValueError` for a model that does not learn while reading."""
     if not model.config.learns:
         raise ValueError(
             "This model does not learn while reading, so nothing of a text gets into "
             "its weights; choose one that learns, such as tiny-e2e."
         )
+
+
+def _check(model, ids: np.ndarray) -> tuple[int, int]:
+    """`(chunk, chunks)`."""
+    check_learns(model)
     chunk = model.config.chunk
     if len(ids) < 2 * chunk:
         raise ValueError(

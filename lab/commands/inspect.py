@@ -43,6 +43,7 @@ class Look:
         `checkpoints.load` raise.
         """
         from lab import checkpoints
+        from lab.analysis.walk import check_learns
         from lab.data import tokenizers
 
         if self.start < 0:
@@ -53,6 +54,7 @@ class Look:
         texts = [documents.load(name) for name in (self.document, null)]
         with waiting("opening the model"):
             model, card = checkpoints.load(self.model), checkpoints.card(self.model)
+        check_learns(model)
         tokenizer = tokenizers.load(card["tokenizer"])
         with waiting("cutting the text into tokens"):
             ids, other = (_encode(tokenizer, text.text) for text in texts)

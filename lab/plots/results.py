@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.forgetting import Forgetting
 from lab.analysis.retention import Retention
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
@@ -19,6 +20,7 @@ from lab.plots.bench import reading_cost, writing_cost
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
@@ -36,6 +38,7 @@ FIGURES = {
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
+    Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
         "nats": nats_by_distance,
