@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from lab.analysis.walk import BATCH
+from lab.analysis.walk import bucket
 
 
 class Rows:
@@ -21,12 +21,13 @@ class Rows:
 
     def __init__(self, model, rows: np.ndarray):
         self.model, self.count = model, len(rows)
-        whole = -(-len(rows) // BATCH) * BATCH
+        batch = bucket(len(rows))
+        whole = -(-len(rows) // batch) * batch
         padded = np.concatenate([rows, np.repeat(rows[:1], whole - len(rows), 0)])
         slow, self._nats = _programs()
-        self._parts = [  # ([BATCH, chunk, d_model], [BATCH, chunk])
-            (slow(model, padded[i : i + BATCH, :-1]), padded[i : i + BATCH, 1:])
-            for i in range(0, whole, BATCH)
+        pieces = [padded[i : i + batch] for i in range(0, whole, batch)]
+        self._parts = [  # ([batch, chunk, d_model], [batch, chunk])
+            (slow(model, piece[:, :-1]), piece[:, 1:]) for piece in pieces
         ]
 
     def nats(self, fast) -> np.ndarray:
@@ -62,6 +63,6 @@ def _programs():
         hidden = jax.vmap(lambda row: run_fast(whole, row, states)[0])(hidden)
         # Row by row, because the logits of one row stay in the processor's cache.
         scored = lambda row: cross_entropy(compute_logits(whole, row[0]), row[1])
-        return jax.lax.map(scored, (hidden, targets))  # [BATCH, chunk]
+        return jax.lax.map(scored, (hidden, targets))  # [batch, chunk]
 
     return slow, nats

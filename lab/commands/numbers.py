@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 # Option: least, most, what it is ("least" itself left out where the fourth is True).
 NUMBERS = {
+    "anchor": (0, 1, "share of the change that each chunk takes back"),
     "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
     "contexts": (1, 2**24, "tokens"),
     "cut": (1, 10**6, "pieces that weights are cut into"),
@@ -34,6 +35,7 @@ NUMBERS = {
     "seed": (0, 2**32 - 1, "decides what is drawn"),
     "seq": (2, 2**24, "tokens of a sequence"),
     "seqs": (2, 2**24, "tokens of a sequence"),
+    "slower": (0, 1, "factor on the inner rate", True),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),

@@ -24,6 +24,8 @@ from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
 from lab.plots.forgetting import nats_by_distance_read_on as nats_by_distance_read_on
 from lab.plots.forgetting import worth_of_memories as worth_of_memories
+from lab.plots.interference import interference_matrix as interference_matrix
+from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance

@@ -6,6 +6,7 @@ from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
 from lab.analysis.forgetting import Forgetting
+from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
@@ -21,6 +22,7 @@ from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
 from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
+from lab.plots.interference import interference_matrix, remedies_side_by_side
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
@@ -39,6 +41,7 @@ FIGURES = {
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
     Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
+    Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
         "nats": nats_by_distance,
