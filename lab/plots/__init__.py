@@ -10,6 +10,7 @@ from lab.plots.agreement import gradient_parts as gradient_parts
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
+from lab.plots.ceiling import gain_below_the_ceiling as gain_below_the_ceiling
 from lab.plots.coarse import coarse as coarse
 from lab.plots.coarse import together as together
 from lab.plots.compare import gap_by_position as gap_by_position

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.ceiling import Ceiling
 from lab.analysis.forgetting import Forgetting
 from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
@@ -18,6 +19,7 @@ from lab.evals.tune_inner import Tuning
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
+from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
@@ -37,6 +39,7 @@ from lab.plots.tune_inner import gain_by_inner_rate
 FIGURES = {
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},
+    Ceiling: {"gain": gain_below_the_ceiling},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
