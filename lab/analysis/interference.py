@@ -237,13 +237,15 @@ def _program():
 
     from ttt_core.stream import read_chunk
 
+    def read(model, origin, state, tokens, rate, share):
+        state, _ = read_chunk(model, state, tokens, rate=rate)
+        pull = lambda w, new: (1 - share) * new + share * w
+        return dataclasses.replace(state, fast=jax.tree.map(pull, origin, state.fast))
+
     @eqx.filter_jit
     def program(model, origin, states, tokens, rate, share):
-        one = lambda state, piece: read_chunk(model, state, piece, rate=rate)[0]
-        states = jax.vmap(one)(states, tokens)  # every leaf [texts, ...]
-        pull = lambda w, new: new + share * (w - new)
-        fast = jax.tree.map(pull, origin, states.fast)
-        return dataclasses.replace(states, fast=fast)
+        one = lambda state, row: read(model, origin, state, row, rate, share)
+        return jax.vmap(one)(states, tokens)  # every leaf [texts, ...]
 
     def call(model, origin, states, tokens, rate, share):
         dtype = model.final_norm.weight.dtype

@@ -203,8 +203,9 @@ def _steps(planned: Plan, own: np.ndarray, control: np.ndarray) -> dict:
         gained = since.mean() if len(since) else 0.0
         left.append(own[i, -1] - column(own, row)[i] - gained)
     step, left, pooled = np.array(step), np.array(left), np.concatenate(chance)
-    entered = step > (np.quantile(pooled, RARE) if len(pooled) else 0.0)
-    known = share(left[entered] >= step[entered] / 2) if entered.any() else _NONE
+    pooled = pooled if len(pooled) else np.zeros(1)
+    entered, taught = step > np.quantile(pooled, RARE), step - pooled.mean()
+    known = share((left >= taught / 2)[entered]) if entered.any() else _NONE
     return {
         "step": batch_means(step),
         "others": batch_means([one.mean() for one in chance if len(one)]),
