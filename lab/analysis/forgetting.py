@@ -130,7 +130,7 @@ def fork(model, learned, frozen) -> dict:
 
 
 def score(model, states: dict, tokens: np.ndarray) -> np.ndarray:
-    """Nats of what follows, from each state, `[columns, tokens]`; nothing is learned."""
+    """Nats of what follows, from each state, `[columns, tokens]`, without learning."""
     import ttt_core as ttt
 
     none = tokens[:0]

@@ -101,7 +101,7 @@ def measure(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Bench:
-    """What all ways of reading share: texts `[texts, tokens]`, their rows, W0's cost."""
+    """What all ways of reading share: `ids [texts, tokens]`, their rows, W0's cost."""
 
     model: object
     origin: object
@@ -231,7 +231,7 @@ def _sum(origin, one, other):
 
 @functools.cache
 def _program():
-    """The compiled reading of a chunk of every text, with the anchor's pull after it."""
+    """The compiled reading of a chunk of every text, then the anchor's pull."""
     import equinox as eqx
     import jax
 

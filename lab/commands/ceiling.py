@@ -101,8 +101,8 @@ def _notes(result) -> list[str]:
     far, repair, context = result.far[best], result.repair[best], result.contexts[best]
     name, null = result.ceiling, result.subject.null
     notes = [
-        f"After another text: all but the last {nearest:,} tokens of the context are of "
-        f"{null}.",
+        f"After another text: all but the last {nearest:,} tokens of the context are "
+        f"of {null}.",
         f"From {nearest:,} to {longest:,} tokens of context, the twin gains "
         f"{signed(result.window[-1])} and {name} {signed(result.sees[-1])}, or "
         f"{signed(result.sees_null[-1])} if the far tokens are of another text.",

@@ -127,12 +127,12 @@ def _remedies(result) -> Table:
     many = len(result.documents)
     table = Table(
         "read",
-        "gain on A, after A",
-        "after A, then B",
-        "of it A's own",
-        "gain on B",
+        "on A, after A",
+        "after A and B",
+        "A's own",
+        "on B",
         title=f"{result.subject.model}, {many} texts of {result.subject.tokens:,} "
-        "tokens in pairs: nats per token",
+        "tokens in pairs: nats per token gained",
     )
     for name, one in result.remedies.items():
         cells = (one.first, one.left, one.kept, one.new)
@@ -148,12 +148,13 @@ def _label(result, name: str) -> str:
 
 def _matrix(result) -> Table:
     """What each second text takes from each first one, read one after the other."""
-    short = [name.rpartition("/")[2][:12] for name in result.documents]
     one = next(iter(result.remedies.values()))
-    table = Table("A, gain", *short, title="What B changes of the gain on A")
-    for i, name in enumerate(short):
-        changes = (after - one.before[i] for after in one.after[i])
-        table.add_row(f"{name} {one.before[i]:+.2f}", *(f"{c:+.2f}" for c in changes))
+    columns = map(str, range(1, 1 + len(result.documents)))
+    table = Table("A", "gain", *columns, title="What B, in columns, changes of it")
+    for i, name in enumerate(result.documents):
+        changes = (f"{after - one.before[i]:+.2f}" for after in one.after[i])
+        short = name.rpartition("/")[2][:17]
+        table.add_row(f"{i + 1} {short}", f"{one.before[i]:+.2f}", *changes)
     return table
 
 

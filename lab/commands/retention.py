@@ -1,4 +1,4 @@
-"""`ttt-lab inspect retention`: what each chunk left in the weights, and for how long."""
+"""`ttt-lab inspect retention`: what each chunk left in the weights."""
 
 import numpy as np
 from rich.table import Table

@@ -22,11 +22,14 @@ LOOKS = dict(
 
 
 def nats_by_distance_read_on(result: Forgetting) -> go.Figure:
-    """Nats of what follows from the four states, by tokens read on since the place."""
+    """Nats of what follows from the four states, by tokens read on since the place.
+
+    Places differ far more than states do, so intervals stand in `worth_of_memories`,
+    where states are compared at the same places.
+    """
     lines = []
     for name, curve in result.nats.items():
         look, x = LOOKS[name], list(curve.edges[1:])
-        lines.append(theme.band(x, curve.low, curve.high, look.colour))
         lines.append(
             theme.line(
                 x,

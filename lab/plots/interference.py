@@ -8,11 +8,15 @@ from lab.plots import theme
 
 
 def interference_matrix(result: Interference) -> go.Figure:
-    """What reading B changes of the gain on A; on the diagonal, A is read again."""
+    """What reading B changes of the gain on A; on the diagonal, A is read again.
+
+    Colours are scaled to the other cells, because reading A again does far more.
+    """
     one = result.remedies[PLAIN]
     names = [name.rpartition("/")[2] for name in result.documents]
     change = np.array(one.after) - np.array(one.before)[:, None]
-    most = float(np.abs(change).max()) or 1.0
+    others = change[~np.eye(len(change), dtype=bool)]
+    most = float(np.abs(others).max()) or 1.0
     told = np.stack(
         [np.broadcast_to(np.array(one.before)[:, None], change.shape), one.after]
         + [np.array(one.alone)],
@@ -26,7 +30,6 @@ def interference_matrix(result: Interference) -> go.Figure:
         zmin=-most,
         zmax=most,
         customdata=told,
-        texttemplate="%{z:+.2f}",
         colorbar=dict(title=dict(text="nats per token", side="right"), thickness=12),
         hovertemplate="A %{y}, then B %{x}: %{z:+.3f}<br>gain on A after A "
         "%{customdata[0]:+.3f}, after B too %{customdata[1]:+.3f}, after B only "
@@ -34,7 +37,7 @@ def interference_matrix(result: Interference) -> go.Figure:
     )
     drawn = theme.figure(
         [square],
-        title="What reading B changes of the gain on A",
+        title="What reading B changes of the gain on A (diagonal: A again)",
         y="A, read first",
         x="B, read second",
         height=480,
@@ -60,16 +63,14 @@ def remedies_side_by_side(result: Interference) -> go.Figure:
     traces = []
     for name, part, colour in bars:
         found = [getattr(one, part) for one in result.remedies.values()]
+        ends = zip(*((one.mean, one.low, one.high) for one in found), strict=True)
         traces.append(
             go.Bar(
                 x=[labels.get(way, way) for way in result.remedies],
                 y=[one.mean for one in found],
                 name=name,
                 marker=dict(color=colour, opacity=0.85),
-                error_y=theme.whiskers(
-                    *zip(*((one.mean, one.low, one.high) for one in found), strict=True),
-                    color=theme.INK,
-                ),
+                error_y=theme.whiskers(*ends, color=theme.INK),
                 hovertemplate="%{y:+.3f}",
             )
         )

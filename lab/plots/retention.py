@@ -49,7 +49,8 @@ def memory_map(result: Retention) -> go.Figure:
 def _diagonal(result: Retention) -> go.Scatter:
     """Where each chunk was read, with its first words."""
     step = result.subject.chunk
-    told = [(words, row[-1]) for words, row in zip(result.words, result.gain)]
+    pairs = zip(result.words, result.gain, strict=False)
+    told = [(words, row[-1]) for words, row in pairs]
     return go.Scatter(
         x=[row * step for row in result.rows],
         y=[row * step for row in result.rows],

@@ -90,9 +90,10 @@ def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys)
     text = tmp_path / "text.txt"
     text.write_text("The fog came in. " * 40, encoding="utf-8")
     call = ("inspect", "ceiling", "--document", str(text), "--model")
-    call += (str(tmp_path / "learner"), "--ceiling")
+    learner = str(tmp_path / "learner")
+    call += (learner, "--ceiling")
     figures = ("--figures", str(tmp_path / "drawn"))
-    assert command_line.run(monkeypatch, *call, str(tmp_path / "learner"), *figures) == 0
+    assert command_line.run(monkeypatch, *call, learner, *figures) == 0
     assert "gain of learning" in capsys.readouterr().out
     (path,) = (tmp_path / "runs/evals").glob("ceiling-*.json")
     result = results.open_result(path, ceiling.Ceiling)
