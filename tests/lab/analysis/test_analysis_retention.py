@@ -61,6 +61,15 @@ def test_known_gains_give_known_ages():
     assert np.isnan(result.other).all()
 
 
+def test_each_age_has_its_mirror_ahead():
+    planned = retention.plan(12, 64)
+    age = np.array(planned.times) - np.array(planned.rows)[:, None]
+    found = np.where(age > 0, 1.0, 0.0) + np.where(age == 0, 0.5, 0.0)
+    result = retention.summary(SUBJECT, planned, found)
+    assert result.ahead.mean[:2] == pytest.approx((0.5, 0.0)), "the next chunk is near"
+    assert result.memory.mean[:2] == pytest.approx((0.5, 1.0))
+
+
 def test_what_fades_is_not_kept_and_never_read_chunks_are_taken_off():
     planned = retention.plan(12, 64, later=2)
     age = np.array(planned.times) - np.array([*planned.rows, *planned.later])[:, None]
