@@ -138,14 +138,15 @@ class _Bench:
         """The states after each text alone."""
         import ttt_core as ttt
 
-        starts = [ttt.init_state(self.model)] * len(self.ids)
+        empty = ttt.init_state(self.model, capacity=self.ids.shape[1])
+        starts = [empty] * len(self.ids)
         return self._read(starts, rate, share)
 
     def _second(self, i: int, first, rate: float, share: float) -> list[np.ndarray]:
         """Gains on text `i` and on each second text, after both."""
         import ttt_core as ttt
 
-        empty = ttt.init_state(self.model)
+        empty = ttt.init_state(self.model, capacity=self.ids.shape[1])
         new = dataclasses.replace(empty, fast=first.fast, rule_state=first.rule_state)
         states = self._read([new] * len(self.ids), rate, share)
         return self._gains(i, [state.fast for state in states])

@@ -14,6 +14,7 @@ same weights. The unrelated document says what reading any text does.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -99,27 +100,29 @@ def plan(chunks: int, chunk: int, later: int = 0, side: int = SIDE) -> Plan:
 
 def gains(
     model,
+    ids: np.ndarray,
     rows: np.ndarray,
-    weights: dict,
     times: tuple[int, ...],
     report: Callable[[int, int], None] = lambda done, total: None,
     keep: Keep = fresh,
     key: tuple = (),
 ) -> np.ndarray:
-    """Mean gain of each row at each time, `[rows, times]`.
+    """Mean gain of each row at each time while `ids` are read, `[rows, times]`.
 
-    `rows [n, chunk + 1]`. `weights`: time -> fast weights, W0 at time 0. `report(done,
-    total)`: counts of times. `keep`: keeps each time under `key`, what decides the
-    weights (`lab.measure.parts`).
+    `rows [n, chunk + 1]`. Weights are used as they come, and not kept: those of a large
+    model at all times would fill the memory. `report(done, total)`: counts of times.
+    `keep`: keeps each time under `key`, what decides the weights (`lab.measure.parts`).
     """
+    import ttt_core as ttt
     from lab.analysis.rows import Rows
 
-    again = Rows(model, rows)
-    cost = lambda time: [again.nats(weights[time]).mean(axis=1, dtype=np.float64)]
-    (start,) = cost(0)
-    columns = []
-    for i, time in enumerate(times):
-        (found,) = keep(lambda time=time: cost(time), *key, rows, time)
+    again, chunk = Rows(model, rows), model.config.chunk
+    state, columns = ttt.init_state(model, capacity=len(ids)), []
+    cost = lambda fast: [again.nats(fast).mean(axis=1, dtype=np.float64)]
+    (start,) = cost(state.fast)
+    for i, (since, time) in enumerate(itertools.pairwise((0, *times))):
+        state, _ = ttt.read(model, state, ids[since * chunk : time * chunk])
+        (found,) = keep(lambda fast=state.fast: cost(fast), *key, rows, time)
         columns.append(start - found)
         report(i + 1, len(times))
     return np.stack(columns, axis=1)

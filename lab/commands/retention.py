@@ -39,12 +39,11 @@ def look_at(opened: Opened):
     rows = cut(document[: most * config.chunk], config)
     other = cut(opened.other, config)[1 : 1 + numbers.NEVER]
     rows = np.concatenate([rows[[*planned.rows, *planned.later]], other])
-    walk = opened.walk(planned.times)
     with Kept("retention", "times") as keep:
         key = (opened.sha256, subject.text_hash)
-        with counting("reading again", "times") as report:
+        with counting("reading, and reading again", "times") as report:
             found = numbers.gains(
-                opened.model, rows, walk.weights, planned.times, report, keep, key
+                opened.model, opened.ids, rows, planned.times, report, keep, key
             )
     words = tuple(_begins(opened, row) for row in planned.rows)
     return numbers.summary(subject, planned, found, words)

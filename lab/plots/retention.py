@@ -39,10 +39,11 @@ def memory_map(result: Retention) -> go.Figure:
     )
     drawn.update_xaxes(range=[0, subject.tokens], showgrid=False)
     drawn.update_yaxes(range=[0, subject.tokens], showgrid=False)
-    words = dict(xref="paper", yref="paper", showarrow=False, font_size=12)
-    for x, y, text in ((0.03, 0.97, "not yet read"), (0.97, 0.03, "read before")):
-        anchor = dict(xanchor="left" if x < 0.5 else "right")
-        drawn.add_annotation(x=x, y=y, text=text, **words, **anchor)
+    words = "above the line: not yet read, below: read before"
+    place = dict(x=0, y=1.0, xref="paper", yref="paper", xanchor="left")
+    drawn.add_annotation(
+        text=words, **place, yanchor="bottom", showarrow=False, font_size=12
+    )
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""What was kept of each chunk: known gains give known ages, W0 keeps nothing at all."""
+"""What was kept of each chunk: known gains give known ages."""
 
 import json
 
@@ -33,16 +33,22 @@ def test_rows_cost_what_reading_again_costs(nano, alternating):
         np.testing.assert_allclose(again.nats(fast), expected, rtol=2e-5, atol=2e-5)
 
 
-def test_w0_keeps_nothing_at_all(nano, alternating):
-    same = dict.fromkeys(range(9), alternating.weights[0])
-    found = retention.gains(nano, alternating.rows, same, (1, 4, 8))
+def test_a_model_that_does_not_learn_keeps_nothing_at_all(nano, alternating):
+    twin = ttt.without_learning(nano)
+    found = retention.gains(twin, alternating.ids, alternating.rows, (1, 4, 8))
     assert found.shape == (8, 3) and not found.any()
 
 
 def test_of_two_alternating_texts_both_are_known_once_each_was_read(nano, alternating):
     planned = retention.plan(8, nano.config.chunk)
-    weights = alternating.weights
-    found = retention.gains(nano, alternating.rows, weights, planned.times)
+    ids, rows = alternating.ids, alternating.rows
+    found = retention.gains(nano, ids, rows, planned.times)
+    for time in (2, 8):
+        before, after = (
+            walk.reread(nano, alternating.weights[one], rows) for one in (0, time)
+        )
+        expected = (before - after).mean(axis=1)
+        np.testing.assert_allclose(found[:, time - 1], expected, atol=2e-5)
     np.testing.assert_array_equal(found[2], found[4])  # the same tokens, read or not
     np.testing.assert_array_equal(found[3], found[5])
     first, second = found[2, 0], found[3, 0]  # after one chunk, which was the first
