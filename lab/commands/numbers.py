@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 NUMBERS = {
     "alpha": (0, 2, "how much of the memory, 1 = all of it"),
     "by": (0, 2, "times a memory"),
+    "anchor": (0, 1, "share of the change that each chunk takes back"),
     "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
     "contexts": (1, 2**24, "tokens"),
     "cut": (1, 10**6, "pieces that weights are cut into"),
@@ -39,6 +40,7 @@ NUMBERS = {
     "seqs": (2, 2**24, "tokens of a sequence"),
     "since": (2, 2**40, "the first chunk to forget"),
     "start": (0, 2**40, "the first token of the document that is read"),
+    "slower": (0, 1, "factor on the inner rate", True),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),
