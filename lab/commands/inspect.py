@@ -80,8 +80,9 @@ class Look:
         """The unrelated document: what was asked for, or one that was not read."""
         if self.null:
             return documents.load(self.null)
-        known = (documents.load(name) for name in NULLS)
-        return next(one for one in known if one.text.strip()[:OPENING] not in read)
+        known = [documents.load(name) for name in NULLS]
+        unread = [one for one in known if one.text.strip()[:OPENING] not in read]
+        return (unread or known)[0]
 
     def _cut(self, ids: np.ndarray, chunk: int) -> tuple[np.ndarray, np.ndarray]:
         """Whole chunks of the tokens that are looked at, and all that follow."""
