@@ -5,6 +5,7 @@ import streamlit as st
 from app.shelf import Shelf
 from lab import checkpoints, published, runs
 from lab.data import documents
+from lab.measure import certificates
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
 
@@ -30,6 +31,12 @@ def models() -> dict[str, str]:
     cards = runs.models() | checkpoints.kept() | published.models()
     names = [*published.models(), *checkpoints.kept(), *runs.models()]
     return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
+
+
+@st.cache_data(max_entries=32, ttl=60, show_spinner=False)
+def audited(model_hash: str) -> str:
+    """The newest certificate of a model in one line; "" = not audited here."""
+    return certificates.line(model_hash)
 
 
 @st.cache_data(max_entries=1, ttl=60)

@@ -212,17 +212,20 @@ def model_hash(model) -> str:
     return digest.hexdigest()
 
 
-def save_stream(path: str | os.PathLike, state, model) -> Path:
+def save_stream(
+    path: str | os.PathLike, state, model, about: dict[str, str] | None = None
+) -> Path:
     """Write a `StreamState` to one file, marked with the hash of its model.
 
     State and model may be given in either order, as `ttt_core` takes the model first.
+    `about`: more marks, which `stream_marks` gives back.
 
     **Raises** `TypeError` where the two are not a state and a model.
     """
     from safetensors.numpy import save as to_bytes
 
     state, model = _state_first(state, model)
-    marks = {"format": STREAMS[-1], "model": model_hash(model)}
+    marks = {**(about or {}), "format": STREAMS[-1], "model": model_hash(model)}
     return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
 
 
@@ -249,9 +252,7 @@ def load_stream(path: str | os.PathLike, model):
     import ttt_core as ttt
 
     path = Path(path)
-    marks = _marks(path)
-    if marks.get("format") not in STREAMS:
-        raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
+    marks = stream_marks(path)
     if marks["model"] != model_hash(model):
         raise ValueError(
             f"{path} is a stream of another model (hash {marks['model'][:12]}, this "
@@ -263,6 +264,18 @@ def load_stream(path: str | os.PathLike, model):
     state = _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
     _check_stream(state, model, path)
     return state
+
+
+def stream_marks(path: str | os.PathLike) -> dict[str, str]:
+    """The marks of a saved stream: its format, its model's hash, and what was added.
+
+    **Raises** `ValueError` for a file that is not a stream, `FileNotFoundError` if
+    there is no file.
+    """
+    marks = _marks(Path(path))
+    if marks.get("format") not in STREAMS:
+        raise ValueError(f"{path} is not a saved stream; `save_stream` writes one.")
+    return marks
 
 
 def _damaged_card(path: Path, why: object) -> str:

@@ -57,8 +57,9 @@ _NUMBER = int | float
 _EVENT = {"chunk": int, "token": int, "kind": str, "label": str}
 _NEEDLE = {"sentence": str, "question": str, "answer": str, "start": int, "stop": int}
 _COUNTS = ("vocab", "window", "chunk", "layers", "reach", "fast_blocks", "total")
+_WORDS = ("model", "model_hash", "document", "tokenizer", "remark", "audited")
 _HEADER = {
-    **dict.fromkeys(("model", "model_hash", "document", "tokenizer", "remark"), str),
+    **dict.fromkeys(_WORDS, str),
     **dict.fromkeys(_COUNTS, int),
     "inner_lr": _NUMBER,
     "events": [_EVENT],
@@ -69,7 +70,13 @@ _HEADER = {
 }
 _MOST = 2**31 - 1  # of anything counted
 # The first recordings lack these.
-_LATER = {"mixers": [], "carried_by": [], "attends": True, "remark": ""}
+_LATER = {
+    "mixers": [],
+    "carried_by": [],
+    "attends": True,
+    "remark": "",
+    "audited": "",
+}
 _PER_TOKEN = ("tokens", "spans", "nll", "nll_twin")
 _PER_CHUNK = tuple(name for name in _DTYPES if name not in _PER_TOKEN)
 
@@ -113,11 +120,13 @@ class Header:
         carried_by: names, for people, of the mixers that carry the whole past.
         attends: whether any block has a mixer.
         remark: what a model that takes no step on the text learns; "" = nothing.
+        audited: the certificate of the model in one line; "" = there was none.
         fast_blocks, inner_lr: number of blocks that learn while reading, and the rate.
         total: tokens in the whole document; a reading that was stopped has fewer.
         needle: the planted needle, or None.
         events: marks on the time line, in order.
-        provenance: command, commit, date, seed, document_hash.
+        provenance: command, commit, date, seed, document_hash; of a reading that goes
+            on from a saved stream, also `resumed`, the stream's hash.
     """
 
     model: str
@@ -139,6 +148,7 @@ class Header:
     carried_by: tuple[str, ...] = ()
     attends: bool = True
     remark: str = ""
+    audited: str = ""
     version: int = VERSION
 
     @property
@@ -154,9 +164,10 @@ class Header:
     @property
     def identity(self) -> dict:
         """Which reading it is: readings that agree in this have the same numbers."""
+        text, since = map(self.provenance.get, ("document_hash", "resumed"))
         return {
             "model": self.model_hash,
-            "document": self.provenance.get("document_hash"),
+            "document": [text, since] if since else text,
             "needle": dataclasses.asdict(self.needle) if self.needle else None,
             "tokens": self.total,
         }

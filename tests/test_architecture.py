@@ -74,7 +74,7 @@ LADDER = (
     ("lab.data", "lab.traces"),
     ("lab.recipes", "lab.checkpoints", "lab.interop", "lab.lessons", "lab.published"),
     ("lab.runs",),
-    ("lab.training", "lab.measure", "lab.results"),
+    ("lab.training", "lab.measure", "lab.memories", "lab.results"),
     ("lab.evals", "lab.analysis", "lab.bench", "lab.reading", "lab.plots"),
     ("lab.commands",),
     ("lab.cli",),

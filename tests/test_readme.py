@@ -29,7 +29,11 @@ def test_the_snippet_reads_asks_writes_and_saves(here, capsys):
     assert capsys.readouterr().out == written + "\n" and len(written) > 100
     read = int(names["state"].position)
     assert read == len(names["text"]) + len(names["prompt"]) + 100
-    assert {path.name for path in Path().iterdir()} == {"my.txt", "my.stream"}
+    assert {path.name for path in Path().iterdir()} == {
+        "my.txt",
+        "my.stream",
+        "my.memory",
+    }
 
 
 def test_the_snippet_records_a_reading_and_draws_it(here):

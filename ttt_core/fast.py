@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttt_core.model import Transformer
-from ttt_core.shapes import PyTree
+from ttt_core.shapes import PyTree, Scalar
 
 
 def fast_mlps(model: Transformer) -> PyTree:
@@ -74,6 +74,41 @@ def without_learning(model: Transformer) -> Transformer:
     0.0
     """
     return dataclasses.replace(model, config=model.config.replace(lr=0.0))
+
+
+def add(one: PyTree, other: PyTree) -> PyTree:
+    """The sum of two fast trees, such as W0 and a document's change."""
+    return jax.tree.map(lambda a, b: a + b, one, other)
+
+
+def subtract(one: PyTree, other: PyTree) -> PyTree:
+    """The difference of two fast trees, such as the change `W_t - W0`."""
+    return jax.tree.map(lambda a, b: a - b, one, other)
+
+
+def scale(tree: PyTree, factor: Scalar) -> PyTree:
+    """A fast tree times a number: of a change, more of the change or less."""
+    return jax.tree.map(lambda leaf: leaf * jnp.asarray(factor, leaf.dtype), tree)
+
+
+def low_rank(tree: PyTree, rank: int) -> tuple[PyTree, PyTree]:
+    """Each matrix as a product of two thin ones: `(left, right)`.
+
+    `left @ right` is the matrix of that rank nearest to the original (Eckart and Young,
+    1936). Of leaves `[..., rows, columns]`, `left` has `[..., rows, rank]` and `right`
+    `[..., rank, columns]`; the rank is at most the smaller side.
+
+    **Raises** `ValueError` for a rank below one.
+    """
+    if rank < 1:
+        raise ValueError(f"`rank` must be >= 1: got {rank}.")
+    leaves, structure = jax.tree.flatten(tree)
+    left, right = [], []
+    for leaf in leaves:
+        u, s, vt = jnp.linalg.svd(leaf, full_matrices=False)
+        left.append(u[..., :rank] * s[..., None, :rank])  # [..., rows, rank]
+        right.append(vt[..., :rank, :])  # [..., rank, columns]
+    return jax.tree.unflatten(structure, left), jax.tree.unflatten(structure, right)
 
 
 def global_norm(tree: PyTree) -> Float[Array, ""]:

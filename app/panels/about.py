@@ -4,6 +4,7 @@ import re
 
 import streamlit as st
 
+from app import cache
 from app.plain import plain
 from app.player import Player
 from lab import traces
@@ -33,6 +34,18 @@ def _memory(header: traces.Header) -> str:
     if header.reach:
         return f"its attention reaches {header.reach:,} tokens back"
     return "its attention reaches back to the start"
+
+
+def audited(player: Player) -> None:
+    """One line: whether the losses are known to have seen nothing before its time."""
+    header = player.trace.header
+    model = plain(header.model)
+    if found := header.audited or cache.audited(header.model_hash):
+        st.caption(f"{model} was {plain(found)}.")
+    else:
+        st.caption(
+            f"Not audited yet: `ttt-lab audit` checks that {model} sees no future."
+        )
 
 
 def provenance(player: Player) -> None:

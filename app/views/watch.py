@@ -91,6 +91,7 @@ def _panels(shown: player.Player) -> None:
     with curves:
         charts.loss(shown)
         charts.gain(shown)
+        about.audited(shown)
     with words:
         text.panel(shown)
     left, right = st.columns([5, 4], gap="medium")

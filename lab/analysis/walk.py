@@ -138,7 +138,7 @@ def reread(model, fast, rows: np.ndarray) -> np.ndarray:
     found = []
     for start in range(0, len(rows), BATCH):
         piece = rows[start : start + BATCH]
-        room = _bucket(len(piece))
+        room = bucket(len(piece))
         padded = np.concatenate([piece, np.repeat(piece[:1], room - len(piece), 0)])
         found.append(np.asarray(_program()(model, fast, padded))[: len(piece)])
     return np.concatenate(found) if found else np.zeros((0, rows.shape[1] - 1))
@@ -155,13 +155,18 @@ def shuffled(ids: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(ids)
 
 
-def _check(model, ids: np.ndarray) -> tuple[int, int]:
-    """`(chunk, chunks)`."""
+def check_learns(model):
+    """**Raises** `ValueError` for a model that does not learn while reading."""
     if not model.config.learns:
         raise ValueError(
             "This model does not learn while reading, so nothing of a text gets into "
             "its weights; choose one that learns, such as tiny-e2e."
         )
+
+
+def _check(model, ids: np.ndarray) -> tuple[int, int]:
+    """`(chunk, chunks)`."""
+    check_learns(model)
     chunk = model.config.chunk
     if len(ids) < 2 * chunk:
         raise ValueError(
@@ -170,7 +175,7 @@ def _check(model, ids: np.ndarray) -> tuple[int, int]:
     return chunk, len(ids) // chunk
 
 
-def _bucket(count: int) -> int:
+def bucket(count: int) -> int:
     """The next power of two, so that few sizes are compiled."""
     return min(BATCH, 1 << max(0, count - 1).bit_length())
 

@@ -1,6 +1,7 @@
 """`ttt-lab ask`: what does a model know of a document that it has just read?
 
 ttt-lab ask sotu/1981-Carter-1 "The hostages were held in" --answer Iran
+ttt-lab ask --memory carter.memory "The hostages were held in" --answer Iran
 
 The question is the beginning of a sentence, because a model that continues texts cannot
 be asked in another way.
@@ -16,7 +17,7 @@ from lab.commands import twins
 from lab.commands.options import option
 from lab.commands.terminal import Terminal
 from lab.data import scripts
-from lab.reading.pair import FROZEN, LEARNING, Pair
+from lab.reading.pair import FROZEN, LEARNING
 from lab.visible import visible
 
 
@@ -24,13 +25,15 @@ AHEAD = 4_096  # tokens for which full attention makes room at once
 
 
 def ask(
-    document: Positional[Annotated[str, arg(metavar="DOCUMENT")]],
+    document: Positional[Annotated[str | None, arg(metavar="DOCUMENT")]] = None,
     question: Positional[Annotated[str | None, arg(metavar="QUESTION")]] = None,
     /,
     answer: str | None = None,
     model: str = "tiny-e2e",
     read: Annotated[int | None, option("TOKENS")] = None,
     tokens: int = 32,
+    memory: Annotated[str | None, option("MEMORY")] = None,
+    alpha: float = 1.0,
 ):
     """Ask about a document that was just read: learning and frozen twin side by side.
 
@@ -48,16 +51,24 @@ def ask(
         model: a published model's name, or a path.
         read: read at most this many tokens of the document (default: all).
         tokens: tokens that each writes at most.
+        memory: what the learner has read before, as `ttt-lab memory save` keeps it: a
+            file, or a name that `ttt-lab memory list` shows. Then no document is
+            needed, and the question may stand alone.
+        alpha: how much of the memory, from 0 to 2.
 
     **Raises** `ValueError` for a question or an answer that is empty.
     """
-    text, needle = twins.open_text(document)
+    if memory is not None and question is None:
+        document, question = None, document
+    if document is None and memory is None:
+        raise ValueError("Name a document, or with --memory what was read before.")
+    text, needle = twins.open_text(document) if document else ("", None)
     if question is None and needle is not None:
         question, answer = needle.question, needle.answer if answer is None else answer
     question, answer = _tidy(question, answer)
     if tokens < 1:
         raise ValueError(f"--tokens must be at least 1: got {tokens}.")
-    pair = Pair(model)
+    pair = twins.opened(model, memory, alpha)
     prompt = pair.tokenizer.encode(f"\n\n{question}")
     led_in = scripts.gap(question, answer) + answer
     expected = pair.tokenizer.encode(led_in)

@@ -9,7 +9,6 @@ from tyro.conf import Positional, arg
 
 from lab.commands import twins
 from lab.commands.options import option
-from lab.reading.pair import Pair
 from lab.reading.writing import check_stops
 
 
@@ -31,6 +30,8 @@ def generate(
     stop: Annotated[tuple[str, ...], option("TEXT [TEXT ...]")] = (),
     seed: int = 0,
     frozen: bool = False,
+    memory: Annotated[str | None, option("MEMORY")] = None,
+    alpha: float = 1.0,
 ):
     """Continue a prompt or a document: learning and frozen twin side by side.
 
@@ -53,19 +54,22 @@ def generate(
         seed: another seed, another text.
         frozen: learn nothing while writing (the learner keeps what it learned while
             reading).
+        memory: what the learner has read before, as `ttt-lab memory save` keeps it: a
+            file, or a name that `ttt-lab memory list` shows.
+        alpha: how much of the memory, from 0 to 2.
 
     **Raises** `ValueError` if there is nothing to continue, or for a number that means
     nothing.
     """
     text = twins.open_text(document)[0] if document else ""
-    if not (text.strip() or prompt.strip()):
+    if not (text.strip() or prompt.strip() or memory):
         raise ValueError(
             'There is nothing to continue: give a document, or --prompt "And so".'
         )
     dials = _checked(tokens, seed, temperature, top_p, top_k, repetition_penalty)
     stops = tuple(one.replace("\\n", "\n").replace("\\t", "\t") for one in stop)
     check_stops(stops)
-    pair = Pair(model)
+    pair = twins.opened(model, memory, alpha)
     lead = f"\n\n{prompt}" if document and prompt else prompt
     ids = pair.tokenizer.encode(lead)
     twins.read_first(pair, text, most=read, later=len(ids) + min(tokens, AHEAD))

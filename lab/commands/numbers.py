@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 
 # Option: least, most, what it is ("least" itself left out where the fourth is True).
 NUMBERS = {
+    "alpha": (0, 2, "how much of the memory, 1 = all of it"),
+    "by": (0, 2, "times a memory"),
+    "anchor": (0, 1, "share of the change that each chunk takes back"),
     "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
     "contexts": (1, 2**24, "tokens"),
     "cut": (1, 10**6, "pieces that weights are cut into"),
@@ -20,6 +23,7 @@ NUMBERS = {
     "efficiency": (0, 1, "share of its peak that a device keeps up", True),
     "facts": (1, 10**6, "facts that are asked for"),
     "full_to": (1, 2**30, "tokens that full attention reads"),
+    "gap": (0, 2**20, "tokens between an older value and a fact"),
     "host_index": (0, 10**6, "position in the list of addresses"),
     "length": (1, 2**30, "tokens of a passage"),
     "memory": (0, 10**6, "GiB of one device", True),
@@ -34,6 +38,9 @@ NUMBERS = {
     "seed": (0, 2**32 - 1, "decides what is drawn"),
     "seq": (2, 2**24, "tokens of a sequence"),
     "seqs": (2, 2**24, "tokens of a sequence"),
+    "since": (2, 2**40, "the first chunk to forget"),
+    "start": (0, 2**40, "the first token of the document that is read"),
+    "slower": (0, 1, "factor on the inner rate", True),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),
@@ -64,11 +71,11 @@ def check(name: str, value):
 
     **Raises** `ValueError` naming option, value and range.
     """
-    from ttt_core.ranges import Range  # JAX waits until numbers are known
-
     option = f"--{name.replace('_', '-')}"
     for one in value if isinstance(value, tuple) else (value,):
         if name in NUMBERS and isinstance(one, int | float):
+            from ttt_core.ranges import Range  # JAX waits until a number is known
+
             Range(*NUMBERS[name]).check(option, one)
 
 

@@ -9,6 +9,7 @@ and the same command goes on from there.
 
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,13 +24,14 @@ from tyro.conf import Positional, arg
 
 from lab import files, traces
 from lab.commands import plot
+from lab.commands.options import option
 from lab.commands.progress import FEW, Bar, duration
 from lab.commands.terminal import Terminal
-from lab.data import documents, needles
+from lab.data import documents, needles, tokenizers
 from lab.plots import theme
-from lab.reading import kept
+from lab.reading import kept, states
 from lab.reading.programs import Programs
-from lab.reading.session import Reading
+from lab.reading.session import Reading, Start
 from lab.runs import shown
 from lab.stopping import Stopped
 from lab.visible import visible
@@ -60,6 +62,8 @@ def stream(
     tokens: int | None = None,
     out: Path | None = None,
     html: Path | None = None,
+    save_state: Annotated[Path | None, option("FILE")] = None,
+    resume: Annotated[Path | None, option("FILE")] = None,
 ) -> Path:
     """Read a document chunk by chunk, learning, beside the model's frozen twin.
 
@@ -74,6 +78,10 @@ def stream(
         tokens: read at most this many tokens, None = all.
         out: file of the trace (default: in `.runs/streams/`, named after what is read).
         html: a file or folder for the figures, as one HTML page.
+        save_state: a file for the stream's state at the end: all that is needed to go
+            on, bit for bit; the frozen twin's is written beside it.
+        resume: go on from such a file: in the same document where it stands, in any
+            other from its start.
 
     Returns:
         The path of the trace.
@@ -83,14 +91,61 @@ def stream(
     document = _chosen(text, document)
     if not 0 <= at <= 1:
         raise ValueError(f"--at must be from 0, the start, to 1, the end: got {at:g}.")
+    console = Terminal()
+    reading = opened(
+        document, model, tokens, console, needle=needle, at=at, resume=resume
+    )
+    header = reading.trace.header
+    path = _free(out, header) if out else kept.place(header, document)
+    for place in filter(None, (path, html, save_state)):  # not when all has been read
+        files.check_writable(Path(place).absolute().parent)
+    if save_state:
+        states.check_free(save_state)
+
+    def finish():
+        traces.save(path, reading.trace)
+        if save_state:  # last, because it may be the file that was resumed
+            states.save(save_state, reading)
+
+    read_through(reading, path, console, finish)
+    size = path.stat().st_size / 1e6
+    console.print(f"Trace: {shown(path)} ({size:.2f} MB)", soft_wrap=True)
+    if save_state:
+        console.print(f"State: {shown(save_state)}", soft_wrap=True)
+    if html is not None:
+        plot.write(reading.trace, html, path.stem)
+    _conclude(reading.trace, console)
+    return path
+
+
+def opened(
+    document: str,
+    model: str,
+    tokens: int | None,
+    console: Terminal,
+    *,
+    needle: str | None = None,
+    at: float = 0.3,
+    resume: Path | None = None,
+) -> Reading:
+    """A reading that is ready to begin.
+
+    Whatever is wrong with the request is said before anything is compiled.
+
+    **Raises** what `stream` raises.
+    """
+    if resume and needle:
+        raise ValueError(
+            "A needle cannot be planted in a reading that goes on (--resume): the twin "
+            "without the needle would have to begin where it began."
+        )
     words = documents.load(document).text
     planted, seed = parse_needle(needle)
-    console = Terminal()
-    # Whatever is wrong with the request is said before anything is compiled.
     with console.status("opening the model"):
         programs = Programs(model, text=words, tokens=tokens).open()
+    start = _start(programs, words, tokens, resume, console) if resume else None
     with console.status("cutting the text into tokens"):  # seconds, if it is long
-        reading = Reading(
+        return Reading(
             programs,
             words,
             document=document,
@@ -98,29 +153,52 @@ def stream(
             at=at,
             tokens=tokens,
             seed=seed,
-            command=_command(model, document, needle, at, tokens),
+            command=_command(model, document, needle, at, tokens, resume),
+            start=start,
         )
-    header = reading.trace.header
-    path = _free(out, header) if out else kept.place(header, document)
-    for place in filter(None, (path, html)):  # now, and not when all has been read
-        files.check_writable(Path(place).absolute().parent)
+
+
+def _start(
+    programs: Programs, words: str, tokens: int | None, resume: Path, console: Terminal
+) -> Start:
+    """Where a reading goes on, and a line that says so."""
+    loaded = programs.loaded
+    ids = np.asarray(tokenizers.load(loaded.tokenizer).encode(words), np.int32)
+    start = states.open_start(resume, loaded.model, programs.twin, ids[:tokens])
+    read = len(start.before)
+    said = f"Going on with {shown(resume)}: reading the document "
+    if start.began:
+        said += f"from its start, after {start.began:,} tokens of others."
+        said += f" Its first {read:,} tokens fill the open chunk." if read else ""
+    else:
+        said += f"from token {read:,} on."
+    if loaded.model.config.learns and not states.twin_of(resume).exists():
+        said += " The twin's state is not there: it begins with the learner's window."
+    console.print(said, soft_wrap=True)
+    return start
+
+
+def read_through(
+    reading: Reading, path: Path, console: Terminal, finish: Callable[[], object]
+):
+    """Read to the end, with progress, and `finish`; or keep what was read, and say so.
+
+    `path`: the trace's file, beside which a stopped reading is kept. What `finish`
+    writes may fail: the reading is then kept as well, and its conclusion shown.
+    """
     _go_on(reading, kept.folder_of(path), console)
-    _await(programs.start(), "learning", console)
+    _await(reading.programs.start(), "learning", console)
     try:
-        _read(reading, path, console)
+        _read(reading, path, console, finish)
     except OSError:  # it may be seen, if it cannot be kept
         if reading.done:
             _conclude(reading.trace, console)
         raise
-    size = path.stat().st_size / 1e6
-    console.print(f"Trace: {shown(path)} ({size:.2f} MB)", soft_wrap=True)
-    if html is not None:
-        plot.write(reading.trace, html, path.stem)
-    _conclude(reading.trace, console)
-    return path
 
 
 def _conclude(trace: traces.Trace, console: Terminal):
+    if audited := trace.header.audited:
+        console.print(f"{trace.header.model} was {audited}.", soft_wrap=True)
     for line in _verdict(trace):
         console.print(line, soft_wrap=True)
 
@@ -190,8 +268,8 @@ def _await(programs: Programs, stage: str, console: Terminal):
     programs.wait(stage)
 
 
-def _read(reading: Reading, path: Path, console: Terminal):
-    """Read to the end and save the trace; what was read is kept, whatever happens."""
+def _read(reading: Reading, path: Path, console: Terminal, finish: Callable):
+    """Read to the end and `finish`; what was read is kept, whatever happens."""
     folder = kept.folder_of(path)
     try:
         with _screen(reading, console) as show:
@@ -202,7 +280,7 @@ def _read(reading: Reading, path: Path, console: Terminal):
                 if time.monotonic() > last + KEEP_EVERY:  # in case of a kill
                     kept.keep(reading, folder)
                     last = time.monotonic()
-        traces.save(path, reading.trace)
+        finish()
     except KeyboardInterrupt as error:
         raise Stopped(_keep(reading, path)) from error
     except BaseException:
@@ -377,8 +455,9 @@ def _recalled(trace: traces.Trace) -> list[str]:
     ]
 
 
-def _command(model, document, needle, at, tokens) -> str:
+def _command(model, document, needle, at, tokens, resume) -> str:
     words = ["ttt-lab", "stream", document, "--model", model]
     words += ["--needle", needle, "--at", f"{at:g}"] if needle else []
     words += ["--tokens", str(tokens)] if tokens else []
+    words += ["--resume", str(resume)] if resume else []
     return shlex.join(words)

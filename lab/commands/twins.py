@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lab import traces
+from lab import memories, traces
 from lab.commands.progress import Bar
 from lab.commands.terminal import Terminal
 from lab.data import documents
@@ -34,6 +34,24 @@ def open_text(document: str) -> tuple[str, traces.Needle | None]:
         trace = traces.load(Path(document))
         return trace.text.decode("utf-8", "replace"), trace.header.needle
     return documents.load(document).text, None
+
+
+def opened(model: str, memory: str | None, alpha: float) -> Pair:
+    """The twins; with a memory, a line on stderr says what the learner remembers.
+
+    **Raises** what `memories.load` raises.
+    """
+    if memory is None:
+        return Pair(model)
+    card = memories.open_memory(memory).card
+    pair = Pair(model, memory=memory, alpha=alpha)
+    much = "" if alpha == 1 else f"{alpha:g} times "
+    chunks = f" ({card.chunks:,} chunks)" if card.chunks else ""
+    words = (
+        f"{pair.loaded.name} remembers {much}{card.title}{chunks}; its twin nothing."
+    )
+    Terminal(error=True).print(words, style="dim", soft_wrap=True)
+    return pair
 
 
 def read_first(pair: Pair, text: str, *, most: int | None, later: int):

@@ -105,6 +105,25 @@ def batch_means(values, blocks: int = 20) -> Interval:
     return Interval(mean, mean - found.half, mean + found.half, found.novels)
 
 
+def ratio(sums, counts) -> Interval:
+    """A mean over all that was counted, with an interval over groups, `[groups]` each.
+
+    Groups count as much as they hold, so a mean of their means would not do: each group
+    is left out once (the jackknife). A group that holds nothing does not count.
+    """
+    sums, counts = (np.asarray(values, np.float64) for values in (sums, counts))
+    sums, counts = sums[counts > 0], counts[counts > 0]
+    n = len(sums)
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    mean = float(sums.sum() / counts.sum())
+    if n == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    without = (sums.sum() - sums) / (counts.sum() - counts)
+    half = _t(n - 1) * float(np.std(without)) * (n - 1) ** 0.5
+    return Interval(mean, mean - half, mean + half, n)
+
+
 def share(values) -> Interval:
     """Mean of zeros and ones and its Wilson interval, `values [cases]`.
 

@@ -6,10 +6,12 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
     >>> plots.gain(traces.load("reading.npz")).show()          # doctest: +SKIP
 """
 
+from lab.plots.access import five_questions as five_questions
 from lab.plots.agreement import gradient_parts as gradient_parts
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
+from lab.plots.ceiling import gain_below_the_ceiling as gain_below_the_ceiling
 from lab.plots.coarse import coarse as coarse
 from lab.plots.coarse import together as together
 from lab.plots.compare import gap_by_position as gap_by_position
@@ -22,14 +24,24 @@ from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
+from lab.plots.forgetting import nats_by_distance_read_on as nats_by_distance_read_on
+from lab.plots.forgetting import worth_of_memories as worth_of_memories
+from lab.plots.interference import interference_matrix as interference_matrix
+from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
 from lab.plots.results import result_figures as result_figures
+from lab.plots.retention import memory_by_age as memory_by_age
+from lab.plots.retention import memory_map as memory_map
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
+from lab.plots.words import gain_by_distance_back as gain_by_distance_back
+from lab.plots.words import gain_by_kind as gain_by_kind
+from lab.plots.words import gain_by_last_time as gain_by_last_time
+from lab.plots.words import words_most_saved as words_most_saved
 
 
 # This import comes last: `plots.recall` is the function, not the module of that name.

@@ -1,8 +1,9 @@
-"""One reading as one HTML page that opens anywhere: no network, no server, no JAX.
+"""A reading, or many looks, as one HTML page that opens anywhere, without a network.
 
 The page holds plotly.js, about 5 MB, and so needs no other file.
 """
 
+import dataclasses
 import html
 from collections.abc import Iterator
 
@@ -53,6 +54,37 @@ def page(trace: Trace) -> str:
         *_text(trace),
         *_origin(trace),
     ]
+    return _whole(title, parts)
+
+
+def album(title: str, lead: str, sections: list["Section"]) -> str:
+    """Many figures as one page, each with its headline, under a list of them all."""
+    parts = [f"<h1>{_escaped(title)}</h1>", f"<p>{_escaped(lead)}</p>", "<ul>"]
+    for one in sections:
+        link = f'<a href="#{_escaped(one.name)}">{_escaped(one.name)}</a>'
+        parts.append(f"<li>{link}: {_escaped(one.headline)}</li>")
+    parts.append("</ul>")
+    script = True
+    for one in sections:
+        parts.append(f'<h2 id="{_escaped(one.name)}">{_escaped(one.name)}</h2>')
+        parts.append(f'<p class="look">{_escaped(one.headline)}</p>')
+        for part, figure in one.figures.items():
+            parts.append(f"<section>{_shown(figure, f'{one.name}-{part}', script)}")
+            parts.append("</section>")
+            script = False
+    return _whole(title, parts)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Section:
+    """Part of an `album`: its name, what was found in a sentence, and its figures."""
+
+    name: str
+    headline: str
+    figures: dict[str, go.Figure]
+
+
+def _whole(title: str, parts: list[str]) -> str:
     style = _STYLE % (theme.INK, theme.LEARNING, theme.FROZEN)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -96,15 +128,20 @@ def _figures(trace: Trace) -> Iterator[str]:
     """Each figure as a `<div>`; plotly.js comes with the first."""
     script = True
     for name, figure in _drawn(trace):
-        shown = figure.to_html(
-            full_html=False,
-            include_plotlyjs=script,
-            default_width="100%",
-            config={"displaylogo": False, "responsive": True},
-            div_id=name,
-        )
+        shown = _shown(figure, name, script)
         script = False
         yield f'<section>{shown}<p class="look">{_LOOKS[name]}</p></section>'
+
+
+def _shown(figure: go.Figure, name: str, script: bool) -> str:
+    """A figure as a `<div>`, with plotly.js if `script`."""
+    return figure.to_html(
+        full_html=False,
+        include_plotlyjs=script,
+        default_width="100%",
+        config={"displaylogo": False, "responsive": True},
+        div_id=name,
+    )
 
 
 def _drawn(trace: Trace) -> Iterator[tuple[str, go.Figure]]:

@@ -3,8 +3,14 @@
 import plotly.graph_objects as go
 
 from lab import results
+from lab.analysis.access import Access
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.ceiling import Ceiling
+from lab.analysis.forgetting import Forgetting
+from lab.analysis.interference import Interference
+from lab.analysis.retention import Retention
+from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -12,36 +18,58 @@ from lab.evals.decompose import Decomposition
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
+from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
+from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
+from lab.plots.interference import interference_matrix, remedies_side_by_side
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
     whole_answers_by_distance,
 )
+from lab.plots.retention import memory_by_age, memory_map
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
+from lab.plots.words import (
+    gain_by_distance_back,
+    gain_by_kind,
+    gain_by_last_time,
+    words_most_saved,
+)
 
 
 # The figures of each type of result, by a short name.
 FIGURES = {
+    Access: {"questions": five_questions},
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},
+    Ceiling: {"gain": gain_below_the_ceiling},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
+    Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
+    Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
         "nats": nats_by_distance,
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
+    Retention: {"map": memory_map, "ages": memory_by_age},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
+    Words: {
+        "kinds": gain_by_kind,
+        "distance": gain_by_distance_back,
+        "last": gain_by_last_time,
+        "words": words_most_saved,
+    },
 }
 TYPES = {kind.KIND: kind for kind in FIGURES}
 

@@ -19,6 +19,8 @@ FROZEN = "#e0641a"
 SUMMARY = "#c2659b"
 INK = "#7d8590"
 GRID = "rgba(128, 136, 148, 0.22)"
+# Losses to gains, pale at zero on light and dark pages alike.
+SIGNED = [[0, FROZEN], [0.5, "rgba(128, 136, 148, 0.08)"], [1, LEARNING]]
 
 # Colours of blocks, first to last: shades of blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")

