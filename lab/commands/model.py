@@ -74,12 +74,12 @@ def add(
     _check_consent(source, yes)
     _install_reader(source, yes)
     with kept.passing_folder() as passing:
-        with counting(f"fetching {source}", "bytes") as report:
-            path = kept.fetch(source, Path(passing), report)
+        with counting(f"fetching {source}", "MB") as report:
+            path = kept.fetch(source, Path(passing), _in_megabytes(report))
         with waiting(f"opening {path.name}"):
             found = kept.find(source, path)
-        with counting(f"keeping {name}", "bytes") as report:
-            card = kept.keep(found, name, report)
+        with counting(f"keeping {name}", "MB") as report:
+            card = kept.keep(found, name, _in_megabytes(report))
     said = f"{card['parameters'] / 1e6:,.0f} million weights"
     Terminal().print(
         f"{name}: {said}, kept in {folders.models() / name}\n"
@@ -149,6 +149,11 @@ def _facts(card: Mapping) -> dict[str, str]:
         "sha256": card["sha256"],
     }
     return {field: str(value) for field, value in told.items() if value}
+
+
+def _in_megabytes(report: kept.Report) -> kept.Report:
+    """A report that takes bytes."""
+    return lambda done, total: report(round(done / 1e6), round(total / 1e6))
 
 
 def _check_consent(source: str, yes: bool):

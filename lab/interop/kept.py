@@ -30,7 +30,7 @@ from lab.names import unknown
 
 
 NAMED = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-REMARK = "a pretrained language model, never learns"
+REMARK = "pretrained, never learns"
 HUB = "huggingface-hub>=1.0"
 PATTERNS = ("*.json", "*.safetensors")
 SPARE = 2**28  # bytes left free on a disk

@@ -25,7 +25,7 @@ def test_a_model_is_added_listed_shown_used_and_removed(folder, monkeypatch, cap
     said = lambda *words: (run(monkeypatch, *words), capsys.readouterr())
     status, out = said("model", "add", str(folder))
     assert status == 0 and "small-model: 0 million weights, kept in" in out.out
-    assert "keeping small-model" in out.err and "bytes" in out.err
+    assert "opening Small.Model ..." in out.err
     status, out = said("model", "list")
     assert status == 0 and "small-model" in out.out and "tiny-e2e" in out.out
     assert "not here: ttt-lab model add smollm2" in out.out

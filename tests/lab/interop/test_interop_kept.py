@@ -257,7 +257,7 @@ def test_kept_models_are_listed_where_models_are_chosen(folder, monkeypatch):
     keep(folder)
     assert "small" not in runs.models()
     models = cache.models.__wrapped__()
-    assert models["small"] == "a pretrained language model, never learns"
+    assert models["small"] == "pretrained, never learns"
     assert list(models).index("small") > list(models).index("tiny-e2e")
     with pytest.raises(FileNotFoundError, match="did you mean 'small'"):
         checkpoints.card("smal")
