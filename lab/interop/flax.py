@@ -140,6 +140,8 @@ def twin(model: Transformer) -> Twin:
     """
     config = model.config
     others = sorted({kind.name for kind in kinds_of(config) if kind.is_recurrent})
+    others += ["unplaced"] if "unplaced" in config.kinds else []
+    others += [f for f in ("qkv_bias", "rope_factors") if getattr(config, f)]
     if others:
         raise ValueError(
             f"the Flax twin has no {' and no '.join(others)}; it is made of sliding "
