@@ -131,7 +131,8 @@ def _read(path: Path) -> tuple[dict, dict]:
         return fields, {tensor.name: tensor for tensor in reader.tensors}
     except Exception as error:
         raise ValueError(
-            f"{path} is not a GGUF file, or is damaged ({str(error)[:200]})."
+            f"{path} is not a GGUF file, or is damaged ({str(error)[:200]}); download "
+            "it again."
         ) from error
 
 
