@@ -2,6 +2,7 @@
 # make test      the tests (ARGS=tests/core/test_inner.py, ARGS="-n 0 -x")
 # make slow      the tests that take long, and claims of equal bits, compiled as usual
 # make notebooks JupyterLab on the course
+# make smollm2   a real language model, SmolLM2-135M (93 MB), for every command
 
 PORT   ?= 8501
 PYTHON ?= python3
@@ -14,7 +15,7 @@ PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
 TESTS  := $(BIN)/python -m pytest -p no:nbmake -n auto --maxprocesses 8 \
           --dist loadfile --no-loadscope-reorder
 
-.PHONY: explore test slow notebooks lint format clean
+.PHONY: explore test slow notebooks smollm2 lint format clean
 
 explore: $(READY)
 	$(BIN)/ttt-lab explore --port $(PORT)
@@ -27,6 +28,10 @@ slow: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+smollm2: $(READY)
+	@$(BIN)/ttt-lab model show smollm2 2>/dev/null || \
+	    $(BIN)/ttt-lab model add smollm2 --yes
 
 lint: $(READY)
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

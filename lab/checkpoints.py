@@ -74,7 +74,7 @@ def kept() -> dict[str, dict]:
     A card that is damaged is left out.
     """
     found = {}
-    for path in sorted(folders.models().glob("*/*.json")):
+    for path in sorted(folders.models().glob("[!.]*/*.json")):
         if path.stem == path.parent.name:
             with contextlib.suppress(ValueError, OSError):
                 found[path.stem] = read_card(path)

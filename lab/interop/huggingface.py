@@ -111,8 +111,15 @@ def read_config(described: Mapping, *, bos: int) -> ModelConfig:
     **Raises** `ValueError` with the field and its value.
     """
     kind = described.get("model_type")
-    if kind not in ARCHITECTURES:
+    if kind not in tuple(ARCHITECTURES):
         raise unsupported("model_type", kind, ARCHITECTURES)
+    try:
+        return _config(described, kind, bos)
+    except (TypeError, AttributeError, LookupError, OverflowError) as error:
+        raise ValueError(f"config.json is damaged: {error}.") from error
+
+
+def _config(described: Mapping, kind: str, bos: int) -> ModelConfig:
     told = COMMON | ARCHITECTURES[kind] | dict(described)
     for field, only in ONLY.items():
         if told[field] != only:
@@ -210,10 +217,8 @@ def _mixers(told: Mapping, layers: int) -> tuple[tuple[str, ...], int | None]:
         raise ValueError(
             f"layer_types has {len(names)} entries, num_hidden_layers is {layers}."
         )
-    has_window = "window" in names
-    return (names[0],) if len(set(names)) == 1 else tuple(names), (
-        window if has_window else None
-    )
+    pattern = names[:1] if len(set(names)) == 1 else names
+    return tuple(pattern), window if "window" in names else None
 
 
 def _layer_type(name: str, window: int | None) -> str:

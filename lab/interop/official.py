@@ -241,6 +241,10 @@ def _check_layout(config: ModelConfig):
     reasons = {
         "an untied head": not config.tied,
         "no QK norm": not config.qk_norm,
+        "biases on queries, keys and values": config.qkv_bias,
+        "heads of another width than d_model / heads": config.head_width > 0,
+        "scaled rotary frequencies": config.rope_factors != (),
+        "attention without positions": "unplaced" in config.kinds,
         "short convolutions on queries, keys and values": config.qkv_taps > 0,
         "no post-norms": not config.post_norm,
         "no slow MLPs (d_ff = 0)": config.d_ff == 0,

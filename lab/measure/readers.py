@@ -149,7 +149,7 @@ def trained_length(card: dict) -> int | None:
     experiment = card.get("experiment") or {}
     stages = [experiment, *(experiment.get("stages") or [])]
     lengths = [stage["seq"] for stage in stages if stage.get("seq")]
-    return max(lengths, default=None)
+    return max(lengths, default=card.get("context"))  # of a model from elsewhere
 
 
 def load(reader: Reader):

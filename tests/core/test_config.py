@@ -40,6 +40,12 @@ from ttt_core.stacks import plan_stacks
         ({"rule": "sdg"}, "did you mean 'sgd'"),
         ({"lr": -1.0}, "`inner.lr` must be .* got -1.0"),
         ({"lr": math.inf}, "`inner.lr` must be a finite number"),
+        ({"head_width": 5}, "even head width: got .* 5"),
+        ({"head_width": -2}, "`head_width` must be >= 0: got -2"),
+        ({"rope_factors": (1.0, 2.0, 4.0)}, "must be 2 numbers > 0.*got 3, the least"),
+        ({"rope_factors": (1.0, 0.0)}, "got 2, the least 0.0"),
+        ({"qkv_bias": True, "mixers": ("mamba2",)}, "attention only: .*'mamba2'"),
+        ({"head_width": 4, "mixers": ("kv_binding",)}, "attention only: got 4"),
         ({"clip": 0.0}, "`inner.clip` must be > 0: got 0.0; use math.inf"),
     ],
 )

@@ -25,6 +25,15 @@ SHARES = {
         "mixers": ("window", "full"),
         "qkv_taps": 3,
     },
+    "as pretrained": {
+        "layers": 4,
+        "fast_blocks": 2,
+        "mixers": ("window", "unplaced"),
+        "post_norm": False,
+        "qkv_bias": True,
+        "head_width": 6,
+        "rope_factors": (1.0, 2.0, 8.0),
+    },
     "untied, bare": {
         "tied": False,
         "qk_norm": False,

@@ -179,7 +179,8 @@ def check_rotary(config: ModelConfig):
     **Raises** `ValueError` for an odd head width.
     """
     if config.head_dim % 2:
+        named = "head_width" if config.head_width else "d_model / heads"
         raise ValueError(
-            f"rotary positions need an even head width: got d_model / heads = "
+            f"rotary positions need an even head width: got {named} = "
             f"{config.head_dim}; use fewer heads or another d_model."
         )

@@ -75,3 +75,15 @@ def test_recurrent_mixers_have_no_twin():
     model = eqx.filter_eval_shape(ttt.preset("tiny-gdn").build, key=jax.random.key(0))
     with pytest.raises(ValueError, match="no gated_delta; it is made of sliding"):
         flax.twin(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mixers": ("full", "unplaced")}, "no unplaced"),
+        ({"qkv_bias": True, "rope_factors": (2.0,) * 4}, "no qkv_bias and no rope_fac"),
+    ],
+)
+def test_what_pretrained_models_have_more_is_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        flax.twin(small(**changes))

@@ -159,6 +159,21 @@ def test_what_is_not_supported_is_named_with_its_value(name, changes, said, copi
         huggingface.load(copied(name, **changes))
 
 
+FIELDS = json.loads((GOLDEN / "qwen2-window" / "config.json").read_text())
+ODD = [None, "x", -1, 0, 3.7, float("nan"), float("inf"), 2**70, True, [], {}, [None]]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_odd_value_is_a_sentence_or_changes_nothing(field):
+    for value in ODD:
+        try:
+            config = huggingface.read_config(FIELDS | {field: value}, bos=0)
+        except ValueError as error:
+            assert len(str(error)) < 400
+        else:
+            assert config.vocab >= 1
+
+
 MISFITS = {
     "wider": (
         {"intermediate_size": 25},

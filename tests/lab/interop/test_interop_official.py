@@ -179,3 +179,18 @@ def test_a_model_without_a_place_in_the_layout_is_refused(tmp_path, changes, rea
     with pytest.raises(ValueError, match=reason):
         official.save(tmp_path, small(**changes))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"qkv_bias": True}, "biases on queries, keys and values"),
+        ({"head_width": 2}, "heads of another width"),
+        ({"rope_factors": (2.0,) * 4}, "scaled rotary frequencies"),
+        ({"mixers": ("unplaced",)}, "attention without positions"),
+    ],
+)
+def test_what_pretrained_models_have_more_has_no_place(changes, said):
+    config = ttt.preset("nano").replace(d_model=16, heads=2, d_ff=24, **changes)
+    with pytest.raises(ValueError, match=f"no place for a model with {said}"):
+        official.from_arrays(config, {})

@@ -93,6 +93,11 @@ def test_ordinary_text_comes_out_as_the_package_encodes_it():
     )
 
 
+def test_many_texts_side_by_side_are_the_texts_one_by_one():
+    for text, found in zip(TEXTS, FULL.encode_many(TEXTS), strict=True):
+        assert found.tolist() == FULL.encode(text)
+
+
 def test_a_normaliser_is_left_out_so_that_bytes_stay():
     found = made(WHOLE | {"normalizer": {"type": "NFC"}})
     text = "cafe\u0301"

