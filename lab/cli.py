@@ -41,6 +41,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
+    "bench all": "commands.bench:everything",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",

@@ -217,7 +217,7 @@ class _Fork(eqx.Module):
     seen: Bool[Array, " vocab"]
 
 
-@eqx.filter_jit
+@jax.jit
 def _block_program(
     model: Transformer,
     fork: _Fork,

@@ -19,6 +19,7 @@ a call reads is data as well: one chunk and sixteen are read by one program, so 
 give the same bits.
 """
 
+import copy
 import dataclasses
 import functools
 
@@ -192,7 +193,9 @@ def take_knobs(model: Transformer, rate: Scalar) -> tuple[Transformer, Scalar, S
         lr = np.asarray(np.asarray(rate, dtype) * np.asarray(inner.lr, dtype))
     else:
         lr = jnp.asarray(rate, dtype) * inner.lr
-    return dataclasses.replace(model, config=_neutral(model.config)), lr, clip
+    neutral = copy.copy(model)  # several times as fast as building the module again
+    object.__setattr__(neutral, "config", _neutral(model.config))
+    return neutral, lr, clip
 
 
 @functools.cache
@@ -225,7 +228,7 @@ def read_rows(
     return chunks_program(*knobs, state, np.asarray(n, np.int32), padded)
 
 
-@eqx.filter_jit
+@jax.jit
 def chunks_program(
     model: Transformer,
     lr: Scalar,
@@ -275,10 +278,10 @@ def _read_one(
 
 
 # For callers who vmap, differentiate or jit: a loop of unknown length has no gradient.
-_one_chunk = eqx.filter_jit(_read_one)
+_one_chunk = jax.jit(_read_one)
 
 
-@eqx.filter_jit
+@jax.jit
 def _peek_program(
     model: Transformer, fast: PyTree, mixers: MixerStates, tokens: Tokens
 ) -> tuple[Float[Array, "chunk vocab"], Float[Array, " chunk"], MixerStates]:
@@ -360,6 +363,8 @@ def _join_reports(
 
 def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
+    if capacity_of(state.mixers) is None:
+        return state
     needed = int(state.position) - int(state.n_open) + more
     mixers = grow_to(state.mixers, needed)
     if mixers is state.mixers:

@@ -6,6 +6,7 @@ from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
 from lab.bench.reading import ReadingBench
+from lab.bench.speed import SpeedBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
@@ -14,7 +15,7 @@ from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
-from lab.plots.bench import reading_cost, writing_cost
+from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
@@ -40,6 +41,7 @@ FIGURES = {
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
+    SpeedBench: {"shares": speed_shares},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
 }
