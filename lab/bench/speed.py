@@ -118,7 +118,7 @@ def measure_speed(
             tell(task.what, turn)
             seconds = seconds_of(task.run)
             times[task.what] += [seconds] * (turn > 0)  # the first turn compiles
-    tell("a training step", repeats + 1)
+    tell("training step", repeats + 1)
     training, first = _training(model.config, seq, batch, max(1, repeats // 3))
     peak = max(peak, measure_peak())
     rows = [_speed(task, min(times[task.what]), peak) for task in tasks]
@@ -145,15 +145,15 @@ def _reading(model) -> list[Task]:
     tokens = _tokens(model, LONG * chunk)
     knobs, row = stream.take_knobs(model, 1.0), tokens[None, :chunk]
     program = lambda: stream.read_rows(knobs, state, row)
-    tasks = [Task("a chunk, the program", "chunk", program, 1, chunk, _flops(model, 1))]
-    for whose, one in {"": model, " by the twin": ttt.without_learning(model)}.items():
+    tasks = [Task("chunk (program)", "chunk", program, 1, chunk, _flops(model, 1))]
+    for whose, one in {"": model, ", twin": ttt.without_learning(model)}.items():
         start = ttt.init_state(one)
-        for what, n in {"a chunk": 1, "a long text": LONG}.items():
+        for what, n in {"chunk": 1, "chunk in a text": LONG}.items():
             run = lambda one=one, start=start, n=n: ttt.read(
                 one, start, tokens[: n * chunk]
             )
             sizes = n, n * chunk, _flops(one, n)
-            tasks.append(Task(f"{what}, read{whose}", "chunk", run, *sizes))
+            tasks.append(Task(f"{what}{whose}", "chunk", run, *sizes))
     return tasks
 
 
@@ -170,9 +170,9 @@ def _asking(model) -> list[Task]:
     under = lambda: ttt.nll_under(model, state.fast, asked)
     sizes = QUESTIONS, QUESTIONS * length, QUESTIONS * frozen
     return [
-        Task("a question", "question", alone, 1, length, frozen),
-        Task(f"{QUESTIONS} questions at once", "question", at_once, *sizes),
-        Task(f"{QUESTIONS} short texts at once", "text", under, *sizes),
+        Task("question", "question", alone, 1, length, frozen),
+        Task(f"question of {QUESTIONS}", "question", at_once, *sizes),
+        Task(f"short text of {QUESTIONS}", "text", under, *sizes),
     ]
 
 
@@ -184,7 +184,7 @@ def _writing(model) -> Task:
     state, key = ttt.init_state(model), jax.random.key(0)
     run = lambda: ttt.generate(model, state, [], WRITTEN, key=key)
     flops = WRITTEN * _frozen_flops(model.config) + _flops(model, 1)
-    return Task("a token, written", "token", run, WRITTEN, WRITTEN, flops)
+    return Task("token written", "token", run, WRITTEN, WRITTEN, flops)
 
 
 def _whole(model, seq: int) -> list[Task]:
@@ -199,13 +199,15 @@ def _whole(model, seq: int) -> list[Task]:
     loss, tasks = eqx.filter_jit(one), []
     for whose, reader in {
         "": model,
-        " by the twin": ttt.without_learning(model),
+        ", twin": ttt.without_learning(model),
     }.items():
         run = lambda reader=reader: loss(reader)
         total = SEQUENCES * seq
         chunks = total // model.config.chunk
         sizes = chunks, total, _flops(reader, chunks)
-        tasks.append(Task(f"whole sequences{whose}", "chunk", run, *sizes))
+        tasks.append(
+            Task(f"chunk, {SEQUENCES} whole texts{whose}", "chunk", run, *sizes)
+        )
     return tasks
 
 
@@ -218,7 +220,7 @@ def _training(config, seq: int, batch: int, repeats: int):
     )
     tokens = cost.batch * cost.seq
     sizes = 1, tokens, tokens * cost.flops_per_token
-    task = Task("a training step", "step", lambda: None, *sizes)
+    task = Task("training step", "step", lambda: None, *sizes)
     return (task, cost.step_seconds), cost.compile_seconds
 
 

@@ -210,17 +210,16 @@ def show_everything(result):
     """One row per speed; beside it, if there is an earlier result, what it was."""
     title = f"{result.model} on {result.cores} cores; peak {result.peak_gflops:,.0f}"
     title += f" ({result.before_peak_gflops:,.0f} before)" * bool(result.before)
-    heads = ["what", "ms", "a", "tokens/s", "of peak"]
     table = Table(title=f"{title} GFLOP/s")
-    for head in heads + ["before", "of peak", "faster"] * bool(result.before):
-        justify = "left" if head in ("what", "a") else "right"
-        table.add_column(head, justify=justify)
+    now, then = ["ms", "of peak"], ["before", "of peak", "faster"]
+    heads = now + then if result.before else [*now, "tokens/s"]
+    table.add_column("ms for each")
+    for head in heads:
+        table.add_column(head, justify="right")
     for row, was in result.pairs():
-        cells = [row.what, _milli(row.ms), row.unit, f"{row.tokens_per_second:,.0f}"]
-        cells += [f"{row.share_of_peak:.1%}"]
-        if result.before:
-            cells += _was(row, was)
-        table.add_row(*cells)
+        cells = [row.what, _milli(row.ms), f"{row.share_of_peak:.1%}"]
+        rate = [f"{row.tokens_per_second:,.0f}"]
+        table.add_row(*cells, *(_was(row, was) if result.before else rate))
     console = Terminal()
     console.print(table)
     first, then = result.first_step_seconds, result.before_first_step_seconds
