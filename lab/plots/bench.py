@@ -44,8 +44,9 @@ def speed_shares(result: SpeedBench) -> go.Figure:
         for name, values in columns.items()
     ]
     title = f"Share of the peak of float32 products, {result.model}"
-    fig = theme.tall(bars, title=title, y="", x="% of the peak", barmode="group")
-    return fig.update_yaxes(type="category", autorange="reversed")
+    knobs = {"x": "% of the peak", "barmode": "group", "height": 560}
+    fig = theme.tall(bars, title=title, y="", legend_at=-0.12, **knobs)
+    return fig.update_yaxes(type="category", autorange="reversed", tickvals=names)
 
 
 def _figure(result: ReadingBench, part: str, title: str) -> go.Figure:
