@@ -158,7 +158,7 @@ def everything(
     model: Model = "tiny-e2e",
     /,
     repeats: int = 10,
-    before: Annotated[str, option("RESULT")] = "",
+    before: Annotated[str | None, option("RESULT")] = None,
     output: Output = Output(),
 ):
     """All speeds, with their share of the machine's peak, beside those of before.
@@ -168,8 +168,8 @@ def everything(
     Args:
         model: a preset, or a published model, run or path, that learns.
         repeats: turns of all rows; the best turn counts. Training takes a third.
-        before: an earlier result of this command, a file or a published name, to stand
-            beside this one (default: the published one, if there is one).
+        before: an earlier result to stand beside this one, a file or a published name
+            (default: the published one, if there is one).
     """
     from lab.bench.speed import SpeedBench, measure_speed
     from lab.training.devices import use_all_cores
@@ -190,7 +190,7 @@ def everything(
 _ROWS = 11  # that take turns
 
 
-def _earlier(name: str):
+def _earlier(name: str | None):
     """The result to stand beside: the one named, or the published one, or none.
 
     **Raises** `FileNotFoundError` for one that is named and is not there.
