@@ -60,6 +60,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "inspect forgetting": "commands.forgetting:forgetting",
     "inspect interference": "commands.interference:interference",
     "inspect ceiling": "commands.ceiling:ceiling",
+    "bench all": "commands.bench:everything",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",

@@ -17,6 +17,8 @@ from ttt_core.inner import Learner as Learner
 from ttt_core.inner import Report as Report
 from ttt_core.inner import adapt as adapt
 from ttt_core.inner import inner_step as inner_step
+from ttt_core.many import nll_under as nll_under
+from ttt_core.many import score_many as score_many
 from ttt_core.meta import apply_gradient as apply_gradient
 from ttt_core.meta import meta_gradient as meta_gradient
 from ttt_core.meta import meta_loss as meta_loss

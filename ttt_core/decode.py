@@ -24,10 +24,10 @@ from ttt_core.shapes import Count, DType, PyTree, Scalar, TokenRow
 from ttt_core.stacks import roll, unroll
 from ttt_core.stream import (
     StreamState,
-    chunk_program,
     hold_open,
     make_room,
     read,
+    read_rows,
     run_blocks,
     take_knobs,
 )
@@ -133,7 +133,8 @@ def write(
             opened = np.asarray(state.open)[1 : int(state.n_open) + 1]
             pending = np.append(opened, np.int32(token))
             if len(pending) == chunk:
-                state, _ = chunk_program(*knobs, make_room(state, 2 * chunk), pending)
+                ready = make_room(state, 2 * chunk)
+                state, *_ = read_rows(knobs, ready, pending[None])
                 room = make_room(state, 2 * chunk)
                 fork = dataclasses.replace(fork, fast=room.fast, mixers=room.mixers)
             else:
@@ -216,7 +217,7 @@ class _Fork(eqx.Module):
     seen: Bool[Array, " vocab"]
 
 
-@eqx.filter_jit
+@jax.jit
 def _block_program(
     model: Transformer,
     fork: _Fork,

@@ -11,12 +11,15 @@ learned from. The state keeps the mixer states of the open chunk's start; when t
 fills, the inner step and the mixer states after it come from one computation on all its
 tokens. So fast weights are bit-identical however the text was cut into calls.
 
-The functions here run on the host and call two compiled programs for each model: one
-full chunk (`chunk_program`) and up to a chunk without learning (`_peek_program`);
+The functions here run on the host and call two compiled programs for each model: full
+chunks (`chunks_program`) and up to a chunk without learning (`_peek_program`);
 `ttt_core.decode` adds one for a token. A call of a new length compiles nothing, and
-neither does another inner rate or clip, which are data to the programs.
+neither does another inner rate or clip, which are data to the programs. How many chunks
+a call reads is data as well: one chunk and sixteen are read by one program, so both
+give the same bits.
 """
 
+import copy
 import dataclasses
 import functools
 
@@ -106,7 +109,11 @@ def read_chunk(
         )
     if is_concrete(state.n_open):
         _check_chunk_start(state, chunk)
-    return chunk_program(*take_knobs(model, rate), state, tokens)
+    knobs = take_knobs(model, rate)
+    if all(map(is_concrete, jax.tree.leaves((knobs, state, tokens)))):
+        state, report, _ = read_rows(knobs, state, tokens[None])
+        return state, report
+    return _one_chunk(*knobs, state, tokens)
 
 
 def read(
@@ -127,13 +134,14 @@ def read(
     opened = np.asarray(state.open)[1 : int(state.n_open) + 1]
     pending = np.concatenate([opened, tokens])
     whole = len(pending) // chunk * chunk
-    reports = []
-    for start in range(0, whole, chunk):
-        state, report = chunk_program(*knobs, state, pending[start : start + chunk])
-        reports.append(report)
+    rows, size, reports = pending[:whole].reshape(-1, chunk), rows_at_once(chunk), []
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        state, _, found = read_rows(knobs, state, some)
+        reports.append((found, len(some)))
     if whole < len(pending) or not reports:
         state = hold_open(state, pending[whole:])
-    numbers = _stack_reports(reports, model)
+    numbers = _join_reports(reports, model)
     nll = numbers["nll"]
     if len(tokens) and whole < len(pending):
         nll = np.concatenate([nll, _score_pieces(model, state, tokens[:0])[1]])
@@ -185,7 +193,9 @@ def take_knobs(model: Transformer, rate: Scalar) -> tuple[Transformer, Scalar, S
         lr = np.asarray(np.asarray(rate, dtype) * np.asarray(inner.lr, dtype))
     else:
         lr = jnp.asarray(rate, dtype) * inner.lr
-    return dataclasses.replace(model, config=_neutral(model.config)), lr, clip
+    neutral = copy.copy(model)  # several times as fast as building the module again
+    object.__setattr__(neutral, "config", _neutral(model.config))
+    return neutral, lr, clip
 
 
 @functools.cache
@@ -194,8 +204,59 @@ def _neutral(config: ModelConfig) -> ModelConfig:
     return config.replace(lr=1.0 if config.learns else 0.0, clip=1.0)
 
 
-@eqx.filter_jit
-def chunk_program(
+AT_ONCE = 1024  # tokens that one call of the program reads, at most
+
+
+def rows_at_once(chunk: int) -> int:
+    """How many chunks one call of `chunks_program` reads, at most."""
+    return max(1, AT_ONCE // chunk)
+
+
+def read_rows(
+    knobs: tuple[Transformer, Scalar, Scalar],
+    state: StreamState,
+    rows: Int[np.ndarray, "n chunk"],
+) -> tuple[StreamState, Report, Report]:
+    """Read at most `rows_at_once` chunks: the state, the last report, and all of them.
+
+    `knobs`: from `take_knobs`. The reports have a row for each chunk, and rows of no
+    meaning after these.
+    """
+    n, chunk = rows.shape
+    padded = np.zeros((rows_at_once(chunk), chunk), np.int32)
+    padded[:n] = rows
+    return chunks_program(*knobs, state, np.asarray(n, np.int32), padded)
+
+
+@jax.jit
+def chunks_program(
+    model: Transformer,
+    lr: Scalar,
+    clip: Scalar,
+    state: StreamState,
+    n: Count,
+    rows: Int[np.ndarray, "most chunk"] | Int[Array, "most chunk"],
+) -> tuple[StreamState, Report, Report]:
+    """The first `n` of `rows`, chunk after chunk: state, last report, all reports.
+
+    `n` is data, so the loop's body serves any number of chunks. Weights that stay are
+    constants of the loop and not among what is carried.
+    """
+    read = functools.partial(_read_one, model, lr, clip)
+    shapes = jax.eval_shape(lambda: read(state, rows[0])[1])
+    make = lambda shape: jnp.zeros(shape.shape, shape.dtype)
+    each = lambda shape: jnp.zeros((len(rows), *shape.shape), shape.dtype)
+    start = (state, jax.tree.map(make, shapes), jax.tree.map(each, shapes))
+
+    def step(i, carry):
+        state, report = read(carry[0], rows[i])
+        put = lambda column, number: column.at[i].set(number)
+        return state, report, jax.tree.map(put, carry[2], report)
+
+    return jax.lax.fori_loop(np.int32(0), n, step, start)
+
+
+def _read_one(
     model: Transformer, lr: Scalar, clip: Scalar, state: StreamState, tokens: Tokens
 ) -> tuple[StreamState, Report]:
     """One full chunk, from its start: score, learn, move the mixers on."""
@@ -216,7 +277,11 @@ def chunk_program(
     return state, report
 
 
-@eqx.filter_jit
+# For callers who vmap, differentiate or jit: a loop of unknown length has no gradient.
+_one_chunk = jax.jit(_read_one)
+
+
+@jax.jit
 def _peek_program(
     model: Transformer, fast: PyTree, mixers: MixerStates, tokens: Tokens
 ) -> tuple[Float[Array, "chunk vocab"], Float[Array, " chunk"], MixerStates]:
@@ -277,15 +342,18 @@ def hold_open(state: StreamState, tokens: Int[np.ndarray, " n"]) -> StreamState:
     return dataclasses.replace(state, open=opened, n_open=n_open, position=position)
 
 
-def _stack_reports(reports: list[Report], model: Transformer) -> dict[str, np.ndarray]:
-    """The fields of the reports of any number of chunks: `nll [tokens]`, else `[n]`.
+def _join_reports(
+    reports: list[tuple[Report, int]], model: Transformer
+) -> dict[str, np.ndarray]:
+    """The fields of reports `[most]`, as many rows of each as counted: `[n]`.
 
-    Copying a report waits for its chunk; all chunks have been ordered by then.
+    `nll` is `[tokens]`. Copying a report waits for its chunks; all have been ordered by
+    then.
     """
     if reports:
         names = [field.name for field in dataclasses.fields(Report)]
-        column = lambda name: np.stack([getattr(report, name) for report in reports])
-        found = {name: column(name) for name in names}
+        rows = lambda name: [np.asarray(getattr(one, name))[:n] for one, n in reports]
+        found = {name: np.concatenate(rows(name)) for name in names}
         return found | {"nll": found["nll"].reshape(-1)}
     empty = lambda *shape: np.zeros((0, *shape), model.final_norm.weight.dtype)
     numbers = empty(), empty(), empty(), empty(), empty(model.config.fast_blocks)
@@ -295,6 +363,8 @@ def _stack_reports(reports: list[Report], model: Transformer) -> dict[str, np.nd
 
 def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
+    if capacity_of(state.mixers) is None:
+        return state
     needed = int(state.position) - int(state.n_open) + more
     mixers = grow_to(state.mixers, needed)
     if mixers is state.mixers:

@@ -1,10 +1,12 @@
 """`ttt-lab bench`: run a benchmark, print its table, keep its numbers."""
 
 import contextlib
+from typing import Annotated
 
 from rich.table import Table
 
-from lab.commands.options import Models, Output, finish
+from lab import runs
+from lab.commands.options import Model, Models, Output, finish, option
 from lab.commands.progress import FEW, Bar
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
@@ -150,6 +152,90 @@ _COLUMNS = {
     "MiB": ("temporary_mib_per_device", ",.0f"),
     "compile s": ("compile_seconds", ".1f"),
 }
+
+
+def everything(
+    model: Model = "tiny-e2e",
+    /,
+    repeats: int = 10,
+    before: Annotated[str | None, option("RESULT")] = None,
+    output: Output = Output(),
+):
+    """All speeds, with their share of the machine's peak, beside those of before.
+
+    Reading, asking, writing, whole sequences and training take turns in one process.
+
+    Args:
+        model: a preset, or a published model, run or path, that learns.
+        repeats: turns of all rows; the best turn counts. Training takes a third.
+        before: an earlier result to stand beside this one, a file or a published name
+            (default: the published one, if there is one).
+    """
+    from lab.bench.speed import SpeedBench, measure_speed
+    from lab.training.devices import use_all_cores
+
+    batch, seq, repeats = quick((8, 2048, repeats), (2, 128, 1))
+    earlier = _earlier(before)
+    use_all_cores(batch)
+    built = _build_or_load(model)
+    with _turns(_ROWS * (repeats + 1) + 1, "turn {:,}") as report:
+        knobs = {"seq": seq, "batch": batch, "repeats": repeats, "report": report}
+        peak, rows, first = measure_speed(built, **knobs)
+    cores = runs.usable_cores()
+    result = SpeedBench(model, cores, repeats, peak / 1e9, rows, first)
+    result = result.beside(earlier) if earlier else result
+    finish(result, "" if model == "tiny-e2e" else model, output, show_everything)
+
+
+_ROWS = 11  # that take turns
+
+
+def _earlier(name: str | None):
+    """The result to stand beside: the one named, or the published one, or none.
+
+    **Raises** `FileNotFoundError` for one that is named and is not there.
+    """
+    from lab import results
+    from lab.bench.speed import SpeedBench
+
+    try:
+        return results.open_result(name or SpeedBench.KIND, SpeedBench)
+    except FileNotFoundError:
+        if name:
+            raise
+        return None
+
+
+def show_everything(result):
+    """One row per speed; beside it, if there is an earlier result, what it was."""
+    title = f"{result.model} on {result.cores} cores; peak {result.peak_gflops:,.0f}"
+    title += f" ({result.before_peak_gflops:,.0f} before)" * bool(result.before)
+    table = Table(title=f"{title} GFLOP/s")
+    now, then = ["ms", "of peak"], ["before", "of peak", "faster"]
+    heads = now + then if result.before else [*now, "tokens/s"]
+    table.add_column("ms for each")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row, was in result.pairs():
+        cells = [row.what, _milli(row.ms), f"{row.share_of_peak:.1%}"]
+        rate = [f"{row.tokens_per_second:,.0f}"]
+        table.add_row(*cells, *(_was(row, was) if result.before else rate))
+    console = Terminal()
+    console.print(table)
+    first, then = result.first_step_seconds, result.before_first_step_seconds
+    was = f" ({then:.1f} s before)" if result.before else ""
+    said = f"compiling a training step, and the first step: {first:.1f} s{was}"
+    console.print(said, soft_wrap=True)
+
+
+def _milli(ms: float) -> str:
+    return f"{ms:,.2f}" if ms < 100 else f"{ms:,.0f}"
+
+
+def _was(row, was) -> list[str]:
+    if was is None:
+        return ["", "", ""]
+    return [_milli(was.ms), f"{was.share_of_peak:.1%}", f"x {was.ms / row.ms:.2f}"]
 
 
 def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):

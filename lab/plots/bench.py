@@ -1,7 +1,7 @@
-"""What a token costs after more and more tokens, in milliseconds.
+"""What a token costs after more and more tokens, and how near all is to the peak.
 
-Both axes are logarithmic: a flat line means a constant cost, full attention's slope is
-one.
+The cost's axes are both logarithmic: a flat line means a constant cost, full
+attention's slope is one.
 """
 
 import math
@@ -9,6 +9,7 @@ import math
 import plotly.graph_objects as go
 
 from lab.bench.reading import ReadingBench, Row
+from lab.bench.speed import SpeedBench
 from lab.plots import theme
 from lab.plots.compare import looks
 
@@ -21,6 +22,31 @@ def reading_cost(result: ReadingBench) -> go.Figure:
 def writing_cost(result: ReadingBench) -> go.Figure:
     """The cost of writing a token, at each position, including inner steps."""
     return _figure(result, "writing_ms", "What writing a token costs")
+
+
+def speed_shares(result: SpeedBench) -> go.Figure:
+    """What share of the machine's peak each row reaches, and reached before."""
+    names = [row.what for row, _ in result.pairs()]
+    percent = lambda row: None if row is None else 100 * row.share_of_peak
+    columns = {"now": [percent(row) for row, _ in result.pairs()]}
+    if result.before:
+        columns["before"] = [percent(was) for _, was in result.pairs()]
+    styles = looks(columns)
+    bars = [
+        go.Bar(
+            y=names,
+            x=values,
+            name=name,
+            orientation="h",
+            marker=dict(color=styles[name].colour, pattern_shape="/" * (name != "now")),
+            hovertemplate="%{x:.1f} %",
+        )
+        for name, values in columns.items()
+    ]
+    title = f"Share of the peak of float32 products, {result.model}"
+    knobs = {"x": "% of the peak", "barmode": "group", "height": 560}
+    fig = theme.tall(bars, title=title, y="", legend_at=-0.12, **knobs)
+    return fig.update_yaxes(type="category", autorange="reversed", tickvals=names)
 
 
 def _figure(result: ReadingBench, part: str, title: str) -> go.Figure:

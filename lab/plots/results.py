@@ -12,6 +12,7 @@ from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
 from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
+from lab.bench.speed import SpeedBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
@@ -21,7 +22,7 @@ from lab.evals.tune_inner import Tuning
 from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.attention import looks_by_distance
-from lab.plots.bench import reading_cost, writing_cost
+from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
@@ -62,6 +63,7 @@ FIGURES = {
         "whole": whole_answers_by_distance,
     },
     Retention: {"map": memory_map, "ages": memory_by_age},
+    SpeedBench: {"shares": speed_shares},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},
     Words: {

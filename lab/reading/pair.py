@@ -87,12 +87,18 @@ class Pair:
             learner.state = memories.load(memory, found, alpha=alpha, capacity=capacity)
 
     def read(self, ids: np.ndarray, report: Callable[[int], None] = lambda done: None):
-        """Read tokens on both sides, chunk by chunk; `report` is told how many."""
+        """Read tokens on both sides, in turns; `report` is told how many.
+
+        A turn is as many chunks as one call of the program reads.
+        """
+        from ttt_core.stream import rows_at_once
+
         chunk = self.loaded.model.config.chunk
-        for start in range(0, len(ids), chunk):
+        turn = rows_at_once(chunk) * chunk
+        for start in range(0, len(ids), turn):
             for side in self.sides.values():
-                side.read(ids[start : start + chunk])
-            report(min(start + chunk, len(ids)))
+                side.read(ids[start : start + turn])
+            report(min(start + turn, len(ids)))
 
     def ask(self, prompt: list[int], answer: list[int]) -> dict[str, Answer]:
         """Label -> nats and ranks of an answer, on forks that learn nothing."""

@@ -91,6 +91,6 @@ def test_three_programs_are_all_it_takes():
     before = len(COMPILED)
     use_all(model, state, 9)
     names = {more.get("fun_name", "") for more in COMPILED[before:]}
-    programs = ("chunk_program", "_peek_program", "_block_program")
+    programs = ("chunks_program", "_peek_program", "_block_program")
     assert len(COMPILED) - before == 3
     assert names == {f"jit({program})" for program in programs}

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from minis import build, meta, meta_grad, same_bits, text, with_bos
 
 import ttt_core as ttt
-from ttt_core import chunks, inner
+from ttt_core import chunks, inner, stream
 from ttt_core.mixers.full import build_full
 from ttt_core.mixers.kv_binding import build_kv_binding
 from ttt_core.mixers.window import (
@@ -85,6 +85,43 @@ def test_no_way_of_cutting_a_document_changes_a_bit_of_the_fast_weights(cuts):
         nll.append(report.nll)
     assert same_bits(state, whole)
     np.testing.assert_allclose(np.concatenate(nll), expected, rtol=0, atol=1e-5)
+
+
+later = functools.partial(pytest.param, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "rule"),
+    [
+        *(("window", "sgd"), ("full", "adam"), later("window", "block-rates")),
+        *(later(name, "momentum") for name in ("mamba2", "gated_delta", "kv_binding")),
+        later("none", "normalised"),
+    ],
+)
+def test_many_chunks_in_a_call_are_the_chunks_one_by_one(mixer, rule, monkeypatch):
+    """1: bit for bit, reports included, whatever is learned and what is refused."""
+    monkeypatch.setattr(stream, "AT_ONCE", 12)  # three chunks
+    model, tokens = build(mixers=(mixer,), rule=rule, lr=0.1, tied=False), text(47)
+    model = eqx.tree_at(lambda m: m.embed, model, model.embed.at[3].set(jnp.nan))
+    tokens = np.where(tokens == 3, 4, tokens)
+    tokens[21] = 3  # a chunk that is not finite: its step is refused
+    start = ttt.init_state(model, capacity=64)
+    whole, report = ttt.read(model, start, tokens)
+
+    state, reports = start, []
+    for row in tokens[:44].reshape(-1, 4):
+        state, found = ttt.read_chunk(model, state, row)
+        reports.append(found)
+    one_by_one = jax.tree.map(lambda *rows: np.stack(rows), *reports)
+    flat = lambda report: eqx.tree_at(lambda r: r.nll, report, report.nll.ravel()[:44])
+    assert same_bits(flat(report), flat(one_by_one))
+    assert bool(report.refused[5]) and bool(report.learned[4])
+    state, _ = ttt.read(model, state, tokens[44:])
+    assert same_bits(state, whole)
+    cut = start
+    for piece in np.split(tokens, [1, 14, 15, 41]):
+        cut, _ = ttt.read(model, cut, piece)
+    assert same_bits(cut, whole)
 
 
 @functools.cache

@@ -120,6 +120,8 @@ def look_back(
     """
     if state is None and kernel != "xla":
         return fused_attention(q, k, v, window=window, theta=theta, kernel=kernel), None
+    if state is None:  # no key lies further back than the sequence is long
+        window = min(window, len(q))
     before = empty_window(window, *k.shape[1:], k.dtype) if state is None else state
     keys = jnp.concatenate([before.keys, k])
     values = jnp.concatenate([before.values, v])

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 import ttt_core as ttt
-from lab.bench import reading
+from lab import plots, results
+from lab.bench import reading, speed
 from lab.bench.remat import measure_remat
 from lab.bench.training import measure_training
+from lab.commands.bench import show_everything
 from lab.training.machine import measure_peak
 
 
@@ -122,3 +124,52 @@ def test_contexts_within_the_first_windows_are_refused(model):
 def test_rematerialisation_takes_less_memory(model):
     found = measure_remat(model, seq=256, choices=(None, 1))
     assert 0 < found[1] < found[None]
+
+
+def fast(what, ms, share):
+    return speed.Speed(what, "chunk", ms, 64e3 / ms, 100.0, share)
+
+
+def test_speeds_of_now_and_before_stand_side_by_side(capsys):
+    earlier = speed.SpeedBench("m", 2, 5, 100.0, (fast("a", 8.0, 0.1),), 30.0)
+    rows = fast("a", 4.0, 0.3), fast("new", 500.0, 0.02)
+    result = speed.SpeedBench("m", 2, 5, 120.0, rows, 10.0).beside(earlier)
+    assert result.pairs() == [(rows[0], earlier.rows[0]), (rows[1], None)]
+    assert results.open_result(results.to_json(result), speed.SpeedBench) == result
+
+    show_everything(result)
+    said = capsys.readouterr().out
+    assert "x 2.00" in said and "30.0%" in said and "(100 before)" in said
+    assert "first step: 10.0 s (30.0 s before)" in said
+    shares = plots.result_figures("bench-all", result)["shares"]
+    assert {bar.name: list(bar.x) for bar in shares.data} == {
+        "now": [30.0, 2.0],
+        "before": [10.0, None],
+    }
+    show_everything(earlier)
+    assert "before" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_everything_is_timed_in_turns(model):
+    told = []
+    report = lambda *at: told.append(at)
+    knobs = {"seq": 32, "batch": 2, "repeats": 1, "report": report}
+    peak, rows, first = speed.measure_speed(model, **knobs)
+    names = [row.what for row in rows]
+    assert told[0] == (names[0], 0) and told[-1] == ("training step", 2)
+    assert len(set(names)) == len(names) and first > 0
+    for row in rows:
+        assert 0 < row.share_of_peak < 1 and row.ms > 0, row
+        per_unit = row.mflop * 1e6 / (row.ms / 1e3)
+        assert per_unit / peak == pytest.approx(row.share_of_peak)
+    by = {row.what: row for row in rows}
+    assert by["chunk"].mflop == by["chunk in a text"].mflop
+    assert by["chunk"].mflop > by["chunk, twin"].mflop
+
+
+def test_speeds_need_a_learner_and_a_turn(model):
+    with pytest.raises(ValueError, match="`repeats` must be >= 1: got 0"):
+        speed.measure_speed(model, repeats=0)
+    with pytest.raises(ValueError, match="never learns.*such as tiny-e2e"):
+        speed.measure_speed(ttt.without_learning(model))

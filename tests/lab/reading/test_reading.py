@@ -85,7 +85,7 @@ def test_full_attention_is_given_room_for_the_whole_text(compiled, known):
     programs.wait("needle", timeout=300)
     trace = finished(Reading(programs, TEXT, needle=needles.passkey(3)))
     sizes = 1 if known else 2  # without the text, the programs are made for `ROOM` too
-    for name in ("chunk_program", "_peek_program"):
+    for name in ("chunks_program", "_peek_program"):
         assert compiled.count(f"jit({name})") == sizes, compiled
     model = programs.loaded.model
     _, report = ttt.read(model, ttt.init_state(model), trace.tokens)
