@@ -11,7 +11,8 @@ In the null (`unrelated`), all of the context before the last window is from an
 unrelated document, so that only the far text differs and not its length. Gain below
 `far` can be memory of the text; gain above it cannot be had by seeing the text, and is
 *repair*: better weights for this kind of text. The learner's gain in the null is what
-learning from any text and from the last window is worth.
+learning from any text and from the last window is worth. A model that gets less from
+the far text than learning does is no ceiling, and the command says so.
 """
 
 import dataclasses
@@ -41,9 +42,10 @@ class Ceiling:
     `contexts [m]`: tokens before them.
 
     Intervals over chunks, by context: `gain`, `far`, and `repair`, which is `gain -
-    far`. `null`: gain of learning with an unrelated far context. `sees`, `sees_null`:
-    what more context than a window is worth to the ceiling, of this document and of the
-    unrelated one. `window`: what more of this document is worth to the twin.
+    far`. `null`: gain of learning with an unrelated far context. `text`: `gain - null`,
+    what learning gets from the far text being this one. `sees`, `sees_null`: what more
+    context than a window is worth to the ceiling, of this document and of the unrelated
+    one. `window`: what more of this document is worth to the twin.
     """
 
     KIND: ClassVar[str] = "ceiling"
@@ -57,6 +59,7 @@ class Ceiling:
     far: tuple[Interval, ...]
     repair: tuple[Interval, ...]
     null: tuple[Interval, ...]
+    text: tuple[Interval, ...]
     sees: tuple[Interval, ...]
     sees_null: tuple[Interval, ...]
     window: tuple[Interval, ...]
@@ -156,6 +159,7 @@ def summary(
         far=over(far),
         repair=over(gains[0] - far),
         null=over(gains[1]),
+        text=over(gains[0] - gains[1]),
         sees=over(sees[0]),
         sees_null=over(sees[1]),
         window=over(nats[TWIN][0, 0] - nats[TWIN][0]),

@@ -97,7 +97,7 @@ def show(result):
 def _notes(result) -> list[str]:
     """What the numbers mean, in sentences."""
     nearest, longest = result.contexts[0], result.contexts[-1]
-    best = max(range(len(result.far)), key=lambda i: result.far[i].mean)
+    best = max(range(1, len(result.far)), key=lambda i: result.far[i].mean)
     far, repair, context = result.far[best], result.repair[best], result.contexts[best]
     name, null = result.ceiling, result.subject.null
     notes = [
@@ -107,7 +107,17 @@ def _notes(result) -> list[str]:
         f"{signed(result.window[-1])} and {name} {signed(result.sees[-1])}, or "
         f"{signed(result.sees_null[-1])} if the far tokens are of another text.",
     ]
-    if best and far.sign > 0:
+    text = result.text[best]
+    notes.append(
+        f"At {context:,} tokens, learning gets {signed(text)} from the far text being "
+        f"this one, and {name} {signed(far)}."
+    )
+    if far.sign > 0 and far.mean < text.low:
+        notes.append(
+            f"So {name} is no ceiling here: learning gets more from the far text than "
+            "seeing it gives. Name a model that makes more of it with --ceiling."
+        )
+    elif far.sign > 0:
         notes.append(
             f"At {context:,} tokens, {far.mean:.3f} of the gain can be memory of the "
             f"far text, by what {name} makes of it; {signed(repair)} is repair."

@@ -150,7 +150,8 @@ def _matrix(result) -> Table:
     """What each second text takes from each first one, read one after the other."""
     one = next(iter(result.remedies.values()))
     columns = map(str, range(1, 1 + len(result.documents)))
-    table = Table("A", "gain", *columns, title="What B, in columns, changes of it")
+    title = "What B, in columns, changes of the gain on A"
+    table = Table("A", "gain", *columns, title=title, box=None, padding=(0, 1, 0, 0))
     for i, name in enumerate(result.documents):
         changes = (f"{after - one.before[i]:+.2f}" for after in one.after[i])
         short = name.rpartition("/")[2][:17]

@@ -73,6 +73,7 @@ def test_known_nats_have_a_known_ceiling():
     means = lambda values: [round(one.mean, 6) for one in values]
     assert means(result.gain) == [0.2, 0.8] and means(result.null) == [0.2, 0.3]
     assert means(result.far) == [0, 0.5] and means(result.repair) == [0.2, 0.3]
+    assert means(result.text) == [0, 0.5]
     assert means(result.sees) == [0, 0.6] and means(result.sees_null) == [0, 0.1]
 
 
