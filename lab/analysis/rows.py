@@ -9,7 +9,8 @@ import functools
 
 import numpy as np
 
-from lab.analysis.walk import bucket
+
+BATCH = 64  # chunks read again side by side
 
 
 class Rows:
@@ -21,7 +22,7 @@ class Rows:
 
     def __init__(self, model, rows: np.ndarray):
         self.model, self.count = model, len(rows)
-        batch = bucket(len(rows))
+        batch = min(BATCH, 1 << max(0, len(rows) - 1).bit_length())
         whole = -(-len(rows) // batch) * batch
         padded = np.concatenate([rows, np.repeat(rows[:1], whole - len(rows), 0)])
         slow, self._nats = _programs()

@@ -15,14 +15,10 @@ on an unrelated document or on the same tokens in a random order (`shuffled`).
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-
-
-BATCH = 64  # chunks read again side by side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,13 +131,9 @@ def reread(model, fast, rows: np.ndarray) -> np.ndarray:
     Each row is read for itself with an empty window, and nothing is learned. The first
     token of a row is what stands before it: an input, and not scored.
     """
-    found = []
-    for start in range(0, len(rows), BATCH):
-        piece = rows[start : start + BATCH]
-        room = bucket(len(piece))
-        padded = np.concatenate([piece, np.repeat(piece[:1], room - len(piece), 0)])
-        found.append(np.asarray(_program()(model, fast, padded))[: len(piece)])
-    return np.concatenate(found) if found else np.zeros((0, rows.shape[1] - 1))
+    import ttt_core as ttt
+
+    return np.asarray(ttt.nll_under(model, fast, rows))
 
 
 def spread(start: int, stop: int, count: int) -> list[int]:
@@ -173,24 +165,3 @@ def _check(model, ids: np.ndarray) -> tuple[int, int]:
             f"A look inside needs two chunks of {chunk:,} tokens: got {len(ids):,}."
         )
     return chunk, len(ids) // chunk
-
-
-def bucket(count: int) -> int:
-    """The next power of two, so that few sizes are compiled."""
-    return min(BATCH, 1 << max(0, count - 1).bit_length())
-
-
-@functools.cache
-def _program():
-    """The compiled reading of many rows under given fast weights."""
-    import equinox as eqx
-    import jax
-
-    import ttt_core as ttt
-
-    @eqx.filter_jit
-    def program(model, fast, rows):
-        twin = ttt.without_learning(ttt.merge(fast, ttt.split(model)[1]))
-        return jax.vmap(lambda row: ttt.meta_loss(twin, row)[1].nll)(rows)
-
-    return program

@@ -5,8 +5,6 @@ from the weights alone: whatever they save over W0 is what they hold of it, or o
 like it. Chunks are drawn with a seed where a document has many.
 """
 
-import dataclasses
-
 import numpy as np
 
 from lab.measure.intervals import Interval, interval
@@ -29,10 +27,10 @@ def nats(model, fast, ids: np.ndarray, chunks: np.ndarray) -> np.ndarray:
     import ttt_core as ttt
 
     size = model.config.chunk
-    state = dataclasses.replace(ttt.init_state(model, capacity=size), fast=fast)
     rows = np.asarray(ids)[: len(ids) // size * size].reshape(-1, size)[chunks]
-    score = lambda row: np.asarray(ttt.score(model, state, [], row)).mean()
-    return np.array([score(row) for row in rows], np.float64)
+    first = np.full((len(rows), 1), model.config.bos, rows.dtype)
+    nll = ttt.nll_under(model, fast, np.concatenate([first, rows], axis=1))
+    return np.asarray(nll).mean(axis=1, dtype=np.float64)
 
 
 def gains(trees: list, model, ids: np.ndarray, seed: int = 0) -> list[Interval]:
