@@ -41,6 +41,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
+    "inspect influence": "commands.influence:influence",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",
@@ -51,6 +52,7 @@ GROUPS = {
     "": "Watch, train and measure models that learn while they read.",
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
+    "inspect": "What got into the weights.",
     "bench": "Speed and memory on this machine.",
 }
 

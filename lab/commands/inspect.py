@@ -1,4 +1,4 @@
-"""Shared by `ttt-lab inspect NAME`: a model, a document, and what stands against them."""
+"""Shared by `inspect NAME`: a model, a document, and what stands against them."""
 
 import dataclasses
 import hashlib

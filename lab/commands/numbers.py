@@ -34,6 +34,7 @@ NUMBERS = {
     "seed": (0, 2**32 - 1, "decides what is drawn"),
     "seq": (2, 2**24, "tokens of a sequence"),
     "seqs": (2, 2**24, "tokens of a sequence"),
+    "shown": (0, 200, "tokens whose teachers are named"),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),

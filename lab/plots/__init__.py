@@ -22,6 +22,9 @@ from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
+from lab.plots.influence import estimate_against_exact as estimate_against_exact
+from lab.plots.influence import influence_by_distance as influence_by_distance
+from lab.plots.influence import map_of_influence as map_of_influence
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.agreement import Agreements
 from lab.analysis.attention import Attention
+from lab.analysis.influence import Influence
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
@@ -18,6 +19,11 @@ from lab.plots.bench import reading_cost, writing_cost
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.influence import (
+    estimate_against_exact,
+    influence_by_distance,
+    map_of_influence,
+)
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
@@ -34,6 +40,11 @@ FIGURES = {
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
+    Influence: {
+        "map": map_of_influence,
+        "distance": influence_by_distance,
+        "estimate": estimate_against_exact,
+    },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
         "nats": nats_by_distance,
