@@ -42,6 +42,8 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
     "inspect influence": "commands.influence:influence",
+    "inspect anatomy": "commands.anatomy:anatomy",
+    "inspect directions": "commands.directions:directions",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",

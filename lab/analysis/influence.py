@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lab.analysis.walk import Subject, Walk, cut
+from lab.analysis.walk import Subject, Walk, cut, room
 from lab.measure.intervals import Curve, Interval, curve, interval
 from lab.measure.parts import Keep, fresh
 
@@ -30,7 +30,6 @@ BESIDE = 16  # readings side by side, one of which learns from all chunks
 READINGS = 9_000  # chunks that are read again, beyond which spans are sampled
 TEACHERS = 3  # named for each token
 TEXT = 160  # characters of a teacher that are shown
-MEMORY = 2**30  # bytes of gradients and updates that are held
 MILLI = 1_000
 
 
@@ -141,16 +140,6 @@ def plan(chunks: int, room: int, fast: bool = False) -> tuple[int, tuple[int, ..
     many = last if last * chunks <= 2 * READINGS else 2 * READINGS // chunks
     many = max(1, min(last, many))
     return span, tuple(int((i + 0.5) * last / many) for i in range(many))
-
-
-def room(model) -> int:
-    """For how many spans there is memory."""
-    import jax
-
-    import ttt_core as ttt
-
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(ttt.split(model)[0]))
-    return max(8, MEMORY // (8 * numbers))
 
 
 def choose(

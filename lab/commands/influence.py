@@ -40,10 +40,11 @@ def look_at(opened: Opened, *, fast: bool = False, word: str = "", most: int = T
     **Raises** `ValueError` for a word that the text does not hold.
     """
     from lab.analysis import influence as numbers
+    from lab.analysis.walk import room
 
     allowed = _where(opened, word) if word else None
     walk = opened.walk()
-    wide, _ = numbers.plan(len(walk.rows), numbers.room(opened.model))
+    wide, _ = numbers.plan(len(walk.rows), room(opened.model))
     chosen = numbers.choose(walk, wide, most, allowed)
     if word and not chosen:
         raise ValueError(

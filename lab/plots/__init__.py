@@ -7,6 +7,11 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
 """
 
 from lab.plots.agreement import gradient_parts as gradient_parts
+from lab.plots.anatomy import loss_by_rate as loss_by_rate
+from lab.plots.anatomy import moved_by_time as moved_by_time
+from lab.plots.anatomy import path_of_weights as path_of_weights
+from lab.plots.anatomy import rank_by_time as rank_by_time
+from lab.plots.anatomy import singular_values as singular_values
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
@@ -22,6 +27,8 @@ from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
+from lab.plots.directions import scores_of_directions as scores_of_directions
+from lab.plots.directions import words_of_directions as words_of_directions
 from lab.plots.influence import estimate_against_exact as estimate_against_exact
 from lab.plots.influence import influence_by_distance as influence_by_distance
 from lab.plots.influence import map_of_influence as map_of_influence

@@ -4,7 +4,9 @@ import plotly.graph_objects as go
 
 from lab import results
 from lab.analysis.agreement import Agreements
+from lab.analysis.anatomy import Anatomy
 from lab.analysis.attention import Attention
+from lab.analysis.directions import Directions
 from lab.analysis.influence import Influence
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
@@ -14,11 +16,19 @@ from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
 from lab.plots.agreement import gradient_parts
+from lab.plots.anatomy import (
+    loss_by_rate,
+    moved_by_time,
+    path_of_weights,
+    rank_by_time,
+    singular_values,
+)
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, writing_cost
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.directions import scores_of_directions, words_of_directions
 from lab.plots.influence import (
     estimate_against_exact,
     influence_by_distance,
@@ -40,6 +50,14 @@ FIGURES = {
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
+    Anatomy: {
+        "moved": moved_by_time,
+        "rank": rank_by_time,
+        "values": singular_values,
+        "path": path_of_weights,
+        "rates": loss_by_rate,
+    },
+    Directions: {"scores": scores_of_directions, "words": words_of_directions},
     Influence: {
         "map": map_of_influence,
         "distance": influence_by_distance,

@@ -23,13 +23,11 @@ GRID = "rgba(128, 136, 148, 0.22)"
 # Colours of blocks, first to last: shades of blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")
 
-# Signed numbers: orange below zero, blue above, and grey between on either page.
+# Signed numbers, orange below zero and blue above; small ones fade into either page.
 SIGNED = (
-    (0.0, "#b8460a"),
-    (0.25, "#e0641a"),
-    (0.5, "rgba(128, 136, 148, 0.12)"),
-    (0.75, "#2a8fd0"),
-    (1.0, "#1f4e79"),
+    (0.0, FROZEN),
+    (0.5, "rgba(128, 136, 148, 0.08)"),
+    (1.0, LEARNING),
 )
 
 
