@@ -16,6 +16,7 @@ those. A direction is shown where its score lies beyond 95 % of each.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import ClassVar
@@ -273,16 +274,25 @@ def _named(found: _Found, text: Read, heads, layers: int, decode) -> Direction:
     if abs(excited.min() - excited.mean()) > excited.max() - excited.mean():
         excited, logits = -excited, -logits
     order = np.argsort(-logits)
-    words = lambda ids: tuple(decode([int(i)]) for i in ids)
+    words = lambda ids: tuple(_sayable(ids, decode))
     return Direction(
         block=layers - len(heads) + 1 + found.block,
         kind=found.kind,
         number=found.number,
         share=round(float(found.share), 5),
         score=round(found.score, 4),
-        promoted=words(order[:WORDS]),
-        suppressed=words(order[::-1][:WORDS]),
+        promoted=words(order),
+        suppressed=words(order[::-1]),
         passages=_passages(text, excited, decode),
+    )
+
+
+def _sayable(ids: np.ndarray, decode) -> list[str]:
+    """The first tokens that people can read: no parts of characters, no controls."""
+    texts = (decode([int(i)]) for i in ids)
+    known = (text for text in texts if text.strip() and text.isprintable())
+    return list(
+        itertools.islice((text for text in known if "\ufffd" not in text), WORDS)
     )
 
 

@@ -76,7 +76,7 @@ def collect(
         report(stop)
     count = np.minimum(chunks - span * np.arange(sums.shape[1]), span)
     tokens = [alone[chunk] for chunk, _ in chosen]
-    tokens = np.array(tokens, np.float32).reshape(len(chosen), -1)
+    tokens = np.array(tokens, np.float32).reshape(len(chosen), sums.shape[2])
     return Collected(sums[0] / count[:, None], sums[1], tokens, kept)
 
 

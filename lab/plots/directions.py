@@ -7,6 +7,9 @@ from lab.analysis.directions import Direction, Directions
 from lab.plots import theme
 
 
+PASSAGE = 34  # characters of a passage, so that a narrow table holds a line
+
+
 def scores_of_directions(result: Directions) -> go.Figure:
     """Scores of the text's directions beside both nulls; a bar where 95 % end."""
     rows = (
@@ -36,7 +39,7 @@ def scores_of_directions(result: Directions) -> go.Figure:
         data,
         title=f"{found} of {total} directions say more than a null's",
         y="",
-        x="does it promote what comes next where it is excited? (correlation)",
+        x="score: promotes what comes next",
         hovermode="closest",
         shapes=[theme.mark(result.bar, dash="dash")],
         annotations=[theme.label(result.bar, " 95 % of the nulls")],
@@ -48,18 +51,17 @@ def scores_of_directions(result: Directions) -> go.Figure:
 
 def words_of_directions(result: Directions) -> go.Figure:
     """What the shown directions promote and suppress, and where they are excited."""
-    heads = ["direction", "score", "promotes", "suppresses", "is excited by"]
+    shown = result.shown
+    heads = ["direction, score", "promotes (+), suppresses (-)", "is excited by"]
     cells = [
-        [f"{one.block}.{one.kind} {one.number}" for one in result.shown],
-        [f"{one.score:+.3f}" for one in result.shown],
-        [_list(one.promoted) for one in result.shown],
-        [_list(one.suppressed) for one in result.shown],
-        [_where(one) for one in result.shown],
+        [f"{one.block} {one.kind} {one.number}<br>{one.score:+.3f}" for one in shown],
+        [f"+ {_list(one.promoted)}<br>- {_list(one.suppressed)}" for one in shown],
+        [_where(one) for one in shown],
     ]
     clear = "rgba(0,0,0,0)"
     look = dict(fill_color=clear, line_color=theme.GRID, align="left")
     table = go.Table(
-        columnwidth=[12, 7, 20, 20, 41],
+        columnwidth=[22, 40, 60],
         header=dict(values=heads, font=dict(color=theme.INK, size=12), **look),
         cells=dict(values=cells, font=dict(color=theme.INK, size=11), **look),
     )
@@ -68,7 +70,8 @@ def words_of_directions(result: Directions) -> go.Figure:
         title="What the directions beyond the nulls say",
         y="",
         x="",
-        height=120 + 110 * max(1, len(result.shown)),
+        margin=dict(l=4, r=4, t=40, b=8),
+        height=90 + 110 * max(1, len(shown)),
     )
 
 
@@ -85,7 +88,7 @@ def _list(words: tuple[str, ...]) -> str:
 
 def _where(one: Direction) -> str:
     lines = (
-        f"… {_safe(' '.join(found.text.split())[-60:])} "
+        f"… {_safe(' '.join(found.text.split())[-PASSAGE:])} "
         f"<b>{_safe(found.follows.strip())}</b>"
         for found in one.passages
     )
