@@ -199,6 +199,7 @@ def measure(
         chosen = choose(walk, span, most)
     groups = _groups(left_out, span)
     reading = _Reading(model, walk, other, span, chosen)
+    beside = min(BESIDE, len(left_out) + 1)
     total = len(walk.rows) + sum(len(walk.rows) - start for _, start in groups)
     tell = lambda done: report(done, total)
     first = reading.collect({start for _, start in groups}, tell)
@@ -206,7 +207,7 @@ def measure(
     found = [np.full((count, n), np.nan) for n in (count, count, len(chosen))]
     for group, start in groups:
         again = lambda group=group, start=start, done=done: reading.leave_out(
-            first.learners[start], group, start, lambda part: tell(done + part)
+            beside, first.learners[start], group, start, lambda part: tell(done + part)
         )
         key = (subject.sha256, walk.ids, other, span, group, np.array(chosen))
         for into, rows in zip(found, keep(again, *key), strict=True):
@@ -245,16 +246,21 @@ class _Reading:
         knobs = (self.span, self.chosen, starts, tell)
         return estimates.collect(self.model, self.text, *knobs)
 
-    def leave_out(self, learner, group, start: int, report) -> list[np.ndarray]:
-        """Influences of spans: on spans, on the unrelated text, on tokens."""
+    def leave_out(
+        self, beside: int, learner, group, start: int, report
+    ) -> list[np.ndarray]:
+        """Influences of spans: on spans, on the unrelated text, on tokens.
+
+        `beside`: readings side by side, the last of which learns from all chunks.
+        """
         from lab.analysis import variants
 
         chunks, span = len(self.text.targets), self.span
-        rates = np.ones((BESIDE, chunks - start), np.float32)
+        rates = np.ones((beside, chunks - start), np.float32)
         for i, one in enumerate(group):
             rates[i, max(one * span - start, 0) : (one + 1) * span - start] = 0
         text, aside = (one.cut(start, chunks) for one in (self.text, self.aside))
-        learners = variants.copies(learner, BESIDE)
+        learners = variants.copies(learner, beside)
         _, *nats = variants.read_on(self.model, learners, text, rates, aside, report)
         more = [(found - found[-1])[: len(group)] for found in nats]
         spans = [_by_span(one, start, span, chunks) for one in more]  # [group, spans]
