@@ -97,6 +97,17 @@ def test_places_say_what_follows(nano, found):
     assert read.units.shape == (1, len(read.place), nano.config.d_fast)
 
 
+def test_units_of_a_place_know_nothing_of_what_follows(nano, found):
+    """Each chunk is read behind two others, up to the token before."""
+    chunk, ids = nano.config.chunk, found.ids
+    read = directions.read(nano, found)
+    after = ttt.merge(found.weights[8], ttt.split(nano)[1])
+    inputs = ids[5 * chunk - 1 : 8 * chunk - 1]  # all that stands before the last token
+    hidden, _ = units.through(after, jnp.asarray(inputs))
+    last = read.units[:, read.place >= 7 * chunk]
+    np.testing.assert_allclose(last, hidden[:, -chunk:], rtol=2e-5, atol=2e-5)
+
+
 def test_long_texts_are_looked_at_in_places(nano, found, monkeypatch):
     monkeypatch.setattr(directions, "PLACES", 3 * nano.config.chunk)
     read = directions.read(nano, found)
