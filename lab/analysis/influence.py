@@ -87,11 +87,11 @@ class Influence:
     `span`: chunks in a span. `left_out`: spans without which the text was read again.
     `exact`: for each of these, thousandths of a nat a token on every later span.
     `estimate`: the same to first order, for every span. `gain [spans]`: nats a token
-    that learning saved over the frozen twin. `by_distance`, `null`: nats a token by
-    distance in tokens, on the text and on an unrelated one, with intervals over the
-    spans of this document. `share`: mean influence of all spans together as a share of
-    the gain, NaN where spans were sampled. `beyond`: share of pairs whose influence is
-    larger than 95 % of the null's.
+    that learning saved over the frozen twin. `by_distance`, `null`, `estimated`: nats a
+    token by distance in tokens, on the text, on an unrelated one, and to first order,
+    with intervals over the spans of this document. `share`: mean influence of all spans
+    together as a share of the gain, NaN where spans were sampled. `beyond`: share of
+    pairs whose influence is larger than 95 % of the null's.
     """
 
     KIND: ClassVar[str] = "influence"
@@ -103,6 +103,7 @@ class Influence:
     gain: tuple[float, ...]
     by_distance: Curve | None
     null: Curve | None
+    estimated: Curve
     agreement: Agreement | None
     share: float
     beyond: float
@@ -312,6 +313,7 @@ def _result(
         gain=tuple(round(float(one), 4) for one in gain),
         by_distance=_distances(exact[rows], left_out, width) if some else None,
         null=_distances(null[rows], left_out, width) if some else None,
+        estimated=_distances(estimate[: count - 1], tuple(range(count - 1)), width),
         agreement=_agreement(exact[rows], estimate[rows]) if some else None,
         share=_share(exact, gain) if len(left_out) == count - 1 else math.nan,
         beyond=_beyond(exact, null) if some else math.nan,

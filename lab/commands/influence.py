@@ -87,8 +87,7 @@ def _where(opened: Opened, word: str) -> np.ndarray:
 def show(result):
     """Influence by distance beside the null, then tokens with their teachers."""
     console = Terminal()
-    if result.by_distance:
-        console.print(_by_distance(result))
+    console.print(_by_distance(result))
     say(_notes(result), console)
     for one in result.taught:
         console.print(f"\n… {one.before} [{one.token.strip()}]", soft_wrap=True)
@@ -108,15 +107,16 @@ def _by_distance(result) -> Table:
         "tokens later",
         "nats saved on the text",
         "on an unrelated text",
+        "estimated",
         title=f"What one chunk teaches: {result.subject}"
         if result.span == 1
         else f"What {result.span:,} chunks teach: {result.subject}",
     )
-    curve, null = result.by_distance, result.null
-    for i in range(len(curve)):
-        edges = curve.edges[i : i + 2]
-        cells = (signed(one.at(i), 5) for one in (curve, null))
-        table.add_row(span(*edges), *cells)
+    curves = (result.by_distance, result.null, result.estimated)
+    edges = result.estimated.edges
+    for i in range(len(result.estimated)):
+        cells = (signed(one.at(i), 5) if one else "" for one in curves)
+        table.add_row(span(*edges[i : i + 2]), *cells)
     table.caption = "a token; 95 % intervals over chunks of this document"
     return table
 

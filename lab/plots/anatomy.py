@@ -78,8 +78,8 @@ def path_of_weights(result: Anatomy) -> go.Figure:
         title="The way of the weights",
         y="second direction",
         x="first direction, in units of |W0|<br>"
-        f"{path.explained:.0%} of the way; a random order has "
-        f"{path.null_explained:.0%} in a plane of its own",
+        f"{path.explained:.0%} of the way (random order: "
+        f"{path.null_explained:.0%} of its own)",
         hovermode="closest",
         height=480,
     )

@@ -44,13 +44,14 @@ def map_of_influence(result: Influence) -> go.Figure:
 def influence_by_distance(result: Influence) -> go.Figure:
     """How long a lesson lasts: influence by distance, beside an unrelated text."""
     shapes, notes, data = [], [], []
-    if result.by_distance is None:
-        return theme.tall([], title="The fast mode reads nothing again", y="", x="")
     pairs = (
         ("on this text", result.by_distance, theme.LEARNING, "circle", "solid"),
         ("on an unrelated text", result.null, theme.INK, "square", "dot"),
+        ("estimated", result.estimated, theme.SUMMARY, "diamond", "dash"),
     )
     for name, curve, colour, symbol, dash in pairs:
+        if curve is None:  # the fast mode reads nothing again
+            continue
         edges = np.array(curve.edges, float)
         x = np.sqrt(edges[:-1] * edges[1:])
         low, high = (MILLI * np.array(ends) for ends in (curve.low, curve.high))
@@ -72,7 +73,7 @@ def influence_by_distance(result: Influence) -> go.Figure:
     if reach is not None and edges[0] < reach < edges[-1]:
         shapes.append(theme.mark(reach))
         notes.append(theme.label(np.log10(reach), " reach of attention"))
-    ticks = [int(edge) for edge in result.by_distance.edges]
+    ticks = [int(edge) for edge in result.estimated.edges]
     return theme.tall(
         data,
         title=f"How long the lesson of one {_unit(result)} lasts",

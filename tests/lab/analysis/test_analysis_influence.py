@@ -137,6 +137,8 @@ def test_the_fast_mode_reads_nothing_again(model, text, read, found):
     fast = look(model, text, read, fast=True)
     assert fast.left_out == () and fast.agreement is None and fast.by_distance is None
     np.testing.assert_allclose(fast.matrix("estimate"), found.matrix("estimate"))
+    assert fast.estimated == found.estimated
+    assert len(plots.result_figures("influence", fast)["distance"].data) == 2
     assert fast.taught[0].teachers and np.isnan(fast.taught[0].teachers[0].nats)
 
 
