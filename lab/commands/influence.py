@@ -19,7 +19,7 @@ TOKENS = 12  # whose teachers are named
 def influence(
     look: Look = Look(),
     fast: bool = False,
-    word: Annotated[str, option("TEXT")] = "",
+    word: Annotated[str | None, option("TEXT")] = None,
     shown: int = TOKENS,
     output: Output = Output(),
 ):
@@ -34,7 +34,9 @@ def influence(
     finish(result, result.subject.stem + ("-fast" if fast else ""), output, show)
 
 
-def look_at(opened: Opened, *, fast: bool = False, word: str = "", most: int = TOKENS):
+def look_at(
+    opened: Opened, *, fast: bool = False, word: str | None = None, most: int = TOKENS
+):
     """The result for a model and a document that are open.
 
     **Raises** `ValueError` for a word that the text does not hold.
