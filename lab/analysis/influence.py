@@ -71,13 +71,17 @@ class Agreement:
 
     `correlation` over all pairs of spans, `ranks` the same of their ranks. `rows`: mean
     and interval over the spans left out, of each span's correlation over later spans.
-    `slope`: of the estimate against the readings.
+    `slope`: of the estimate against the readings. `mean`, `estimated`: means over all
+    pairs, thousandths of a nat a token. Curvature is left out of the estimates, and so
+    they may lie too low or too high on average.
     """
 
     correlation: float
     ranks: float
     slope: float
     rows: Interval
+    mean: float
+    estimated: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,6 +365,8 @@ def _agreement(exact: np.ndarray, estimate: np.ndarray) -> Agreement:
         ranks=correlation(_ranks(a), _ranks(b)),
         slope=float(np.cov(a, b, ddof=0)[0, 1]) / spread if spread else math.nan,
         rows=interval(rows),
+        mean=round(MILLI * float(a.mean()), 3),
+        estimated=round(MILLI * float(b.mean()), 3),
     )
 
 

@@ -139,7 +139,9 @@ def _notes(result) -> list[str]:
     if agreement:
         notes.append(
             f"First-order estimates: correlation {agreement.correlation:.2f} over all "
-            f"pairs ({agreement.ranks:.2f} of ranks), slope {agreement.slope:.2f}."
+            f"pairs ({agreement.ranks:.2f} of ranks), slope {agreement.slope:.2f}; "
+            f"on average {agreement.estimated:+.2f} thousandths of a nat a token, "
+            f"where reading again gives {agreement.mean:+.2f}."
         )
         notes.append(
             f"{result.beyond:.0%} of pairs lie beyond the unrelated text's 95 % (5 % "

@@ -76,7 +76,7 @@ def influence_by_distance(result: Influence) -> go.Figure:
     ticks = [int(edge) for edge in result.estimated.edges]
     return theme.tall(
         data,
-        title=f"How long the lesson of one {_unit(result)} lasts",
+        title=f"How long the lesson of {_unit(result, 'one')} lasts",
         y="thousandths of a nat a token",
         x="",
         xaxis=theme.token_axis("tokens later", ticks),
@@ -118,5 +118,7 @@ def estimate_against_exact(result: Influence) -> go.Figure:
     )
 
 
-def _unit(result: Influence) -> str:
-    return "chunk" if result.span == 1 else f"{result.span:,} chunks"
+def _unit(result: Influence, before: str = "") -> str:
+    if result.span == 1:
+        return f"{before} chunk".strip()
+    return f"{result.span:,} chunks"
