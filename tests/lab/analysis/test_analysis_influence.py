@@ -11,6 +11,7 @@ import ttt_core as ttt
 from lab import checkpoints, plots, results
 from lab.analysis import influence, variants, walk
 from lab.measure.intervals import Curve
+from lab.measure.parts import Kept
 
 
 CHUNKS, TAUGHT, LEARNER = 20, 3, 17  # the last repeats a chunk, far beyond reach
@@ -140,6 +141,17 @@ def test_the_fast_mode_reads_nothing_again(model, text, read, found):
     assert fast.estimated == found.estimated
     assert len(plots.result_figures("influence", fast)["distance"].data) == 2
     assert fast.taught[0].teachers and np.isnan(fast.taught[0].teachers[0].nats)
+
+
+def test_readings_that_are_kept_are_not_made_again(
+    model, text, read, found, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path))
+    with Kept("influence", "readings") as keep:
+        look(model, text, read, keep=keep)
+        monkeypatch.delattr(influence._Reading, "leave_out")
+        again = look(model, text, read, keep=keep)
+    assert again.exact == found.exact and again.taught == found.taught
 
 
 def test_long_documents_are_divided_and_sampled():
