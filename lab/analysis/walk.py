@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 
 
+MEMORY = 2**30  # bytes of fast weights that are held
+
+
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """What was looked into, as results record it.
@@ -145,6 +148,16 @@ def spread(start: int, stop: int, count: int) -> list[int]:
 def shuffled(ids: np.ndarray, seed: int = 0) -> np.ndarray:
     """The same tokens in a random order: their frequencies and nothing else."""
     return np.random.default_rng(seed).permutation(ids)
+
+
+def room(model) -> int:
+    """Of how many times there is memory for two copies of the fast weights."""
+    import jax
+
+    import ttt_core as ttt
+
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(ttt.split(model)[0]))
+    return max(8, MEMORY // (8 * numbers))
 
 
 def check_learns(model):

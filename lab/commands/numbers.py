@@ -41,6 +41,7 @@ NUMBERS = {
     "since": (2, 2**40, "the first chunk to forget"),
     "start": (0, 2**40, "the first token of the document that is read"),
     "slower": (0, 1, "factor on the inner rate", True),
+    "shown": (0, 200, "tokens whose teachers are named"),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),

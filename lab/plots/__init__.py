@@ -8,6 +8,11 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
 
 from lab.plots.access import five_questions as five_questions
 from lab.plots.agreement import gradient_parts as gradient_parts
+from lab.plots.anatomy import loss_by_rate as loss_by_rate
+from lab.plots.anatomy import moved_by_time as moved_by_time
+from lab.plots.anatomy import path_of_weights as path_of_weights
+from lab.plots.anatomy import rank_by_time as rank_by_time
+from lab.plots.anatomy import singular_values as singular_values
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
@@ -24,8 +29,13 @@ from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
 from lab.plots.decompose import parts_by_position as parts_by_position
+from lab.plots.directions import scores_of_directions as scores_of_directions
+from lab.plots.directions import words_of_directions as words_of_directions
 from lab.plots.forgetting import nats_by_distance_read_on as nats_by_distance_read_on
 from lab.plots.forgetting import worth_of_memories as worth_of_memories
+from lab.plots.influence import estimate_against_exact as estimate_against_exact
+from lab.plots.influence import influence_by_distance as influence_by_distance
+from lab.plots.influence import map_of_influence as map_of_influence
 from lab.plots.interference import interference_matrix as interference_matrix
 from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance

@@ -5,9 +5,12 @@ import plotly.graph_objects as go
 from lab import results
 from lab.analysis.access import Access
 from lab.analysis.agreement import Agreements
+from lab.analysis.anatomy import Anatomy
 from lab.analysis.attention import Attention
 from lab.analysis.ceiling import Ceiling
+from lab.analysis.directions import Directions
 from lab.analysis.forgetting import Forgetting
+from lab.analysis.influence import Influence
 from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
 from lab.analysis.words import Words
@@ -21,13 +24,26 @@ from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
 from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
+from lab.plots.anatomy import (
+    loss_by_rate,
+    moved_by_time,
+    path_of_weights,
+    rank_by_time,
+    singular_values,
+)
 from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decompose import decomposition, parts_by_position
+from lab.plots.directions import scores_of_directions, words_of_directions
 from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
+from lab.plots.influence import (
+    estimate_against_exact,
+    influence_by_distance,
+    map_of_influence,
+)
 from lab.plots.interference import interference_matrix, remedies_side_by_side
 from lab.plots.recall import (
     first_choice_by_distance,
@@ -56,6 +72,19 @@ FIGURES = {
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
     Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
     Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
+    Anatomy: {
+        "moved": moved_by_time,
+        "rank": rank_by_time,
+        "values": singular_values,
+        "path": path_of_weights,
+        "rates": loss_by_rate,
+    },
+    Directions: {"scores": scores_of_directions, "words": words_of_directions},
+    Influence: {
+        "map": map_of_influence,
+        "distance": influence_by_distance,
+        "estimate": estimate_against_exact,
+    },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
         "nats": nats_by_distance,

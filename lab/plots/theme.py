@@ -25,6 +25,13 @@ SIGNED = [[0, FROZEN], [0.5, "rgba(128, 136, 148, 0.08)"], [1, LEARNING]]
 # Colours of blocks, first to last: shades of blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")
 
+# Signed numbers, orange below zero and blue above; small ones fade into either page.
+SIGNED = (
+    (0.0, FROZEN),
+    (0.5, "rgba(128, 136, 148, 0.08)"),
+    (1.0, LEARNING),
+)
+
 
 class Look(NamedTuple):
     """How a line is drawn, so that no two lines differ in colour only."""
