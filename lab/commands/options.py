@@ -23,7 +23,9 @@ def option(metavar: str):
 
     An empty default is not shown, because the words beside it say what happens then.
     """
-    hint = lambda default: "" if default in ("", "None") else f"(default: {default})"
+    hint = lambda default: (
+        "" if default in ("", "''", "None") else f"(default: {default})"
+    )
     return arg(metavar=metavar, help_behavior_hint=hint)
 
 
