@@ -32,6 +32,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "explore": "commands.explore:explore",
     "model list": "commands.model:list_",
     "model add": "commands.model:add",
+    "model learn": "commands.model:learn",
     "model show": "commands.model:show",
     "model remove": "commands.model:remove",
     "memory save": "commands.memory:save",

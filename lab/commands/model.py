@@ -1,7 +1,8 @@
-"""`ttt-lab model`: list, add, show, remove. Pretrained models, kept on this machine.
+"""`ttt-lab model`: list, add, learn, show, remove. Models kept on this machine.
 
 ttt-lab model add smollm2          a real language model, 135 million weights
 ttt-lab model add ~/Qwen2.5-0.5B   a folder as it is downloaded from Hugging Face
+ttt-lab model learn smollm2        the same model, learning while it reads
 """
 
 import importlib
@@ -19,6 +20,7 @@ from lab.commands.progress import counting, waiting
 from lab.commands.terminal import Terminal
 from lab.data import folders
 from lab.interop import fetching, kept
+from lab.interop.learning import Learning
 
 
 Source = Positional[Annotated[str, arg(metavar="SOURCE")]]
@@ -84,6 +86,36 @@ def add(
     Terminal().print(
         f"{name}: {said}, kept in {folders.models() / name}\n"
         f'Try: ttt-lab generate --model {name} --prompt "Once upon a time"',
+        soft_wrap=True,
+    )
+
+
+def learn(
+    model: Annotated[Positional[str], arg(metavar="MODEL")],
+    /,
+    name: Annotated[str, option("NAME")] = "",
+    learning: Annotated[Learning, arg(name="")] = Learning(),
+) -> None:
+    """Make a model that learns while it reads from one that never did.
+
+    Its weights stay where they are: what is kept is how it learns, and the new weights.
+
+    Args:
+        model: a model that was added, published or trained, without fast weights.
+        name: what to call it (default: MODEL-inplace or MODEL-added).
+
+    **Raises** `ValueError` for a model that learns already, or numbers that do not fit.
+    """
+    from lab.interop import learning as learners
+
+    name = name or learners.name_of(model, learning)
+    with waiting(f"opening {model}"):
+        card = learners.keep(name, model, learning)
+    config, inner = card["config"], card["config"]["inner"]
+    Terminal().print(
+        f"{name}: {learners.HOWS[learning.how]} ({config['fast_blocks']} of "
+        f"{config['layers']}), one step every {config['chunk']} tokens at the rate "
+        f"{inner['lr']:g}.\nTry: ttt-lab stream my.txt --model {name}",
         soft_wrap=True,
     )
 

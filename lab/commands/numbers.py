@@ -7,15 +7,19 @@ The settings of a training have tables of their own (`lab.recipes.experiment`,
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator
 
 
 # Option: least, most, what it is ("least" itself left out where the fourth is True).
 NUMBERS = {
     "alpha": (0, 2, "how much of the memory, 1 = all of it"),
-    "by": (0, 2, "times a memory"),
     "anchor": (0, 1, "share of the change that each chunk takes back"),
+    "blocks": (1, 10**5, "last blocks that learn"),
+    "by": (0, 2, "times a memory"),
     "checkpoint_every": (0, 10**9, "seconds between checkpoints"),
+    "chunk": (1, 2**17, "tokens between inner steps"),
+    "clip": (0, math.inf, "largest norm of an inner gradient", True),
     "contexts": (1, 2**24, "tokens"),
     "cut": (1, 10**6, "pieces that weights are cut into"),
     "devices": (1, 10**6, "devices that share the training"),
@@ -26,27 +30,31 @@ NUMBERS = {
     "gap": (0, 2**20, "tokens between an older value and a fact"),
     "host_index": (0, 10**6, "position in the list of addresses"),
     "length": (1, 2**30, "tokens of a passage"),
+    "lr": (0, 10**6, "inner rate", True),
     "memory": (0, 10**6, "GiB of one device", True),
     "novels": (1, 10**6, "documents that are read"),
     "per_novel": (1, 10**6, "passages of a document"),
     "port": (1, 65_535, "the port that the explorer listens on"),
-    "repetition_penalty": (0, 100, "1 = none", True),
     "rates": (0, 10**6, "inner rate"),
-    "region": (1, 2**30, "tokens"),
     "read": (1, 2**40, "tokens of the document that are read"),
+    "region": (1, 2**30, "tokens"),
     "repeats": (1, 10_000, "turns of each system"),
+    "repetition_penalty": (0, 100, "1 = none", True),
     "seed": (0, 2**32 - 1, "decides what is drawn"),
     "seq": (2, 2**24, "tokens of a sequence"),
     "seqs": (2, 2**24, "tokens of a sequence"),
-    "since": (2, 2**40, "the first chunk to forget"),
-    "start": (0, 2**40, "the first token of the document that is read"),
-    "slower": (0, 1, "factor on the inner rate", True),
     "shown": (0, 200, "tokens whose teachers are named"),
+    "since": (2, 2**40, "the first chunk to forget"),
+    "sinks": (0, 1024, "first tokens that stay visible"),
+    "slower": (0, 1, "factor on the inner rate", True),
+    "start": (0, 2**40, "the first token of the document that is read"),
     "starts": (0, 2**20, "tokens that count as the start"),
     "temperature": (0, 100, "0 = always the likeliest token"),
     "top_k": (0, 2**24, "tokens that are drawn from, 0 = all"),
     "top_p": (0, 1, "probability of the tokens that are drawn from", True),
     "vocab": (257, 2**20, "entries: 256 bytes, one start of a document, and pieces"),
+    "width": (1, 2**20, "hidden width of added MLPs"),
+    "window": (0, 2**20, "tokens that attention sees, 0 = as it is"),
     "workers": (1, 4096, "passages read side by side"),
 }
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from rich import box
@@ -22,12 +22,13 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
-from lab import files, traces
+from lab import checkpoints, files, traces
 from lab.commands import plot
 from lab.commands.options import option
 from lab.commands.progress import FEW, Bar, duration
 from lab.commands.terminal import Terminal
 from lab.data import documents, needles, tokenizers
+from lab.interop import kept as kept_models
 from lab.plots import theme
 from lab.reading import kept, states
 from lab.reading.programs import Programs
@@ -60,6 +61,11 @@ def stream(
     needle: str | None = None,
     at: float = 0.3,
     tokens: int | None = None,
+    fast: Annotated[
+        Literal["inplace", "added", "none"] | None, option("inplace|added|none")
+    ] = None,
+    window: Annotated[int | None, option("TOKENS")] = None,
+    chunk: Annotated[int | None, option("TOKENS")] = None,
     out: Path | None = None,
     html: Path | None = None,
     save_state: Annotated[Path | None, option("FILE")] = None,
@@ -76,6 +82,10 @@ def stream(
             "passkey-7" for that of seed 7.
         at: where to plant the needle, from 0 (start) to 1 (end).
         tokens: read at most this many tokens, None = all.
+        fast: how a pretrained model learns, by the MLPs of its last blocks, by second
+            MLPs beside them, or not at all (default: inplace).
+        window: tokens that such a model's attention sees (default: 512).
+        chunk: tokens between two of its inner steps (default: 64).
         out: file of the trace (default: in `.runs/streams/`, named after what is read).
         html: a file or folder for the figures, as one HTML page.
         save_state: a file for the stream's state at the end: all that is needed to go
@@ -92,6 +102,7 @@ def stream(
     if not 0 <= at <= 1:
         raise ValueError(f"--at must be from 0, the start, to 1, the end: got {at:g}.")
     console = Terminal()
+    model = _learner(model, fast, window, chunk, console)
     reading = opened(
         document, model, tokens, console, needle=needle, at=at, resume=resume
     )
@@ -116,6 +127,39 @@ def stream(
         plot.write(reading.trace, html, path.stem)
     _conclude(reading.trace, console)
     return path
+
+
+def _learner(
+    model: str,
+    fast: str | None,
+    window: int | None,
+    chunk: int | None,
+    console: Terminal,
+) -> str:
+    """The model that reads: a pretrained one is given fast weights, unless asked not.
+
+    **Raises** `ValueError` for options that concern no such model.
+    """
+    asked = {"window": window, "chunk": chunk}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    config = checkpoints.card(model)["config"]
+    if fast is None and model in kept_models.names() and not config["fast_blocks"]:
+        fast = "inplace"
+    if fast in (None, "none"):
+        if asked:
+            raise ValueError(
+                f"--{' and --'.join(asked)} say how a pretrained model learns: add "
+                "--fast inplace or --fast added."
+            )
+        return model
+    from lab.interop import learning
+
+    how = learning.Learning(fast, **asked)
+    with console.status(f"giving {model} fast weights"):
+        name = learning.chosen(model, how)
+    said = f"{model} never learns while it reads; {name} does: {learning.HOWS[fast]}."
+    console.print(f"{said} (--fast none: as it was published)", soft_wrap=True)
+    return name
 
 
 def opened(
