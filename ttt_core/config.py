@@ -305,7 +305,8 @@ def _check_attention_only(config: ModelConfig, recurrent: list[str]):
                 f"the mixer {recurrent[0]!r}; leave it out."
             )
     factors, half = config.rope_factors, config.head_dim // 2
-    if factors and (len(factors) != half or not min(factors) > 0):
+    are_good = all(factor > 0 and math.isfinite(factor) for factor in factors)
+    if factors and (len(factors) != half or not are_good):
         raise ValueError(
             f"`rope_factors` must be {half} numbers > 0, one for each pair of a head: "
             f"got {len(factors)}, the least {min(factors)}."

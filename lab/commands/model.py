@@ -58,7 +58,7 @@ def list_() -> None:
 def add(
     source: Source,
     /,
-    name: Annotated[str, option("NAME")] = "",
+    name: Annotated[str | None, option("NAME")] = None,
     yes: bool = False,
 ) -> None:
     """Keep a pretrained model here, for all commands and the explorer.

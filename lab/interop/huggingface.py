@@ -156,6 +156,8 @@ def _config(described: Mapping, kind: str, bos: int) -> ModelConfig:
 
 
 CONTEXT = "max_position_embeddings"
+WIDTH = 2**24  # of any matrix
+MOST = {"num_hidden_layers": 10_000, CONTEXT: 2**40}
 
 
 def unsupported(field: str, value: object, known) -> ValueError:
@@ -293,10 +295,13 @@ def _read_json(path: Path) -> dict:
 
 
 def _whole(told: Mapping, field: str, default: int | None = None) -> int:
-    value = told.get(field)
+    value, most = told.get(field), MOST.get(field, WIDTH)
     value = default if value is None else value
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{field} is {value!r}: it should be a whole number >= 1.")
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= most:
+        raise ValueError(
+            f"{field} is {value!r}: it should be a whole number from 1 to {most:,}."
+        )
     return value
 
 

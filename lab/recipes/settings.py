@@ -117,6 +117,8 @@ def _parse(name: str, text: str, current, kind):
             return _whole(text)
         if kind.startswith("float"):
             return float(text)
+        if kind.startswith("tuple[float"):
+            return tuple(map(float, text.split(",")))
         if kind.startswith("tuple"):
             return tuple(text.split(","))
     except (ValueError, KeyError, OverflowError) as error:

@@ -44,6 +44,7 @@ from ttt_core.stacks import plan_stacks
         ({"head_width": -2}, "`head_width` must be >= 0: got -2"),
         ({"rope_factors": (1.0, 2.0, 4.0)}, "must be 2 numbers > 0.*got 3, the least"),
         ({"rope_factors": (1.0, 0.0)}, "got 2, the least 0.0"),
+        ({"rope_factors": (1.0, math.nan)}, "`rope_factors` must be 2 numbers"),
         ({"qkv_bias": True, "mixers": ("mamba2",)}, "attention only: .*'mamba2'"),
         ({"head_width": 4, "mixers": ("kv_binding",)}, "attention only: got 4"),
         ({"clip": 0.0}, "`inner.clip` must be > 0: got 0.0; use math.inf"),
