@@ -66,8 +66,8 @@ def stream(
     ] = None,
     window: Annotated[int | None, option("TOKENS")] = None,
     chunk: Annotated[int | None, option("TOKENS")] = None,
-    out: Path | None = None,
-    html: Path | None = None,
+    out: Annotated[Path | None, option("FILE")] = None,
+    html: Annotated[Path | None, option("FILE|FOLDER")] = None,
     save_state: Annotated[Path | None, option("FILE")] = None,
     resume: Annotated[Path | None, option("FILE")] = None,
 ) -> Path:

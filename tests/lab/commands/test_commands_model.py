@@ -41,6 +41,26 @@ def test_a_model_is_added_listed_shown_used_and_removed(folder, monkeypatch, cap
     assert status == 1 and "There is no kept model 'small-model'" in out.err
 
 
+def test_a_pretrained_model_learns_while_it_reads(
+    folder, tmp_path, monkeypatch, capsys
+):
+    said = lambda *words: (run(monkeypatch, *words), capsys.readouterr())
+    said("model", "add", str(folder))
+    how = ("--blocks", "1", "--window", "32", "--chunk", "8")
+    status, out = said("model", "learn", "small-model", *how, "--name", "learner")
+    assert status == 0 and "the MLPs of the last blocks learn (1 of 2)" in out.out
+    text = tmp_path / "text.txt"
+    text.write_text("the fog came in on little cat feet and looked over harbor " * 8)
+    short = ("--window", "32", "--chunk", "8")
+    status, out = said("stream", str(text), "--model", "small-model", *short)
+    assert status == 0 and "small-model never learns while it reads" in out.out
+    assert "small-model-inplace-window-32-chunk-8 does" in out.out
+    status, out = said("stream", str(text), "--window", "32")
+    assert status == 1 and "add --fast inplace or --fast added" in out.err
+    status, out = said("model", "learn", "learner")
+    assert status == 1 and "1 fast blocks already" in out.err
+
+
 def test_published_models_are_shown_too(monkeypatch, capsys):
     assert run(monkeypatch, "model", "show", "tiny-e2e") == 0
     assert "learns while it reads" in capsys.readouterr().out
