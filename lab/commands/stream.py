@@ -7,6 +7,7 @@ The reading is the explorer's (`lab.reading.session`); the explorer and
 and the same command goes on from there.
 """
 
+import math
 import shlex
 import time
 from collections.abc import Callable
@@ -240,6 +241,16 @@ def read_through(
         raise
 
 
+def _share(value: float) -> str:
+    """A share with at least one digit that says something, however small it is.
+
+    >>> _share(0.231), _share(0.0000312), _share(0.0)
+    ('23.1%', '0.003%', '0.0%')
+    """
+    digits = 1 if not 0 < value < 1e-3 else -math.floor(math.log10(100 * value))
+    return f"{value:.{min(digits, 9)}%}"
+
+
 def _conclude(trace: traces.Trace, console: Terminal):
     if audited := trace.header.audited:
         console.print(f"{trace.header.model} was {audited}.", soft_wrap=True)
@@ -439,7 +450,7 @@ def _table(trace: traces.Trace, width: int) -> Table:
             _known(trace.loss_twin[i], ".3f"),
             Text(_known(gain), style=theme.LEARNING if gain > 0 else theme.FROZEN),
             _known(trace.mean_gain[i]),
-            f"{trace.drift[i].mean():.1%}" if trace.drift.shape[1] else "0%",
+            _share(trace.drift[i].mean()) if trace.drift.shape[1] else "0%",
         ]
         if planted:
             row += [_known(learning[i], "+.2f"), _known(frozen[i], "+.2f")]

@@ -352,3 +352,11 @@ def test_a_reading_that_cannot_be_kept_is_concluded_all_the_same(
     with pytest.raises(OSError, match="No space left"):
         stream.stream(ships, model="nano")
     assert "Learning" in capsys.readouterr().out
+
+
+def test_a_small_drift_is_not_shown_as_none():
+    """A pretrained model's weights are large: thousandths of a per cent are a lot."""
+    from lab.commands.stream import _share
+
+    shares = (0.231, 0.0000312, 0.0009, 0.0)
+    assert [_share(one) for one in shares] == ["23.1%", "0.003%", "0.09%", "0.0%"]
