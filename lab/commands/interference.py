@@ -97,14 +97,20 @@ def _texts(
     """Names and tokens of all texts, of one length: that of the shortest."""
     first, chunk = opened.document.name, opened.model.config.chunk
     others = [name for name in dict.fromkeys(names or EIGHT) if name != first]
-    others = others if names else others[: quick(len(EIGHT) - 1, 2)]
     if not others:
         raise ValueError(f"Name a text besides {first}: two are needed to interfere.")
     ids = [opened.ids]
     with waiting("cutting the other texts into tokens"):
-        for name in others:
+        for name in tuple(others):
             found = opened.tokenizer.encode(texts.load(name).text)
-            ids.append(np.asarray(found, np.int32))
+            found = np.asarray(found, np.int32)
+            if np.array_equal(found[:chunk], opened.ids[:chunk]) and not names:
+                others.remove(name)  # the same text under another name
+                continue
+            ids.append(found)
+    if not names:
+        many = quick(len(EIGHT) - 1, 2)
+        others, ids = others[:many], ids[: many + 1]
     shortest = min(range(len(ids)), key=lambda i: len(ids[i]))
     length = min(each or quick(READ, 3) * chunk, len(ids[shortest])) // chunk * chunk
     if length < 2 * chunk:

@@ -97,3 +97,16 @@ def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys)
     assert "two are needed" in capsys.readouterr().err
     assert command_line.run(monkeypatch, *call, names[2]) == 1
     assert "are the least" in capsys.readouterr().err
+
+
+def test_a_text_does_not_meet_itself_under_another_name():
+    """The chronicle begins with one of the default texts."""
+    from lab.commands.inspect import Look
+    from lab.commands.interference import _texts
+
+    opened = Look(document="sotu-chronicle", tokens=512).open()
+    names, ids = _texts(opened, (), 128)
+    assert "sotu/1790-Washington-1" not in names and len(names) == 8
+    assert len({row.tobytes() for row in ids}) == len(ids)
+    named, _ = _texts(opened, ("sotu/1790-Washington-1",), 128)
+    assert named == ["sotu-chronicle", "sotu/1790-Washington-1"]
