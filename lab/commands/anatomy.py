@@ -47,6 +47,19 @@ def look_at(opened: Opened):
     )
 
 
+def headline(result) -> str:
+    """How far the weights moved, in how many directions, against shuffled tokens."""
+    down, null = (
+        [one for one in rows if one.name == "down"][-1]
+        for rows in (result.text, result.null)
+    )
+    return (
+        f"the last block's down-projection moved {down.moved[-1]:.0%} of its length in "
+        f"{down.rank[-1]:.0f} directions (the same tokens shuffled: "
+        f"{null.moved[-1]:.0%} in {null.rank[-1]:.0f})"
+    )
+
+
 def show(result):
     """One line per matrix, text beside null; then units, path and breaking."""
     console = Terminal()

@@ -34,6 +34,12 @@ def look_at(opened: Opened):
         )
 
 
+def headline(result) -> str:
+    """How many directions of the change say more than a null's."""
+    many = len(result.scores)
+    return f"{len(result.shown)} of {many} directions say more than any null's"
+
+
 def show(result):
     """Directions beyond the nulls with words and passages, and how many are not."""
     console = Terminal()

@@ -121,6 +121,15 @@ def _texts(
     return [first, *others], [row[:length] for row in ids]
 
 
+def headline(result) -> str:
+    """What a second text takes of a first, and what the best remedy leaves."""
+    plain, added = result.remedies["one after the other"], result.remedies["added"]
+    return (
+        f"reading B takes {signed(plain.lost)} of {signed(plain.first)} nats a token "
+        f"gained on A; memories made apart and added lose {signed(added.lost)}"
+    )
+
+
 def show(result):
     """The remedies side by side, and what each second text does to each first."""
     console = Terminal()

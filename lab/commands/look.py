@@ -1,14 +1,13 @@
 """`ttt-lab inspect all`: every look at one model after one document, one by one.
 
 A look NAME is the module `lab.commands.NAME`: `look_at(opened)` gives its result with
-default options, `show(result)` prints it, and `headline(result)`, where there is one,
-says what was found in a sentence; else the title of its first figure does.
+default options, `show(result)` prints it, and `headline(result)` says in a sentence
+what was found.
 """
 
 import hashlib
 import importlib
 import importlib.util
-import re
 import time
 from pathlib import Path
 
@@ -201,18 +200,7 @@ def _type(name: str):
 def _seen(module, result, path: Path, seconds: float, commit: str):
     from lab.analysis.overview import Seen
 
-    return Seen(_headline(module, result), seconds, path.name, _hash(path), commit)
-
-
-def _headline(module, result) -> str:
-    """What was found: the module's words, or the title of its first figure."""
-    if hasattr(module, "headline"):
-        return module.headline(result)
-    from lab import plots
-
-    figures = plots.result_figures(result.KIND, result)
-    titles = [figure.layout.title.text or "" for figure in figures.values()]
-    return re.sub(r"<[^>]*>", " ", next(iter(titles), ""))
+    return Seen(module.headline(result), seconds, path.name, _hash(path), commit)
 
 
 def _hash(path: Path) -> str:
