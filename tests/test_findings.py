@@ -8,7 +8,7 @@ import pytest
 
 from lab import results
 from lab.commands.tables import signed
-from lab.measure.intervals import Interval
+from lab.measure.intervals import Curve, Interval
 from lab.plots.results import TYPES
 
 
@@ -29,6 +29,8 @@ def at(value, way):
     for step in way.strip().split("/"):
         if isinstance(value, dict):
             value = value[step]
+        elif isinstance(value, Curve) and re.fullmatch(r"-?\d+", step):
+            value = value.at(int(step))
         elif dataclasses.is_dataclass(value):
             value = getattr(value, step)
         elif re.fullmatch(r"-?\d+", step):
@@ -45,7 +47,7 @@ def cell_of(value, like):
         return "{}% ({} to {})".format(*ends)
     if isinstance(value, Interval):
         return signed(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:+.3f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 def expected(file, way, like):

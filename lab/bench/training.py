@@ -123,18 +123,15 @@ class _Step:
     """A compiled outer step on random tokens; a call takes one step."""
 
     def __init__(self, config, seq: int, batch: int):
-        import equinox as eqx
-        import jax
-
-        from lab.training.devices import compile_step
+        from lab.training.devices import begin, compile_step, make_mesh
         from lab.training.loop import make_optimizer
 
         experiment = _experiment(config, seq, batch)
         phase = experiment.phases[0]
         optimizer = make_optimizer(experiment, phase.stage)
         self.phase, self.step = phase, compile_step(phase, optimizer)
-        self.model = phase.model.build(key=jax.random.key(0))
-        self.opt_state = optimizer.init(eqx.filter(self.model, eqx.is_inexact_array))
+        began = begin(phase, optimizer, make_mesh(batch), experiment.seed)
+        self.model, self.opt_state = began
         draw = np.random.default_rng(0)
         self.tokens = draw.integers(0, config.vocab, (batch, seq + 1), np.int32)
         self.compile_seconds = seconds_of(self)
