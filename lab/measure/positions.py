@@ -57,8 +57,9 @@ def middles(edges: np.ndarray) -> np.ndarray:
 
 
 def short(tokens: float) -> str:
-    """A number of tokens in units of 1,024: `64`, `2K`, `128K`, `1M`."""
+    """A number of tokens in units of 1,024, rounded: `64`, `2K`, `4.2K`, `128K`."""
     for size, letter in ((2**20, "M"), (2**10, "K")):
         if tokens >= size:
-            return f"{tokens / size:.4g}{letter}"
+            many = tokens / size
+            return f"{many:.{0 if many >= 10 else 1}f}".removesuffix(".0") + letter
     return f"{tokens:g}"
