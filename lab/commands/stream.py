@@ -56,12 +56,12 @@ def stream(
     text: Annotated[Positional[str], arg(metavar="[DOCUMENT]")] = DEFAULT,
     /,
     model: str = "tiny-e2e",
-    document: str | None = None,
-    needle: str | None = None,
+    document: Annotated[str | None, option("DOCUMENT")] = None,
+    needle: Annotated[str | None, option("TEXT")] = None,
     at: float = 0.3,
-    tokens: int | None = None,
-    out: Path | None = None,
-    html: Path | None = None,
+    tokens: Annotated[int | None, option("TOKENS")] = None,
+    out: Annotated[Path | None, option("FILE")] = None,
+    html: Annotated[Path | None, option("PLACE")] = None,
     save_state: Annotated[Path | None, option("FILE")] = None,
     resume: Annotated[Path | None, option("FILE")] = None,
 ) -> Path:
@@ -75,7 +75,7 @@ def stream(
             "question|answer", in any language; or "passkey" for a generated needle,
             "passkey-7" for that of seed 7.
         at: where to plant the needle, from 0 (start) to 1 (end).
-        tokens: read at most this many tokens, None = all.
+        tokens: read at most this many tokens (default: all).
         out: file of the trace (default: in `.runs/streams/`, named after what is read).
         html: a file or folder for the figures, as one HTML page.
         save_state: a file for the stream's state at the end: all that is needed to go

@@ -61,7 +61,7 @@ def words_of_directions(result: Directions) -> go.Figure:
     clear = "rgba(0,0,0,0)"
     look = dict(fill_color=clear, line_color=theme.GRID, align="left")
     table = go.Table(
-        columnwidth=[22, 40, 60],
+        columnwidth=[20, 34, 68],
         header=dict(values=heads, font=dict(color=theme.INK, size=12), **look),
         cells=dict(values=cells, font=dict(color=theme.INK, size=11), **look),
     )
@@ -71,7 +71,7 @@ def words_of_directions(result: Directions) -> go.Figure:
         y="",
         x="",
         margin=dict(l=4, r=4, t=40, b=8),
-        height=90 + 110 * max(1, len(shown)),
+        height=110 + 66 * max(1, len(shown)),
     )
 
 
