@@ -9,14 +9,13 @@ import ast
 import errno
 import importlib
 import inspect
-import io
 import os
 import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import nullcontext
 from pathlib import Path
 
 from lab import stopping
@@ -129,31 +128,9 @@ def _run(words: list[str]):
     arguments = importlib.import_module("lab.commands.repeated").joined(
         function, arguments
     )
-    with _fitted() if {"-h", "--help"} & set(arguments) else nullcontext():
+    terminal = importlib.import_module("lab.commands.terminal")
+    with terminal.fitted() if {"-h", "--help"} & set(arguments) else nullcontext():
         tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
-
-
-class _Held(io.StringIO):
-    """What would have been printed, for a console of some encoding."""
-
-    encoding = None
-
-
-@contextmanager
-def _fitted():
-    """Break help between words where a line is wider than the terminal."""
-    from rich.text import Text
-
-    from lab.commands.terminal import Terminal
-
-    said, out = _Held(), sys.stdout
-    said.encoding, said.isatty = out.encoding, out.isatty  # for boxes and colours
-    try:
-        with redirect_stdout(said):
-            yield
-    finally:
-        for line in said.getvalue().splitlines():
-            Terminal(file=out).print(Text.from_ansi(line))
 
 
 def print_anything():

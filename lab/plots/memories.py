@@ -71,7 +71,7 @@ def gain_by_alpha(opened: dict[str, Memory]) -> go.Figure:
         data,
         title="What a memory saves on its document",
         y="nats per token saved, empty window",
-        x="how much of the memory is added to W0 (1 = all of it)",
+        x="how much of the memory is added (1 = all)",
         hovermode="x unified",
     )
     fig.update_traces(hovertemplate="%{y:+.3f}", selector=dict(mode="lines+markers"))
@@ -98,7 +98,7 @@ def cosines(opened: dict[str, Memory]) -> go.Figure:
     )
     fig = theme.tall(
         [heat],
-        title="How alike memories are (1 = one direction, 0 = none in common)",
+        title="How alike memories are (1: one direction)",
         y="",
         x="",
         height=220 + 40 * len(names),
