@@ -95,12 +95,16 @@ def show(result):
         console.print(f"\n… {one.before} [{one.token.strip()}]")
         console.print(f"  {one.gain:+.2f} nats saved; taught by", style="dim")
         for teacher in one.teachers:
-            nats = "" if np.isnan(teacher.nats) else f"{teacher.nats:+.2f} nats, "
-            said = "says it" if teacher.says_it else "does not say it"
-            console.print(
-                f"  chunk {teacher.chunk + 1:,}: {nats}estimate "
-                f"{teacher.estimate:+.2f}, {said}: {teacher.text}"
-            )
+            console.print(f"  {line(teacher, result.span)}")
+
+
+def line(teacher, span: int) -> str:
+    """A teacher of `span` chunks, which are counted from 1 as `stream` counts them."""
+    first, last = teacher.chunk + 1, teacher.chunk + span
+    where = f"chunk {first:,}" if span == 1 else f"chunks {first:,} to {last:,}"
+    nats = "" if np.isnan(teacher.nats) else f"{teacher.nats:+.2f} nats, "
+    said = "says it" if teacher.says_it else "does not say it"
+    return f"{where}: {nats}estimate {teacher.estimate:+.2f}, {said}: {teacher.text}"
 
 
 def _by_distance(result) -> Table:
