@@ -8,11 +8,14 @@ source without importing anything, so that `ttt-lab --help` answers at once.
 import ast
 import errno
 import importlib
+import inspect
 import os
+import re
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from lab import stopping
@@ -54,17 +57,17 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval toy": "commands.toy:toy",
-    "inspect words": "commands.words:words",
-    "inspect access": "commands.access:access",
     "inspect all": "commands.look:all_",
+    "inspect words": "commands.words:words",
     "inspect retention": "commands.retention:retention",
-    "inspect forgetting": "commands.forgetting:forgetting",
-    "inspect interference": "commands.interference:interference",
-    "inspect ceiling": "commands.ceiling:ceiling",
-    "bench all": "commands.bench:everything",
     "inspect influence": "commands.influence:influence",
+    "inspect forgetting": "commands.forgetting:forgetting",
     "inspect anatomy": "commands.anatomy:anatomy",
     "inspect directions": "commands.directions:directions",
+    "inspect interference": "commands.interference:interference",
+    "inspect access": "commands.access:access",
+    "inspect ceiling": "commands.ceiling:ceiling",
+    "bench all": "commands.bench:everything",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
     "bench remat": "commands.bench:remat",
@@ -126,7 +129,9 @@ def _run(words: list[str]):
     arguments = importlib.import_module("lab.commands.repeated").joined(
         function, arguments
     )
-    tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
+    terminal = importlib.import_module("lab.commands.terminal")
+    with terminal.fitted() if {"-h", "--help"} & set(arguments) else nullcontext():
+        tyro.cli(function, prog=f"ttt-lab {verb}", args=arguments, config=markers)
 
 
 def print_anything():
@@ -143,7 +148,10 @@ def find(verb: str) -> Callable:
     """
     module, name = VERBS[choose("verb", verb, VERBS)].split(":")
     numbers = importlib.import_module("lab.commands.numbers")
-    return numbers.checked(getattr(importlib.import_module(f"lab.{module}"), name))
+    found = getattr(importlib.import_module(f"lab.{module}"), name)
+    # An argument's description is one line for `tyro`, which breaks it as it fits.
+    found.__doc__ = re.sub(r"\n {8,}(?=\S)", " ", inspect.getdoc(found) or "")
+    return numbers.checked(found)
 
 
 def listing(group: str = "") -> str:

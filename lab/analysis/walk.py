@@ -160,12 +160,12 @@ def room(model) -> int:
     return max(8, MEMORY // (8 * numbers))
 
 
-def check_learns(model):
+def check_learns(model, name: str = "This model"):
     """**Raises** `ValueError` for a model that does not learn while reading."""
     if not model.config.learns:
         raise ValueError(
-            "This model does not learn while reading, so nothing of a text gets into "
-            "its weights; choose one that learns, such as tiny-e2e."
+            f"{name} does not learn while reading, so nothing of a text gets into its "
+            "weights; choose one that learns, such as tiny-e2e."
         )
 
 

@@ -200,7 +200,7 @@ def _table(result, title: str, reach: int | None, five) -> Table:
             f"{100 * five.said[i].mean:.0f}/{five.said_decoy[i].mean:.0%}",
             signed(five.later[i], 2),
         )
-    if reach is not None:
+    if reach is not None and result.distances[-1] > reach:
         table.caption = f"* beyond the reach of attention, {reach:,} tokens"
     return table
 

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
-from lab.commands.progress import counting
+from lab.commands.progress import counting, waiting
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
 
@@ -37,14 +37,15 @@ def look_at(opened: Opened):
     marks = headings.at_tokens(
         opened.document, opened.tokenizer, opened.ids, opened.start
     )
-    return numbers.measure(
-        walk,
-        null,
-        breaking,
-        subject=opened.subject,
-        layers=opened.model.config.layers,
-        marks=marks,
-    )
+    with waiting("taking the changes apart, matrix by matrix"):
+        return numbers.measure(
+            walk,
+            null,
+            breaking,
+            subject=opened.subject,
+            layers=opened.model.config.layers,
+            marks=marks,
+        )
 
 
 def headline(result) -> str:
@@ -65,6 +66,13 @@ def show(result):
     console = Terminal()
     console.print(_matrices(result))
     say(_notes(result), console)
+
+
+def headline(result) -> str:
+    """How far the matrices moved, and where things break."""
+    moved = [matrix.moved[-1] for matrix in result.text]
+    how_far = f"{min(moved):.1%} to {max(moved):.1%}"
+    return f"The matrices that learn moved by {how_far}. {breaks(result.breaking)}"
 
 
 def _matrices(result) -> Table:
@@ -102,8 +110,9 @@ def _mean(values) -> float:
 
 def _notes(result) -> list[str]:
     notes = [
-        "rank: effective rank of the change. turn: cosine of a step with the step "
-        "before. kept on: cosine of the whole change with the first.",
+        "moved: |change| / |W0|, W0 the weights before reading. rank: effective rank "
+        "of the change. turn: cosine of a step with the step before. kept on: cosine "
+        "of the whole change with the first.",
         f"Learning saved {result.gain:+.3f} nats a token on the text and "
         f"{result.null_gain:+.3f} on the tokens in a random order.",
     ]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from lab.commands import twins
 from lab.commands.options import option
@@ -25,10 +25,10 @@ AHEAD = 4_096  # tokens for which full attention makes room at once
 
 
 def ask(
-    document: Positional[Annotated[str | None, arg(metavar="DOCUMENT")]] = None,
-    question: Positional[Annotated[str | None, arg(metavar="QUESTION")]] = None,
+    document: Positional[Annotated[str | None, option("DOCUMENT")]] = None,
+    question: Positional[Annotated[str | None, option("QUESTION")]] = None,
     /,
-    answer: str | None = None,
+    answer: Annotated[str | None, option("TEXT")] = None,
     model: str = "tiny-e2e",
     read: Annotated[int | None, option("TOKENS")] = None,
     tokens: int = 32,

@@ -30,8 +30,8 @@ def read(
     """Time per token of reading and of writing, and bytes remembered, by context.
 
     Args:
-        models: presets, published models, runs or paths (default: the eight systems of
-            the family). Presets are built afresh: times do not depend on weights.
+        models: presets, published models, runs or paths. Presets are built afresh:
+            times do not depend on weights.
         contexts: positions, in tokens, at which costs are measured.
         repeats: turns of all systems at all contexts; the best turn counts.
     """

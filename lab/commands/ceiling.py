@@ -103,10 +103,25 @@ def show(result):
     say(_notes(result), console)
 
 
+def headline(result) -> str:
+    """What the far text gives to learning, and to the model that sees it."""
+    best = _best(result)
+    return (
+        f"At {result.contexts[best]:,} tokens, learning gets "
+        f"{signed(result.text[best])} from the far text being this one, and "
+        f"{result.ceiling} {signed(result.far[best])}"
+    )
+
+
+def _best(result) -> int:
+    """The context at which the far text is worth most to the ceiling."""
+    return max(range(1, len(result.far)), key=lambda i: result.far[i].mean)
+
+
 def _notes(result) -> list[str]:
     """What the numbers mean, in sentences."""
     nearest, longest = result.contexts[0], result.contexts[-1]
-    best = max(range(1, len(result.far)), key=lambda i: result.far[i].mean)
+    best = _best(result)
     far, repair, context = result.far[best], result.repair[best], result.contexts[best]
     name, null = result.ceiling, result.subject.null
     notes = [
@@ -116,12 +131,8 @@ def _notes(result) -> list[str]:
         f"{signed(result.window[-1])} and {name} {signed(result.sees[-1])}, or "
         f"{signed(result.sees_null[-1])} if the far tokens are of another text.",
     ]
-    text = result.text[best]
-    notes.append(
-        f"At {context:,} tokens, learning gets {signed(text)} from the far text being "
-        f"this one, and {name} {signed(far)}."
-    )
-    if far.sign > 0 and far.mean < text.low:
+    notes.append(f"{headline(result)}.")
+    if far.sign > 0 and far.mean < result.text[best].low:
         notes.append(
             f"So {name} is no ceiling here: learning gets more from the far text than "
             "seeing it gives. Name a model that makes more of it with --ceiling."

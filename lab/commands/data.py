@@ -12,6 +12,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from lab import files
+from lab.commands.options import option
 from lab.commands.progress import FEW, Bar, waiting
 from lab.commands.terminal import Terminal
 from lab.data import catalogue, corpora, folders, tokenizers
@@ -50,7 +51,8 @@ def show(name: Positional[str]) -> None:
 
 
 def prepare(
-    name: Positional[str], from_: Annotated[Path | None, arg(name="from")] = None
+    name: Positional[str],
+    from_: Annotated[Path | None, option("PLACE"), arg(name="from")] = None,
 ) -> None:
     """Fetch a corpus and check it.
 

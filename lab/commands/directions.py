@@ -59,12 +59,12 @@ def _print(console: Terminal, one, before: str = "", style: str | None = None):
     )
     for name in ("promoted", "suppressed"):
         words = " ".join(word.strip() or "·" for word in getattr(one, name))
-        console.print(f"  {name}: {words}", style=style, soft_wrap=True)
+        console.print(f"  {name}: {words}", style=style)
     for passage in one.passages:
         before = " ".join(passage.text.split())
         follows = passage.follows.strip() or "·"
         words = f"  {passage.by:+.1f} sd: … {before} [{follows}]"
-        console.print(words, style=style, soft_wrap=True)
+        console.print(words, style=style)
 
 
 def _notes(result) -> list[str]:
@@ -72,6 +72,9 @@ def _notes(result) -> list[str]:
     return [
         "score: correlation of what excites a direction with the logit that it writes "
         f"for the token that follows, over {result.places:,} places.",
+        "unit: a hidden unit of a block that learns. singular: a direction of the "
+        "change, the strongest is 1. sd: how much [the next token] here excites it, in "
+        "standard deviations over all places.",
         f"{len(result.shown)} of {len(result.scores)} directions are beyond 95 % of "
         f"each null ({result.bar:+.3f}) and are shown; {result.hidden} say no more "
         "than a null's.",

@@ -17,6 +17,11 @@ from lab.measure.parts import Kept
 WRITTEN = 3  # places at which texts are written
 LENGTH = 40  # tokens of each
 SHOWN = 160  # characters of the document beside them
+NOTES = (
+    "Window: what attention still sees of the text. Weights: as learned from it; W0: "
+    "as before reading.",
+    "Intervals are 95 %, over places of this document.",
+)
 
 
 def forgetting(
@@ -154,14 +159,23 @@ def show(result):
     console.print(_by_memory(result))
     for text in result.texts:
         head = f"After {text.read:,} tokens: … {_line(text.before)}"
-        console.print(f"\n{head}", style="bold", soft_wrap=True)
+        console.print(f"\n{head}", style="bold")
         _written({"the document": text.after, **text.written}, console)
     if result.asked:
         console.print(f"\n{result.asked.question} …", style="bold", soft_wrap=True)
         _written(result.asked.written, console)
         if result.asked.answer:
             console.print(_answers(result.asked))
-    say(["Intervals are 95 %, over places of this document."], console)
+    say(NOTES, console)
+
+
+def headline(result) -> str:
+    """What the weights are worth beside the window, and the window beside them."""
+    worth = (
+        f"{name} {signed(result.worth[name])} (null {signed(result.null[name])})"
+        for name in list(result.worth)[::2]
+    )
+    return f"Worth, in nats a token: {'; '.join(worth)}"
 
 
 def _by_column(result) -> Table:

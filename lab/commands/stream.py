@@ -58,10 +58,10 @@ def stream(
     text: Annotated[Positional[str], arg(metavar="[DOCUMENT]")] = DEFAULT,
     /,
     model: str = "tiny-e2e",
-    document: str | None = None,
-    needle: str | None = None,
+    document: Annotated[str | None, option("DOCUMENT")] = None,
+    needle: Annotated[str | None, option("TEXT")] = None,
     at: float = 0.3,
-    tokens: int | None = None,
+    tokens: Annotated[int | None, option("TOKENS")] = None,
     fast: Annotated[
         Literal["inplace", "added", "none"] | None, option("inplace|added|none")
     ] = None,
@@ -82,7 +82,7 @@ def stream(
             "question|answer", in any language; or "passkey" for a generated needle,
             "passkey-7" for that of seed 7.
         at: where to plant the needle, from 0 (start) to 1 (end).
-        tokens: read at most this many tokens, None = all.
+        tokens: read at most this many tokens (default: all).
         fast: how a pretrained model learns, by the MLPs of its last blocks, by second
             MLPs beside them, or not at all (default: inplace).
         window: tokens that such a model's attention sees (default: 512).

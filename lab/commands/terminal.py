@@ -5,6 +5,11 @@ printed can fail is seen to in `lab.cli`: a character that the console does not 
 replaced.
 """
 
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
 from rich.console import Console
 from rich.text import Text
 
@@ -30,3 +35,22 @@ class Terminal(Console):
     def on_broken_pipe(self) -> None:
         """Nobody reads on, as after `| head`: `lab.cli` ends the command quietly."""
         raise BrokenPipeError
+
+
+class _Held(io.StringIO):
+    """What would have been printed, for a console of some encoding."""
+
+    encoding = None
+
+
+@contextmanager
+def fitted() -> Iterator[None]:
+    """Break what is printed between words, where a line is wider than the terminal."""
+    said, out = _Held(), sys.stdout
+    said.encoding, said.isatty = out.encoding, out.isatty  # for boxes and colours
+    try:
+        with redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            Terminal(file=out).print(Text.from_ansi(line))

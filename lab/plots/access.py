@@ -74,7 +74,8 @@ def _title(result: Access) -> str:
         key=lambda five: five.nats[-1].mean,
     )
     saved, decoy = best.nats[-1].mean, best.decoy[-1].mean
-    return f"Far off: {saved:+.2f} nats, a decoy {decoy:+.2f}"
+    far = f"{result.distances[-1]:,} tokens later"
+    return f"{far}: {saved:+.2f} nats, a decoy {decoy:+.2f}"
 
 
 def _lines(result: Access, field: str, null: str | None, legend: bool):

@@ -45,7 +45,7 @@ def gain_below_the_ceiling(result: Ceiling) -> go.Figure:
     axis["ticktext"] = [short(one) for one in x]
     return theme.tall(
         traces,
-        title="Gain of learning against what the far text is worth",
+        title="Gain, and what the far text is worth",
         y="nats per token",
         xaxis=axis,
         height=460,

@@ -7,7 +7,7 @@ from lab.analysis.directions import Direction, Directions
 from lab.plots import theme
 
 
-PASSAGE = 34  # characters of a passage, so that a narrow table holds a line
+PASSAGE = 21  # characters of a passage, so that a narrow table holds a line
 
 
 def scores_of_directions(result: Directions) -> go.Figure:
@@ -55,13 +55,13 @@ def words_of_directions(result: Directions) -> go.Figure:
     heads = ["direction, score", "promotes (+), suppresses (-)", "is excited by"]
     cells = [
         [f"{one.block} {one.kind} {one.number}<br>{one.score:+.3f}" for one in shown],
-        [f"+ {_list(one.promoted)}<br>- {_list(one.suppressed)}" for one in shown],
+        [f"+ {_fold(one.promoted)}<br>- {_fold(one.suppressed)}" for one in shown],
         [_where(one) for one in shown],
     ]
     clear = "rgba(0,0,0,0)"
     look = dict(fill_color=clear, line_color=theme.GRID, align="left")
     table = go.Table(
-        columnwidth=[22, 40, 60],
+        columnwidth=[20, 34, 46],
         header=dict(values=heads, font=dict(color=theme.INK, size=12), **look),
         cells=dict(values=cells, font=dict(color=theme.INK, size=11), **look),
     )
@@ -71,7 +71,7 @@ def words_of_directions(result: Directions) -> go.Figure:
         y="",
         x="",
         margin=dict(l=4, r=4, t=40, b=8),
-        height=90 + 110 * max(1, len(shown)),
+        height=110 + 82 * max(1, len(shown)),
     )
 
 
@@ -84,6 +84,11 @@ def _words(one: Direction) -> str:
 
 def _list(words: tuple[str, ...]) -> str:
     return " · ".join(_safe(word.strip()) or "␣" for word in words)
+
+
+def _fold(words: tuple[str, ...]) -> str:
+    """A list in lines that a narrow column holds."""
+    return "<br>".join(_list(words[i : i + 4]) for i in range(0, len(words), 4))
 
 
 def _where(one: Direction) -> str:

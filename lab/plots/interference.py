@@ -37,9 +37,9 @@ def interference_matrix(result: Interference) -> go.Figure:
     )
     drawn = theme.figure(
         [square],
-        title="What reading B changes of the gain on A (diagonal: A again)",
+        title="What reading B changes of A's gain",
         y="A, read first",
-        x="B, read second",
+        x="B, read second (diagonal: A again)",
         height=480,
         hovermode="closest",
     )

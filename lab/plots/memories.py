@@ -35,7 +35,7 @@ def size_by_matrix(opened: dict[str, Memory]) -> go.Figure:
         pairs = [(k, i) for i in range(_blocks(memory)) for k in sizes]
         bars.append(
             go.Bar(
-                x=[f"{matrix}, block {block + 1}" for matrix, block in pairs],
+                x=[f"{matrix}, fast block {block + 1}" for matrix, block in pairs],
                 y=[sizes[matrix][block] for matrix, block in pairs],
                 name=name,
                 marker_color=colour,
@@ -44,8 +44,8 @@ def size_by_matrix(opened: dict[str, Memory]) -> go.Figure:
         )
     fig = theme.tall(
         bars,
-        title="How far a memory moves each matrix, as a share of W0's norm",
-        y="|change| / |W0|",
+        title="How far a memory moves each matrix",
+        y="|change| / |weights before|",
         x="",
         bargap=0.25,
     )
@@ -69,9 +69,9 @@ def gain_by_alpha(opened: dict[str, Memory]) -> go.Figure:
         data.append(theme.line(alphas, mean, name, colour, mode="lines+markers"))
     fig = theme.tall(
         data,
-        title="What a memory saves on its own document, with an empty window",
-        y="nats per token saved over W0",
-        x="how much of the memory is added to W0 (1 = all of it)",
+        title="What a memory saves on its document",
+        y="nats per token saved, empty window",
+        x="how much of the memory is added (1 = all)",
         hovermode="x unified",
     )
     fig.update_traces(hovertemplate="%{y:+.3f}", selector=dict(mode="lines+markers"))
@@ -98,7 +98,7 @@ def cosines(opened: dict[str, Memory]) -> go.Figure:
     )
     fig = theme.tall(
         [heat],
-        title="How alike memories are (1 = one direction, 0 = none in common)",
+        title="How alike memories are (1: one direction)",
         y="",
         x="",
         height=220 + 40 * len(names),

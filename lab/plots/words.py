@@ -11,7 +11,7 @@ from lab.measure.positions import middles, short
 from lab.plots import theme
 
 
-NULL = "weights of an unrelated document"
+NULL = "weights of another text"
 GAIN = "learning while reading"
 
 

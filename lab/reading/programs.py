@@ -28,7 +28,7 @@ STAGES = {
     "model": ("opening the model", "model open"),
     "learning": ("compiling the learning step", "learning step ready"),
     "twin": ("compiling the frozen twin", "frozen twin ready"),
-    "needle": ("compiling the needle's question", "needle's question ready"),
+    "needle": ("compiling questions", "questions ready"),
 }
 # Full attention keeps all that was read: room for so many tokens, or a multiple.
 ROOM = 4_096

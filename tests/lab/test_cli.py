@@ -63,8 +63,24 @@ def test_help_names_no_empty_default(verb, monkeypatch, capsys):
     assert run(monkeypatch, *verb.split(), "--help") == 0
     said = capsys.readouterr().out
     assert "(default: )" not in said
+    shared = verb == "train"  # its options are of rooms below the commands
+    assert shared or "{None}" not in said and "(default: None)" not in said
     twice = [line for line in said.splitlines() if line.count("(default: ") > 1]
     assert not twice
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_help_fits_a_terminal_of_80_columns(verb, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(monkeypatch, *verb.split(), "--help") == 0
+    said = capsys.readouterr().out
+    assert "-h, --help" in said and max(map(len, said.splitlines())) <= 80
+
+
+def test_a_line_of_the_source_ends_no_line_of_the_help(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(monkeypatch, "memory", "forget", "--help") == 0
+    assert "chunks, from 1; all after it are forgotten" in capsys.readouterr().out
 
 
 def test_every_group_has_verbs_and_every_verb_a_group():

@@ -10,6 +10,7 @@ import pytest
 import ttt_core as ttt
 from lab import checkpoints, plots, results
 from lab.analysis import influence, variants, walk
+from lab.commands.influence import line
 from lab.measure.intervals import Curve
 from lab.measure.parts import Kept
 
@@ -193,3 +194,9 @@ def test_the_command_prints_keeps_and_draws(tmp_path, model, monkeypatch, capsys
     assert len(list((tmp_path / "drawn").glob("influence-*.html"))) == 3
     assert command_line.run(monkeypatch, *call, "--word", "submarine") == 1
     assert "is not in the text" in capsys.readouterr().err
+
+
+def test_teachers_are_counted_from_one_as_a_reading_counts_its_chunks():
+    teacher = influence.Teacher(0, np.nan, 0.5, True, "the fog")
+    assert line(teacher, 1) == "chunk 1: estimate +0.50, says it: the fog"
+    assert line(teacher, 4).startswith("chunks 1 to 4: ")

@@ -153,6 +153,10 @@ def test_forgetting_writes_a_receipt_and_the_bits_of_who_never_read_it(capsys):
     said = words(capsys)
     assert "Forgotten: chunks 11 to 20 of ships.txt (tokens 160 to 320)." in said
     assert "The bits are those of a reading that never read the rest." in said
+    assert "in place of the old one" not in said
+    memory.forget(str(path), since=11)
+    assert f"{path.name}, in place of the old one" in words(capsys)
+    assert memories.open_memory(path).card.chunks == 10
 
 
 def test_a_changed_document_is_not_taken_for_the_one_that_was_read():

@@ -255,7 +255,7 @@ def test_reading_starts_with_the_learning_step_and_the_twin_catches_up():
     assert "compiling the frozen twin" in held.now
     while not reading._learning.asks_next:
         reading.step()
-    assert "needle's question: waiting its turn" in reading.waiting
+    assert "questions: waiting its turn" in reading.waiting
     held.go.set()
     held.wait("needle", timeout=300)
     assert reading.waiting is None and held.finished and held.now == ""
