@@ -68,13 +68,6 @@ def show(result):
     say(_notes(result), console)
 
 
-def headline(result) -> str:
-    """How far the matrices moved, and where things break."""
-    moved = [matrix.moved[-1] for matrix in result.text]
-    how_far = f"{min(moved):.1%} to {max(moved):.1%}"
-    return f"The matrices that learn moved by {how_far}. {breaks(result.breaking)}"
-
-
 def _matrices(result) -> Table:
     table = Table(
         "block",

@@ -77,15 +77,6 @@ def look_at(opened: Opened, ceiling: str = CEILING):
     )
 
 
-def headline(result) -> str:
-    """What learning gets from this far text, and what seeing it is worth."""
-    seen = f"{result.ceiling} gets {signed(result.far[-1])} from seeing it"
-    return (
-        f"of {signed(result.gain[-1])} nats a token, {signed(result.text[-1])} come "
-        f"from this far text; {seen}"
-    )
-
-
 def show(result):
     """One line per context: gain, its null, and what the far text is worth."""
     table = Table(

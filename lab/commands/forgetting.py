@@ -141,17 +141,6 @@ def _write(opened: Opened, state, prompt: list[int], stops=(), **dials) -> str:
     return text.text
 
 
-def headline(result) -> str:
-    """What the weights are worth where the window is there, and the other way round."""
-    both = {k: signed(result.worth[k]) for k in result.worth}
-    null = signed(result.null["weights, beside the window"])
-    return (
-        f"the weights save {both['weights, beside the window']} nats a token beside "
-        f"the window (of another text {null}), the window beside the weights "
-        f"{both['window, beside the weights']}"
-    )
-
-
 def show(result):
     """Nats by column, what each memory is worth, and the texts."""
     console = Terminal()

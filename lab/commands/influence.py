@@ -86,20 +86,6 @@ def _where(opened: Opened, word: str) -> np.ndarray:
     return found
 
 
-def headline(result) -> str:
-    """What a span teaches near and far, and how good the estimate is."""
-    if result.by_distance is None:
-        return f"estimated only: {signed(result.estimated.at(0))} nats a token nearby"
-    ends = [signed(result.by_distance.at(i), 4) for i in (0, -1)]
-    near, far = (result.by_distance.edges[i] for i in (1, -1))
-    chunks = "a chunk" if result.span == 1 else f"{result.span} chunks"
-    agreement = result.agreement.correlation
-    return (
-        f"{chunks} save {ends[0]} nats a token up to {near:,} tokens later and "
-        f"{ends[1]} up to {far:,}; estimates agree with readings at {agreement:.2f}"
-    )
-
-
 def show(result):
     """Influence by distance beside the null, then tokens with their teachers."""
     console = Terminal()

@@ -138,13 +138,6 @@ def show(result):
     say(_notes(result), console)
 
 
-def headline(result) -> str:
-    """What is left of the gain on A once B was read."""
-    one = next(iter(result.remedies.values()))
-    gained = f"of {signed(one.first)} nats a token gained on A"
-    return f"After B was read, {signed(one.left)} {gained} are left"
-
-
 def _remedies(result) -> Table:
     many = len(result.documents)
     table = Table(

@@ -56,16 +56,6 @@ def _begins(opened: Opened, row: int) -> str:
     return " ".join(text.split())[:CHARACTERS]
 
 
-def headline(result) -> str:
-    """What a step teaches of its chunk, and what is left of it."""
-    ahead = result.ahead.at(0)
-    return (
-        f"a step teaches its own chunk {signed(result.step)} nats a token and others "
-        f"{signed(result.others)}; just read, {signed(result.memory.at(0))} is memory "
-        f"and {signed(ahead)} manner; {result.kept.mean:.0%} of chunks keep half"
-    )
-
-
 def show(result):
     """One line per age: chunks that were read, chunks ahead, and the difference."""
     chunk = result.subject.chunk
