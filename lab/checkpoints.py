@@ -32,10 +32,25 @@ ADDED = (  # fields that older cards do not have
 )
 EXPERIMENT = {"name": str, "stages": [{"name": str}]}  # what every run's file holds
 CARD = {"config": dict, "sha256": str}  # what every card holds
+WORDS = ("name", "tokenizer", "weights")  # what it may hold, as text
 RESTORE = (
     "if it is published, restore it (git checkout), or else make it again, or remove it"
 )
 STREAMS = ("ttt-e2e-lab stream 1", "ttt-e2e-lab stream 2")  # the last is written
+
+
+class Fields(dict):
+    """What a card says, by name; where it says nothing, a sentence names the file.
+
+    A card that a person wrote, or `save(path, model, {})`, may lack any field.
+    """
+
+    def __init__(self, said: dict, path: Path):
+        super().__init__(said)
+        self.path = path
+
+    def __missing__(self, name: str):
+        raise ValueError(f"{self.path} does not say {name!r}: add it; {RESTORE}.")
 
 
 def card(name: str | os.PathLike) -> dict:
@@ -48,7 +63,8 @@ def card(name: str | os.PathLike) -> dict:
     """
     path = _card_path(name)
     described, run = read_card(path), Path(name).name
-    return described | ({"name": run} if path.parent.name == run else {})
+    own = {"name": run} if path.parent.name == run else {}
+    return Fields(described | own, path)
 
 
 def read_card(path: Path) -> dict:
@@ -60,12 +76,13 @@ def read_card(path: Path) -> dict:
         found = json.loads(path.read_text("utf-8"))
         inner = found["config"]["inner"]
         is_card = all(isinstance(found[name], kind) for name, kind in CARD.items())
+        is_card &= all(isinstance(found.get(name, ""), str) for name in WORDS)
         is_card &= isinstance(inner["lr"] + found["config"]["fast_blocks"], int | float)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(_damaged_card(path, error)) from error
     if not is_card:
         raise ValueError(_damaged_card(path, f"{', '.join(CARD)} are of other types"))
-    return found
+    return Fields(found | {"config": Fields(found["config"], path)}, path)
 
 
 def kept() -> dict[str, dict]:
@@ -224,12 +241,18 @@ def save_stream(
     """
     from safetensors.numpy import save as to_bytes
 
-    state, model = _state_first(state, model)
+    state, model = state_first(state, model, "save_stream")
     marks = {**(about or {}), "format": STREAMS[-1], "model": model_hash(model)}
-    return files.write(path, to_bytes(_named_arrays(state), metadata=marks))
+    arrays = _named_arrays(state)
+    marks["sha256"] = _hash_of(arrays)
+    return files.write(path, to_bytes(arrays, metadata=marks))
 
 
-def _state_first(state, model):
+def state_first(state, model, called: str):
+    """State and model, which may be given in either order.
+
+    **Raises** `TypeError` naming the function `called`, where they are not these two.
+    """
     import ttt_core as ttt
 
     if isinstance(state, ttt.Transformer) and isinstance(model, ttt.StreamState):
@@ -237,9 +260,9 @@ def _state_first(state, model):
     if isinstance(state, ttt.StreamState) and isinstance(model, ttt.Transformer):
         return state, model
     raise TypeError(
-        "save_stream takes a path, a state and the state's model: got "
+        f"{called} takes a path, a state and the state's model: got "
         f"{type(state).__name__} and {type(model).__name__}; call "
-        "save_stream(path, state, model)."
+        f"{called}(path, state, model)."
     )
 
 
@@ -261,9 +284,29 @@ def load_stream(path: str | os.PathLike, model):
         )
     # The same model has the same shapes, except the length of attention's buffers.
     skeleton = ttt.init_state(model)
-    state = _fill(skeleton, _renamed(_read_arrays(path), skeleton), path)
+    arrays = _renamed(_read_arrays(path), skeleton)
+    state = _fill(skeleton, arrays, path)
     _check_stream(state, model, path)
+    _check_seal(path, arrays, marks)
     return state
+
+
+def _hash_of(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _check_seal(path: Path, arrays: Mapping[str, np.ndarray], marks: dict[str, str]):
+    """Check that a stream holds what was written; older files have no hash."""
+    if marks.get("sha256", "") not in ("", _hash_of(arrays)):
+        raise ValueError(
+            f"{path} is damaged: its arrays are not those that were written; take a "
+            "copy, or read the document again."
+        )
 
 
 def stream_marks(path: str | os.PathLike) -> dict[str, str]:

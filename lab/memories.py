@@ -21,8 +21,8 @@ Read next: `lab/measure/rereading.py` (what do weights hold of a text?) and
 """
 
 import dataclasses
-import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -32,8 +32,9 @@ from pathlib import Path
 import numpy as np
 
 from lab import checkpoints, files, results, runs
-from lab.measure import rereading
+from lab.measure import named_arrays, rereading
 from lab.measure.intervals import Interval, batch_means, interval
+from lab.measure.named_arrays import Arrays, arrays_of, hash_of, norm, norms, sha256
 from lab.names import unknown
 
 
@@ -45,7 +46,6 @@ MOST = 2.0  # of a change, or of each in a mixture: beyond, models break
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the curve in a card
 TINY = 1e-30  # keeps the share of a matrix of zeros a number
 SEED = 0  # of the chunks that are read again
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ def save(path: str | os.PathLike, state, model, **about) -> Path:
 
     `about`: what `remember` takes.
 
-    **Raises** `ValueError` for a model that never learns, and for a state in which
-    nothing was learned yet.
+    **Raises** `ValueError` for a model that never learns, for a state in which nothing
+    was learned yet, and for tokens or gains that are not of what was read.
     """
     return write(path, remember(state, model, **about))
 
@@ -184,7 +184,8 @@ def remember(
     """What a stream has learned, as a memory.
 
     Args:
-        state, model: a `StreamState` that read from the start, and its model.
+        state, model: a `StreamState` that read from the start, and its model; in either
+            order.
         document, text: the document's name and text; the text is only hashed.
         tokens: the ids that were read. Without them nothing can be read again, neither
             to measure what the memory is worth nor to forget a part of it.
@@ -196,13 +197,18 @@ def remember(
 
     **Raises** what `save` raises.
     """
+    from ttt_core.tokens import as_tokens
+
     rank_of(form)
+    state, model = checkpoints.state_first(state, model, "memories.save")
+    tokens = as_tokens(tokens, model.config.vocab)
     learned = _learned(state, model, name, len(tokens))
     start, after = arrays_of(model.fast_mlps), arrays_of(state.fast)
-    ids = np.asarray(tokens, np.int32)[:learned]
+    _check_gains(gains, learned // model.config.chunk)
+    ids = tokens[:learned]
     card = Card(
         document=str(document),
-        document_hash=_sha(text.encode() if isinstance(text, str) else text),
+        document_hash=sha256(text.encode() if isinstance(text, str) else text),
         tokens_hash=hash_of({"ids": ids}) if len(ids) else "",
         span=(0, learned),
         model=name,
@@ -216,7 +222,9 @@ def remember(
     change = {k: after[k] - start[k] for k in start}  # [fast_blocks, rows, columns]
     memory = _formed(Memory(card, change, {}, np.asarray(gains, np.float32)))
     if form == EXACT:
-        memory = dataclasses.replace(memory, missed=_missed(start, change, after))
+        memory = dataclasses.replace(
+            memory, missed=named_arrays.missed(start, change, after)
+        )
     if not len(ids):
         return memory
     found = _reread(memory, model, ids, start, after)
@@ -230,9 +238,12 @@ def remember(
 def _learned(state, model, name: str, given: int) -> int:
     """Number of tokens that a state has learned from.
 
-    **Raises** `ValueError` where there are none, or where the tokens that are given are
-    not all that were read.
+    **Raises** `ValueError` where there are none, for a stack of states, and where the
+    tokens that are given are not all that were read.
     """
+    from ttt_core import stream
+
+    stream.check_single(state)
     read, chunk = int(state.position), model.config.chunk
     learned = read - int(state.n_open)
     if not model.config.learns:
@@ -253,6 +264,14 @@ def _learned(state, model, name: str, given: int) -> int:
     return learned
 
 
+def _check_gains(gains, chunks: int):
+    if len(gains) not in (0, chunks):
+        raise ValueError(
+            f"`gains` has one number for each of the {chunks:,} chunks that were "
+            f"learned: got {len(gains):,}."
+        )
+
+
 def _about(model, start: Arrays) -> dict:
     """What a card says about a model and the fast weights that it starts from."""
     config = model.config
@@ -263,7 +282,7 @@ def _about(model, start: Arrays) -> dict:
         "rule": config.inner.rule,
         "lr": config.inner.lr,
         "clip": config.inner.clip,
-        "start_norms": {k: tuple(_norms(matrix)) for k, matrix in start.items()},
+        "start_norms": {k: tuple(norms(matrix)) for k, matrix in start.items()},
     }
 
 
@@ -297,6 +316,8 @@ def open_memory(name: str | os.PathLike) -> Memory:
         return _decoded(results.from_json(Card, json.loads(marks["card"])), arrays)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path} is a memory that lacks {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is a memory that makes no sense: {error}") from error
 
 
 def load(name: str | os.PathLike, model, *, alpha: float = 1.0, capacity: int = 4096):
@@ -383,22 +404,32 @@ def compare(one: Memory, other: Memory) -> tuple[Part, ...]:
     """
     check_same_model(one.card, other.card, one.card.title, other.card.title)
     return tuple(
-        Part(k, block, (_norm(a), _norm(b)), _cosine(a, b))
+        Part(
+            k,
+            block,
+            (norm(a), norm(b)),
+            named_arrays.cosine(a, b),
+        )
         for k in one.change
         for block, (a, b) in enumerate(zip(one.change[k], other.change[k], strict=True))
     )
 
 
 def cosine(one: Memory, other: Memory) -> float:
-    """Cosine of two memories over all their matrices; 0 where one is zero."""
+    """Cosine of two memories over all their matrices; 0 where one is zero.
+
+    NaN for memories of different models: their changes are no sides of one angle.
+    """
+    if one.card.start_hash != other.card.start_hash:
+        return math.nan
     flat = lambda memory: np.concatenate([m.ravel() for m in memory.change.values()])
-    return _cosine(flat(one), flat(other))
+    return named_arrays.cosine(flat(one), flat(other))
 
 
 def sizes(memory: Memory) -> dict[str, tuple[float, ...]]:
     """Matrix -> `|change| / |W0|` in each fast block."""
     start = memory.card.start_norms
-    share = lambda k, m: np.array(_norms(m)) / np.maximum(start[k], TINY)
+    share = lambda k, m: np.array(norms(m)) / np.maximum(start[k], TINY)
     return {k: tuple(share(k, m).tolist()) for k, m in memory.change.items()}
 
 
@@ -447,6 +478,18 @@ def check_factor(alpha: float):
         )
 
 
+def check_free(path: Path, there: Card, tokens_hash: str, model_hash: str):
+    """Check that the memory at `path` may be replaced: by the same one, made anew.
+
+    **Raises** `ValueError` where it is a memory of other tokens or another model.
+    """
+    if (there.tokens_hash, there.model_hash) != (tokens_hash, model_hash):
+        raise ValueError(
+            f"{path} holds a memory of {there.title} and is not overwritten; give "
+            "another --out, or remove the file."
+        )
+
+
 def check_same_model(one: Card, other: Card, first: str, second: str):
     """**Raises** `ValueError` where two memories are of different models or W0."""
     for field, what in (("start_hash", "W0"), ("model_hash", "model")):
@@ -457,21 +500,6 @@ def check_same_model(one: Card, other: Card, first: str, second: str):
                 f"({one.model or 'one'}, {what} {a[:12]}; {other.model or 'another'}, "
                 f"{what} {b[:12]}), so their changes cannot be set side by side."
             )
-
-
-def arrays_of(fast) -> Arrays:
-    """Fast weights as NumPy arrays by the names of their matrices."""
-    return {k: np.asarray(matrix) for k, matrix in vars(fast).items()}
-
-
-def hash_of(arrays: Arrays) -> str:
-    """sha256 of arrays: names, kinds, shapes and bytes."""
-    digest = hashlib.sha256()
-    for k in sorted(arrays):
-        array = np.ascontiguousarray(arrays[k])
-        digest.update(f"{k} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _check_model(card: Card, model, start: Arrays, called: str):
@@ -553,16 +581,6 @@ def _decoded(card: Card, arrays: Arrays) -> Memory:
     return Memory(card, change, missed, arrays["gains"])
 
 
-def _missed(start: Arrays, change: Arrays, after: Arrays):
-    """Where `W_0 + change` is another float than `W_t`, and what `W_t` is there."""
-    found = {}
-    for k in start:
-        wrong = (start[k] + change[k]).reshape(-1) != after[k].reshape(-1)
-        place = np.flatnonzero(wrong).astype(np.int32)
-        found[k] = place, after[k].reshape(-1)[place]
-    return found
-
-
 def _read(path: Path) -> tuple[dict, Arrays]:
     """Marks and arrays of a safetensors file."""
     from safetensors import SafetensorError, safe_open
@@ -576,23 +594,4 @@ def _read(path: Path) -> tuple[dict, Arrays]:
 
 
 def _seal(card: str, arrays: Arrays) -> str:
-    return _sha(card.encode() + hash_of(arrays).encode())
-
-
-def _sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest() if data else ""
-
-
-def _norms(stacked: np.ndarray) -> list[float]:
-    return [_norm(matrix) for matrix in stacked]
-
-
-def _norm(matrix: np.ndarray) -> float:
-    return float(np.linalg.norm(matrix.astype(np.float64)))
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    length = _norm(a) * _norm(b)
-    if not length:
-        return 0.0
-    return float((a.astype(np.float64) * b).sum() / length)
+    return sha256(card.encode() + hash_of(arrays).encode())

@@ -88,12 +88,16 @@ def from_json(kind: type[Result], data: dict) -> Result:
     """
     from cattrs import BaseValidationError, transform_error
 
+    # A part of a result, such as a memory's card, has no KIND.
+    what = f"{kind.KIND} result" if hasattr(kind, "KIND") else kind.__name__.lower()
+    if not isinstance(data, dict):
+        raise ValueError(f"This is no {what}: {type(data).__name__} instead of fields.")
     known = {name: v for name, v in data.items() if name not in ("kind", "provenance")}
     try:
         return _converter().structure(known, kind)
     except BaseValidationError as error:
-        wrong = "; ".join(transform_error(error, path=kind.KIND))
-        raise ValueError(f"This is no {kind.KIND} result: {wrong}.") from error
+        wrong = "; ".join(transform_error(error, path=what.removesuffix(" result")))
+        raise ValueError(f"This is no {what}: {wrong}.") from error
 
 
 def as_text(data: dict) -> str:

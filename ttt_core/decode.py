@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ttt_core.fast import merge, split
 from ttt_core.model import MixerStates, Transformer
-from ttt_core.shapes import Count, DType, PyTree, Scalar, TokenRow
+from ttt_core.shapes import Count, DType, PyTree, Scalar, TokenRow, on_host
 from ttt_core.stacks import roll, unroll
 from ttt_core.stream import (
     StreamState,
@@ -34,6 +34,7 @@ from ttt_core.stream import (
 from ttt_core.tokens import as_tokens
 
 
+@on_host
 def generate(
     model: Transformer,
     state: StreamState,

@@ -32,9 +32,9 @@ from ttt_core.model import (
     run_slow,
     token_nll,
 )
-from ttt_core.shapes import PyTree, TokenRow
+from ttt_core.shapes import PyTree, TokenRow, on_host
 from ttt_core.stream import StreamState, take_knobs
-from ttt_core.tokens import as_tokens
+from ttt_core.tokens import as_array, as_tokens
 
 
 AT_ONCE = 2048  # tokens in one call, at most
@@ -43,6 +43,7 @@ NARROWEST = 16  # tokens of the smallest bucket
 SHORTEST = 8  # tokens of the smallest bucket of answers
 
 
+@on_host
 def score_many(
     model: Transformer,
     state: StreamState,
@@ -77,6 +78,7 @@ def score_many(
     return jax.device_put(found)
 
 
+@on_host
 def nll_under(
     model: Transformer,
     fast: PyTree,
@@ -89,13 +91,13 @@ def nll_under(
     every array) `[stack, n, length]`, and the blocks below the first fast one run once
     for all of them. `fast`: a tree as `split` or a `StreamState` gives.
 
-    **Raises** `ValueError` for rows without a token to score or ids outside the
-    vocabulary.
+    **Raises** `ValueError` for rows without a token to score, ids outside the
+    vocabulary, or fast weights that are not this model's.
 
     >>> chunks = np.stack([ids[i : i + 65] for i in range(0, 4096, 64)])
     >>> nll = nll_under(model, state.fast, chunks)
     """
-    tokens = np.asarray(tokens)
+    tokens, stack = as_array(tokens), _stack_of(fast, model)
     if tokens.ndim != 2 or tokens.shape[1] < 2:
         raise ValueError(
             "`tokens` must be [n, length + 1], an input and at least one token to be "
@@ -104,7 +106,7 @@ def nll_under(
     flat = as_tokens(tokens.reshape(-1), model.config.vocab)
     tokens, length = flat.reshape(tokens.shape), tokens.shape[1] - 1
     model, _, _ = take_knobs(model, 1.0)
-    program = _stacked_program if _is_stack(fast, model) else _under_program
+    program = _stacked_program if stack else _under_program
     most = _rows_at_once(length)
     found = []
     for start in range(0, len(tokens), most):
@@ -113,7 +115,6 @@ def nll_under(
         padded[: len(some)] = some
         found.append((program(model, fast, padded), len(some)))
     if not found:
-        stack = (len(jax.tree.leaves(fast)[0]),) if _is_stack(fast, model) else ()
         return jnp.zeros((*stack, 0, length), model.final_norm.weight.dtype)
     parts = [np.asarray(nll)[..., :n, :] for nll, n in found]
     return jax.device_put(np.concatenate(parts, axis=-2))
@@ -226,14 +227,15 @@ def _questions(
             f"every question has a prompt and an answer: got {len(prompts)} prompts "
             f"and {len(answers)} answers."
         )
-    for i, answer in enumerate(answers):
+    vocab = model.config.vocab
+    pair = lambda *rows: [as_tokens(row, vocab) for row in rows]
+    pairs = [pair(*rows) for rows in zip(prompts, answers, strict=True)]
+    for i, (_, answer) in enumerate(pairs):
         if not len(answer):
             raise ValueError(
                 f"answer {i} is empty: give at least one token to be scored."
             )
-    vocab = model.config.vocab
-    pair = lambda *rows: np.concatenate([as_tokens(row, vocab) for row in rows])
-    return [pair(*rows) for rows in zip(prompts, answers, strict=True)]
+    return [np.concatenate(rows) for rows in pairs]
 
 
 def _open_rows(state: StreamState) -> list[Int[np.ndarray, " opened"]]:
@@ -292,7 +294,20 @@ def _pad(
     return inputs, targets, places
 
 
-def _is_stack(fast: PyTree, model: Transformer) -> bool:
-    """Whether every array has a leading axis before those of the model's own."""
-    pairs = zip(jax.tree.leaves(fast), jax.tree.leaves(split(model)[0]), strict=True)
-    return any(leaf.ndim > own.ndim for leaf, own in pairs)
+def _stack_of(fast: PyTree, model: Transformer) -> tuple[int, ...]:
+    """`(stack,)` of fast weights with a leading axis on every array, else `()`.
+
+    **Raises** `ValueError` for anything but the model's fast weights.
+    """
+    own, given = split(model)[0], jax.tree.structure(fast)
+    shapes = [tuple(np.shape(leaf)) for leaf in jax.tree.leaves(fast)]
+    wanted = [leaf.shape for leaf in jax.tree.leaves(own)]
+    stack = (
+        shapes[0][:1] if shapes and wanted and len(shapes[0]) > len(wanted[0]) else ()
+    )
+    if given == jax.tree.structure(own) and shapes == [(*stack, *s) for s in wanted]:
+        return stack
+    raise ValueError(
+        f"`fast` must be this model's fast weights, {wanted}, or a stack of such, as "
+        f"`state.fast` is: got {type(fast).__name__} with arrays {shapes[:4]}."
+    )

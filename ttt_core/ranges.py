@@ -47,12 +47,21 @@ class Range(NamedTuple):
 def check_ranges(config, ranges: Mapping[str, Range]):
     """Check the fields of a dataclass that have a range; None needs no check.
 
-    **Raises** `ValueError` for the first number that lies outside of its range.
+    **Raises** `ValueError` for the first number that lies outside of its range, and for
+    what is no whole number where one belongs.
     """
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
+        if field.type is int:
+            check_whole(f"`{field.name}`", value)
         if field.name in ranges and value is not None:
             ranges[field.name].check(f"`{field.name}`", value)
+
+
+def check_whole(name: str, value):
+    """**Raises** `ValueError` for what is no whole number, as 2.5 or True."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{name} must be a whole number: got {value!r}.")
 
 
 def shown(value: int | float) -> str:

@@ -18,6 +18,7 @@ Losses are in nats per token everywhere. Types are checked in tests (jaxtyping a
 beartype), free at run time.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -34,6 +35,29 @@ Tokens: TypeAlias = Int[Array, " seq"]
 Hidden: TypeAlias = Float[Array, "seq d_model"]
 DType: TypeAlias = np.dtype | type
 PyTree: TypeAlias = Any
+
+
+def on_host(function):
+    """Of a function that drives compiled programs: say so, where it is traced.
+
+    The function then **raises** `ValueError` under jit, vmap and grad.
+    """
+
+    @functools.wraps(function)
+    def driven(*args, **options):
+        try:
+            return function(*args, **options)
+        except TRACED as error:
+            raise ValueError(
+                f"`{function.__name__}` runs on the host and looks at its numbers, so "
+                "it cannot be traced by jit, vmap or grad: call it outside; "
+                "`read_chunk` may be vmapped, and `meta_loss` differentiated."
+            ) from error
+
+    return driven
+
+
+TRACED = (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError)
 
 
 def is_concrete(array) -> bool:

@@ -43,7 +43,15 @@ from ttt_core.model import (
     run_fast,
     run_slow,
 )
-from ttt_core.shapes import Count, PyTree, Scalar, TokenRow, Tokens, is_concrete
+from ttt_core.shapes import (
+    Count,
+    PyTree,
+    Scalar,
+    TokenRow,
+    Tokens,
+    is_concrete,
+    on_host,
+)
 from ttt_core.tokens import as_tokens
 
 
@@ -111,11 +119,13 @@ def read_chunk(
         _check_chunk_start(state, chunk)
     knobs = take_knobs(model, rate)
     if all(map(is_concrete, jax.tree.leaves((knobs, state, tokens)))):
+        check_single(state)
         state, report, _ = read_rows(knobs, state, tokens[None])
         return state, report
     return _one_chunk(*knobs, state, tokens)
 
 
+@on_host
 def read(
     model: Transformer, state: StreamState, tokens: TokenRow, *, rate: Scalar = 1.0
 ) -> tuple[StreamState, Report]:
@@ -149,6 +159,7 @@ def read(
     return state, Report(**jax.device_put(numbers))
 
 
+@on_host
 def score(
     model: Transformer, state: StreamState, prompt: TokenRow, answer: TokenRow
 ) -> Float[Array, " answer"]:
@@ -167,6 +178,7 @@ def score(
     return jax.device_put(nll[len(nll) - len(answer) :])
 
 
+@on_host
 def predict(
     model: Transformer, state: StreamState, tokens: TokenRow
 ) -> Float[Array, "rows vocab"]:
@@ -318,6 +330,7 @@ def _score_pieces(
     A fork goes back to the open chunk's start and reads pieces of one chunk, the last
     one padded.
     """
+    check_single(state)
     chunk = model.config.chunk
     row = np.concatenate([np.asarray(state.open)[: int(state.n_open) + 1], tokens])
     mixers = make_room(state, len(row) + chunk).mixers
@@ -363,6 +376,7 @@ def _join_reports(
 
 def make_room(state: StreamState, more: int) -> StreamState:
     """Double full-attention buffers until `more` tokens fit behind the open chunk."""
+    check_single(state)
     if capacity_of(state.mixers) is None:
         return state
     needed = int(state.position) - int(state.n_open) + more
@@ -370,6 +384,15 @@ def make_room(state: StreamState, more: int) -> StreamState:
     if mixers is state.mixers:
         return state
     return dataclasses.replace(state, mixers=mixers)
+
+
+def check_single(state: StreamState):
+    """**Raises** `ValueError` for a stack of states."""
+    if state.n_open.ndim:
+        raise ValueError(
+            f"this is a stack of {len(state.n_open):,} states: take one of them, read "
+            "a chunk of each by jax.vmap(read_chunk), or ask all by `score_many`."
+        )
 
 
 def _check_chunk_start(state: StreamState, chunk: int):

@@ -19,7 +19,7 @@ def as_tokens(tokens: Any, vocab: int) -> Int[np.ndarray, " seq"] | Int[Array, "
     if not is_concrete(tokens):
         check_tokens(tokens, vocab)
         return tokens
-    array = _as_array(tokens)
+    array = as_array(tokens)
     array = array.astype(np.int32) if array.size == 0 else array
     check_tokens(array, vocab)
     return array.astype(np.int32)
@@ -41,8 +41,11 @@ def _check_not_text(tokens: Any):
         )
 
 
-def _as_array(tokens: Any) -> np.ndarray:
-    """**Raises** `ValueError` for rows of several lengths, or what is no sequence."""
+def as_array(tokens: Any) -> np.ndarray:
+    """Tokens as NumPy has them.
+
+    **Raises** `ValueError` for rows of several lengths, or what is no sequence.
+    """
     try:
         return np.asarray(tokens)
     except ValueError as error:

@@ -6,6 +6,7 @@
 The document is then no longer needed: the file holds what it changed in the weights.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -256,7 +257,9 @@ def mix(
         raise ValueError(
             f"--by needs a factor for each memory: got {len(by)} for {len(memory)}."
         )
-    _check_memory(out)
+    there = _check_memory(out)
+    if there and not there.mixed:  # a mixture can be mixed again, from its parts
+        memories.check_free(out, there, "", "")
     mixed = memories.mix(list(zip(by, memory, strict=True)))
     memories.write(out, mixed)
     console = Terminal()
@@ -294,12 +297,15 @@ def forget(
     """
     path, opened = memories.find(memory), memories.open_memory(memory)
     card, out = opened.card, out or path
-    if out != path:
-        _check_memory(out)
+    there = _check_memory(out) if not _is_same(out, path) else None
     text = documents.load(document or card.document).text if card.document else ""
     words = _tokenizer(model or card.model)
     ids = np.asarray(words.encode(text), np.int32)
     forgetting.check(opened, ids, since)
+    if there:
+        kept_ids = ids[: (since - 1) * card.chunk]
+        told = memories.hash_of({"ids": kept_ids}), card.model_hash
+        memories.check_free(out, there, *told)
     found, other = _model(card, model), _other(text, words)
     count = counting(f"reading {card.document} again", "chunks")
     with Kept("forget", "stretches") as keep, count as report:
@@ -382,12 +388,8 @@ def _check_free(path: Path, reading: Reading):
         return
     ids = reading.plan.ids
     learned = ids[: len(ids) // reading.config.chunk * reading.config.chunk]
-    same_text = there.tokens_hash == memories.hash_of({"ids": learned})
-    if not same_text or there.model_hash != reading.trace.header.model_hash:
-        raise ValueError(
-            f"{path} holds a memory of {there.title} and is not overwritten; give "
-            "another --out, or remove the file."
-        )
+    told = memories.hash_of({"ids": learned}), reading.trace.header.model_hash
+    memories.check_free(path, there, *told)
 
 
 def _check_memory(path: Path) -> Card | None:
@@ -490,14 +492,20 @@ def _unsigned(value) -> str:
     return signed(value, 4).lstrip("+")
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file that exists."""
+    return one.exists() and other.exists() and one.samefile(other)
+
+
 def _alike(opened: dict[str, Memory]) -> Table:
-    """Cosines of several memories, each with each."""
+    """Cosines of several memories, each with each; empty for another model's."""
     table = _quiet("cosine")
     numbers = [str(i + 1) for i in range(len(opened))]
     for number in numbers:
         table.add_column(number, justify="right", header_style="dim")
     for number, (name, one) in zip(numbers, opened.items(), strict=True):
-        row = (f"{memories.cosine(one, two):+.3f}" for two in opened.values())
+        found = (memories.cosine(one, two) for two in opened.values())
+        row = ("" if math.isnan(value) else f"{value:+.3f}" for value in found)
         table.add_row(f"{number} {Path(name).name}", *row)
     return table
 

@@ -209,7 +209,7 @@ def _start(
     """Where a reading goes on, and a line that says so."""
     loaded = programs.loaded
     ids = np.asarray(tokenizers.load(loaded.tokenizer).encode(words), np.int32)
-    start = states.open_start(resume, loaded.model, programs.twin, ids[:tokens])
+    start = states.open_start(resume, loaded.model, programs.twin, ids)
     read = len(start.before)
     said = f"Going on with {shown(resume)}: reading the document "
     if start.began:

@@ -11,6 +11,7 @@ from minis import MINI, build, text
 
 import ttt_core as ttt
 from ttt_core.model import run_slow
+from ttt_core.ranges import check_ranges
 from ttt_core.stacks import plan_stacks
 
 
@@ -150,3 +151,12 @@ def test_stacks_keep_the_order_of_the_blocks(kinds):
 def test_stacks_are_few_for_a_repeating_pattern():
     assert plan_stacks(("w",) * 24) == [(("w",), 24)]
     assert plan_stacks(("w", "w", "f") * 4) == [(("w", "w", "f"), 4)]
+
+
+@pytest.mark.parametrize("value", [2.5, 2.0, True, "2", None])
+def test_a_size_that_is_no_whole_number_is_refused(value):
+    """Of any dataclass: the types of `ModelConfig` are checked in tests already."""
+    sized = dataclasses.make_dataclass("Sized", [("chunk", int)])
+    check_ranges(sized(np.int32(2)), {})
+    with pytest.raises(ValueError, match="`chunk` must be a whole number: got"):
+        check_ranges(sized(value), {})

@@ -1,5 +1,6 @@
 """Many questions in one program are the questions one by one, to rounding."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,3 +146,15 @@ def test_what_cannot_be_asked_is_refused_with_the_value_and_the_fix(mini):
         ttt.nll_under(mini, state.fast, text(5))
     with refuse("token id -1 is outside"):
         ttt.nll_under(mini, state.fast, np.full((1, 2), -1))
+
+
+def test_weights_that_are_not_the_models_are_refused(mini):
+    model, state = mini, ttt.init_state(mini)
+    fast, tokens = state.fast, np.zeros((2, 5), int)
+    stack = jax.tree.map(lambda a: jnp.stack([a, a]), fast)
+    part = eqx.tree_at(lambda mlp: mlp.up, fast, stack.up)
+    small = jax.tree.map(lambda a: a[..., :1], fast)
+    twice = jax.tree.map(lambda a: a[None], stack)
+    for wrong in (state, None, (), part, small, twice):
+        with pytest.raises(ValueError, match="must be this model's fast weights"):
+            ttt.nll_under(model, wrong, tokens)

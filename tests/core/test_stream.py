@@ -238,3 +238,30 @@ def test_what_cannot_be_read_is_refused_with_the_value_and_the_fix(mini, midway)
     for penalty in (0.0, -1.0, np.nan, np.inf):
         with refuse("`repetition_penalty` must be > 0"):
             ttt.generate(mini, start, [1], 1, key=key, repetition_penalty=penalty)
+
+
+DRIVERS = {
+    "read": lambda m, s, row: ttt.read(m, s, row)[1].nll,
+    "score": lambda m, s, row: ttt.score(m, s, row, row),
+    "predict": lambda m, s, row: ttt.predict(m, s, row),
+    "score_many": lambda m, s, row: ttt.score_many(m, s, [row], [row])[0],
+    "nll_under": lambda m, s, row: ttt.nll_under(m, s.fast, row[None]),
+}
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_what_runs_on_the_host_says_so_where_it_is_traced(name, nano):
+    state, drive = ttt.init_state(nano), DRIVERS[name]
+    traced = jax.jit(lambda row: drive(nano, state, row))
+    with pytest.raises(ValueError, match=f"`{name}` runs on the host"):
+        traced(jnp.arange(5))
+
+
+@pytest.mark.parametrize("name", ["read", "score", "predict"])
+def test_a_stack_of_states_is_not_one_reader(name, nano):
+    state = ttt.init_state(nano)
+    stack = jax.tree.map(lambda a: jnp.stack([a, a]), state)
+    with pytest.raises(ValueError, match="this is a stack of 2 states"):
+        DRIVERS[name](nano, stack, [1, 2])
+    with pytest.raises(ValueError, match="this is a stack of 2 states"):
+        ttt.read_chunk(nano, stack, np.arange(nano.config.chunk))

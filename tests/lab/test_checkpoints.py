@@ -345,3 +345,34 @@ def test_a_configuration_that_does_not_fit_is_named(saved):
         saved.write_text(json.dumps(card | {"config": card["config"] | change}))
         with pytest.raises(ValueError, match=r"small\.json is not the card of a model"):
             checkpoints.load(saved)
+
+
+def test_a_stream_with_one_changed_number_is_refused(model, tmp_path):
+    state, _ = ttt.read(model, ttt.init_state(model), np.arange(20))
+    path = checkpoints.save_stream(tmp_path / "stream", state, model)
+    marks, content = checkpoints.stream_marks(path), bytearray(path.read_bytes())
+    content[-3] ^= 1  # still a number, and not the one that was written
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged"):
+        checkpoints.load_stream(path, model)
+    with safetensors.safe_open(path, "numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}
+    del marks["sha256"]  # as older files are
+    safetensors.numpy.save_file(arrays, path, metadata=marks)
+    checkpoints.load_stream(path, model)
+
+
+def test_what_a_card_does_not_say_is_a_sentence(model, tmp_path):
+    checkpoints.save(tmp_path / "bare", model, {})
+    card = checkpoints.card(tmp_path / "bare")
+    del card["config"]["heads"]
+    for said, field in [(card, "tokenizer"), (card["config"], "heads")]:
+        with pytest.raises(ValueError, match=rf"bare\.json does not say '{field}'"):
+            said[field]
+
+
+@pytest.mark.parametrize("field", ["name", "tokenizer", "weights"])
+def test_a_card_with_a_number_for_a_word_is_damaged(field, model, tmp_path):
+    checkpoints.save(tmp_path / "odd", model, {field: 5})
+    with pytest.raises(ValueError, match="odd.json is not the card of a model"):
+        checkpoints.card(tmp_path / "odd")

@@ -8,6 +8,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import ttt_core as ttt
 from lab import checkpoints, memories
@@ -304,3 +305,43 @@ def test_the_card_is_plain_json(file):
     with safetensors.safe_open(file, framework="numpy") as opened:
         card = json.loads(opened.metadata()["card"])
     assert card["document"] == "ships.txt" and card["reread"]["chunks"]
+
+
+@pytest.mark.parametrize("card", ["null", "[]", "3", "{", "[" * 100_000, '{"form": 3}'])
+def test_a_card_that_makes_no_sense_is_a_sentence(card, file, tmp_path):
+    marks, arrays = memories._read(file)
+    marks |= {"card": card, "sha256": memories._seal(card, arrays)}
+    path = tmp_path / "odd.memory"
+    path.write_bytes(safetensors.numpy.save(arrays, metadata=marks))
+    with pytest.raises(
+        ValueError, match=r"odd\.memory is a memory that makes no sense"
+    ):
+        memories.open_memory(path)
+
+
+def test_state_and_model_are_taken_in_either_order(nano, state, about, file, tmp_path):
+    memories.save(tmp_path / "turned", nano, state, **about)
+    assert same(memories.load(tmp_path / "turned", nano).fast, state.fast)
+    with pytest.raises(TypeError, match=r"call memories\.save\(path, state, model\)"):
+        memories.save("a", state, "b")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"tokens": IDS + 0.5}, "whole numbers"),
+        ({"tokens": TEXT}, "ids, not text"),
+        ({"gains": [1.0, 2.0]}, "one number for each of the 22 chunks"),
+    ],
+)
+def test_what_was_not_read_is_not_kept_as_read(wrong, said, nano, state):
+    with pytest.raises(ValueError, match=said):
+        memories.remember(state, nano, **wrong)
+
+
+def test_memories_of_different_models_have_no_cosine(nano, state, file):
+    memory = memories.open_memory(file)
+    card = dataclasses.replace(memory.card, start_hash="another")
+    other = dataclasses.replace(memory, card=card)
+    assert memories.cosine(memory, memory) == pytest.approx(1)
+    assert np.isnan(memories.cosine(memory, other))

@@ -333,3 +333,20 @@ def test_showing_a_memory_needs_no_jax():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "[]", run.stderr
+
+
+def test_a_memory_is_not_replaced_by_another():
+    paths = [saved(), saved("fog.txt", "fog.memory")]
+    before = [path.read_bytes() for path in paths]
+    for replace in (
+        lambda: memory.mix(("ships.memory",), out=Path("fog.memory")),
+        lambda: memory.mix(("ships.memory",), out=Path("ships.memory")),
+        lambda: memory.forget("ships.memory", since=3, out=Path("fog.memory")),
+    ):
+        with pytest.raises(ValueError, match="is not overwritten; give another --out"):
+            replace()
+    assert [path.read_bytes() for path in paths] == before
+    for factor in (1.0, 0.5):  # a mixture can be made again, with other factors
+        memory.mix(("ships.memory",), out=Path("half.memory"), by=(factor,))
+    for _ in range(2):  # and so can the same forgetting
+        memory.forget("ships.memory", since=3, out=Path("short.memory"))

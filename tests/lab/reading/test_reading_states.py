@@ -122,6 +122,7 @@ def test_what_cannot_go_on_is_a_sentence(ships, tmp_path, monkeypatch, capsys):
     (tmp_path / "diary.txt").write_text("mine")
     for words, sentence in (
         (["--resume", str(part), "--needle", "passkey"], "A needle cannot be planted"),
+        (["--resume", str(part), "--tokens", "64"], "tokens were read already"),
         (["--resume", str(tmp_path / "no.state")], "There is no saved stream at"),
         (["--resume", ships], "is not a saved stream"),
         (["--save-state", str(tmp_path / "diary.txt")], "it is not overwritten"),
