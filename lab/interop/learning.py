@@ -25,7 +25,7 @@ HOWS = {
 }
 # Inner rates that suit SmolLM2 untrained: lab/LOG.md, 2026-11-26.
 RATES = {"inplace": 0.03, "added": 1.0}
-UNSHOWN = arg(help_behavior_hint="")  # the default is in the words beside it
+UNSHOWN = arg(metavar="N", help_behavior_hint="")  # the words name the default
 
 
 @dataclasses.dataclass(frozen=True)
