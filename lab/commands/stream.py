@@ -143,9 +143,9 @@ def _learner(
     """
     asked = {"window": window, "chunk": chunk}
     asked = {name: value for name, value in asked.items() if value is not None}
-    config = checkpoints.card(model)["config"]
-    if fast is None and model in kept_models.names() and not config["fast_blocks"]:
-        fast = "inplace"
+    if fast is None and model in kept_models.names():
+        learns = checkpoints.card(model)["config"]["fast_blocks"] > 0
+        fast = None if learns else "inplace"
     if fast in (None, "none"):
         if asked:
             raise ValueError(

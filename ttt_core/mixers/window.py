@@ -169,7 +169,7 @@ def banded(
     values: Float[Array, "total kv_heads head_dim"],
     count: Int[Array, ""],
     *,
-    theta: float,
+    theta: Rope,
 ) -> Band:
     """The blocks of `windowed_attention`, rotated, with what each of them sees."""
     seq, window = len(q), len(keys) - len(q)

@@ -103,6 +103,7 @@ def test_a_file_that_was_moved_is_the_same_source(module):
 RECIPES = source.ROOT / "lab" / "recipes"
 OBSERVING = {  # imported by the loop, and no part of what is computed
     "lab.checkpoints",
+    "lab.tensors",
     "lab.compile_cache",
     "lab.cores",
     "lab.files",
