@@ -166,7 +166,7 @@ def test_every_point_of_a_sweep_is_checked_first(monkeypatch, capsys):
         (["--sweep", "lr=1e-3", "--tokens", "1e308"], "`tokens` must be <= 1e+15"),
         (
             ["--sweep", "lr=1e-3", "--tokens", "nan"],
-            "`tokens` must be a whole number: got nan",
+            "must be a whole number: got nan",
         ),
     ):
         assert sweep(*words) == 1
