@@ -36,7 +36,7 @@ def capacity(found: Capacity) -> go.Figure:
     )
     fig.add_shape(theme.mark(found.width))
     fig.add_annotation(
-        theme.label(float(np.log10(found.width)), " as many as rows", y=0.98)
+        theme.label(float(np.log10(found.width)), " as many as rows", y=0.14)
     )
     return fig.update_yaxes(range=[-0.04, 1.6])
 

@@ -17,14 +17,15 @@ def gain_by_rate(sweep, *, naive: bool = False) -> go.Figure:
     logarithmic (a rate of zero is not on it).
     """
     mean, half = sweep.mean_gain()
+    shown = sweep.rates > 0 if naive else sweep.rates >= 0
     line = theme.line(
-        sweep.rates,
-        mean,
+        sweep.rates[shown],
+        mean[shown],
         "mean gain",
         theme.LEARNING,
         mode="lines+markers",
         marker_size=8,
-        error_y=dict(array=half, thickness=1.4, width=5),
+        error_y=dict(array=half[shown], thickness=1.4, width=5),
         hovertemplate="%{y:+.3f}",
         showlegend=False,
     )
@@ -36,8 +37,8 @@ def gain_by_rate(sweep, *, naive: bool = False) -> go.Figure:
         shapes=[zero_line()],
     )
     if naive:
-        ticks = sweep.rates[sweep.rates > 0]
-        return fig.update_xaxes(type="log", title_text="inner rate", tickvals=ticks)
+        ticks = dict(type="log", tickvals=sweep.rates[shown])
+        return fig.update_xaxes(title_text="inner rate", **ticks)
     fig.add_shape(theme.mark(1.0))
     return fig.add_annotation(theme.label(1.0, " trained for this", y=0.08))
 
