@@ -60,7 +60,7 @@ def run_with_answers(path, quick, monkeypatch):
     monkeypatch.setenv("TTT_LAB_QUICK", quick)
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # as people run it: one CPU device
     where = {"metadata": {"path": str(FOLDER)}}
-    run = lambda: NotebookClient(notebook, timeout=300, resources=where).execute()
+    run = lambda: NotebookClient(notebook, timeout=150, resources=where).execute()
     try:
         run()
     except CellTimeoutError:  # a kernel's answer can get lost on a busy machine
