@@ -10,28 +10,37 @@ from lab.plots import theme
 from lab.plots.compare import zero_line
 
 
-def gain_by_rate(sweep) -> go.Figure:
-    """Mean gain over the text at each inner rate, with 95 % intervals."""
+def gain_by_rate(sweep, *, naive: bool = False) -> go.Figure:
+    """Mean gain over the text at each inner rate, with 95 % intervals.
+
+    `naive`: no rate is the one that the model was trained for, and the axis is
+    logarithmic (a rate of zero is not on it).
+    """
     mean, half = sweep.mean_gain()
+    shown = sweep.rates > 0 if naive else sweep.rates >= 0
     line = theme.line(
-        sweep.rates,
-        mean,
+        sweep.rates[shown],
+        mean[shown],
         "mean gain",
         theme.LEARNING,
         mode="lines+markers",
         marker_size=8,
-        error_y=dict(array=half, thickness=1.4, width=5),
+        error_y=dict(array=half[shown], thickness=1.4, width=5),
         hovertemplate="%{y:+.3f}",
         showlegend=False,
     )
-    return theme.figure(
+    fig = theme.figure(
         [line],
         title="What learning saved, by inner rate",
         y="nats per token",
         x="inner rate, times the one it was trained for",
-        shapes=[zero_line(), theme.mark(1.0)],
-        annotations=[theme.label(1.0, " trained for this", y=0.08)],
+        shapes=[zero_line()],
     )
+    if naive:
+        ticks = dict(type="log", tickvals=sweep.rates[shown])
+        return fig.update_xaxes(title_text="inner rate", **ticks)
+    fig.add_shape(theme.mark(1.0))
+    return fig.add_annotation(theme.label(1.0, " trained for this", y=0.08))
 
 
 def gain_by_chunk(sweep, *, limits: tuple[float, float] | None = None) -> go.Figure:

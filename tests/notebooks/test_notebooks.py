@@ -14,6 +14,7 @@ FOLDER = ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURE = "application/vnd.plotly.v1+json"
+FENCED = r"```python\n(.*?)```"
 
 
 def name(path):
@@ -39,12 +40,24 @@ def notebook(request):
 
 @pytest.mark.parametrize("path", PATHS, ids=name)
 def test_it_runs_and_every_widget_has_a_figure_beside_it(path, monkeypatch):
+    run_with_answers(path, "1", monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS, ids=name)
+def test_it_runs_in_full_and_so_do_its_hidden_answers(path, monkeypatch):
+    run_with_answers(path, "0", monkeypatch)
+
+
+def run_with_answers(path, quick, monkeypatch):
+    """A notebook from top to bottom, and then each exercise's hidden answer."""
     from nbclient import NotebookClient
     from nbclient.exceptions import CellTimeoutError
 
     notebook = open_notebook(path)
     skip_what_is_not_published(notebook)
-    monkeypatch.setenv("TTT_LAB_QUICK", "1")
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in answers(notebook)]
+    monkeypatch.setenv("TTT_LAB_QUICK", quick)
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # as people run it: one CPU device
     where = {"metadata": {"path": str(FOLDER)}}
     run = lambda: NotebookClient(notebook, timeout=150, resources=where).execute()
@@ -57,6 +70,13 @@ def test_it_runs_and_every_widget_has_a_figure_beside_it(path, monkeypatch):
     for cell in widgets:
         assert FIGURE in shown(cell), f"no figure beside the widget in:\n{cell.source}"
     assert complaints(notebook) == []
+
+
+def answers(notebook):
+    """The code in the hidden answers to the exercises, in order."""
+    exercises = "\n".join(prose(notebook)).partition("\n## Exercises")[2]
+    hidden = re.findall(r"<details>.*?</details>", exercises, re.S)
+    return [code for one in hidden for code in re.findall(FENCED, one, re.S)]
 
 
 def skip_what_is_not_published(notebook):
@@ -120,6 +140,14 @@ def test_every_hidden_answer_opens_and_closes(notebook):
         assert cell.count("<details>") == cell.count("</details>")
         # Without the empty line, what is inside would not be read as Markdown.
         assert cell.count("<details>") == cell.count("</summary>\n\n")
+
+
+def test_every_exercise_has_an_answer_that_is_run_and_checks_itself(notebook):
+    found = answers(notebook)
+    asked = re.findall(r"^\*\*\d", "\n".join(prose(notebook)), re.M)
+    assert len(found) == len(asked)
+    for answer in found:
+        assert re.search(r"^assert ", answer, re.M), answer
 
 
 def test_it_names_no_place_of_this_machine(notebook):
