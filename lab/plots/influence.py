@@ -31,7 +31,7 @@ def map_of_influence(result: Influence) -> go.Figure:
         hovertemplate="from token %{x:,.0f}<br>to token %{y:,.0f}<br>"
         "%{z:+.2f} thousandths of a nat a token<extra></extra>",
     )
-    said = "" if of == "exact" else " (estimated)"
+    said = "" if of == "exact" else ": estimates, good for ranks, not amounts"
     return theme.tall(
         [data],
         title=f"What each {_unit(result)} taught later ones{said}",
