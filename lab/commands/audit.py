@@ -104,7 +104,7 @@ def _audit(model: str, card: dict, text: str, document: str, seed: int) -> Certi
 
 @functools.cache
 def _commit() -> str:
-    """The commit that this process runs; certificates that it publishes are no change."""
+    """The commit that runs here; what it publishes does not count as a change."""
     return runs.commit()
 
 
