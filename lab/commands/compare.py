@@ -3,6 +3,8 @@
 ttt-lab eval compare tiny-e2e tiny-swa --corpus eltec-eng/val sotu-chronicle
 """
 
+from typing import Annotated
+
 from rich.table import Table
 
 from lab.commands.options import (
@@ -10,6 +12,7 @@ from lab.commands.options import (
     Output,
     Reading,
     finish,
+    option,
     read,
     systems_and_text,
     warn,
@@ -24,6 +27,7 @@ def compare(
     models: Models,
     /,
     text: Text = Text(),
+    ceiling: Annotated[str | None, option("MODEL")] = None,
     reading: Reading = Reading(),
     output: Output = Output(),
 ):
@@ -35,16 +39,19 @@ def compare(
 
     Args:
         models: published names, runs or paths.
+        ceiling: one of them, which sees the whole text: what share of its lead over
+            each frozen twin does learning win back?
     """
+    from lab.evals import compare as numbers
+
     for one in _those_here(text):
         found, opened = systems_and_text(models, one, reading)
+        numbers.check_ceiling(found, ceiling)
         readers = {k: v for system in found for k, v in system.readers.items()}
         passages = opened.passages()
         readings = read(readers, passages, reading)
-
-        from lab.evals.compare import compare as compare_readings
-
-        result = compare_readings(found, readings, opened.about(passages))
+        about = opened.about(passages)
+        result = numbers.compare(found, readings, about, ceiling)
         finish(result, f"{result.reference}-{result.text.name}", output, show)
 
 
@@ -64,7 +71,8 @@ def show(result):
     """Losses, gaps, gaps in each doubling of the position, and whether they last."""
     console = Terminal()
     of_gaps = (_gaps, _doublings, _lasting) if result.gaps else ()  # one plain model
-    for table in (_losses, *of_gaps):
+    of_shares = (_shares,) if result.shares else ()
+    for table in (_losses, *of_gaps, *of_shares):
         console.print(table(result))
     say(result.notes, console)
 
@@ -99,6 +107,18 @@ def _doublings(result) -> Table:
     longest = max(result.gaps, key=lambda gap: gap.to).curves["doublings"]
     for i, where in enumerate(spans(longest)):
         table.add_row(where, *(_cell(gap, i) for gap in result.gaps))
+    return table
+
+
+def _shares(result) -> Table:
+    ceiling, unit = result.shares[0].ceiling, result.text.unit
+    table = Table("learner", "tokens", f"{ceiling} leads by", "learning saves", "share")
+    table.title = f"share of the lead over its frozen twin, ± 95 % over {unit}"
+    for one in result.shares:
+        where, share = span(one.start, one.stop), "not known"
+        if one.share.is_known:
+            share = f"{one.share.mean:.0%} ±{one.share.half:.0%}"
+        table.add_row(one.learner, where, signed(one.lead), signed(one.saved), share)
     return table
 
 

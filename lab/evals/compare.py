@@ -8,6 +8,10 @@ tokens that both have read count.
 
 Does a gap shrink as the text grows longer? The slope against log2(position) answers,
 and so does the last doubling against the first from 2 K on.
+
+How much of what a window loses does learning win back? A model that sees the whole text
+(the ceiling) is ahead of a learner's frozen twin by what far text is worth to it; the
+part of that lead by which the learner is ahead of its twin too is the share.
 """
 
 import dataclasses
@@ -17,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from lab.measure import positions
-from lab.measure.intervals import Curve, Interval, curve, interval, slope
+from lab.measure.intervals import Curve, Interval, curve, interval, part_of, slope
 from lab.measure.nats import Readings
 from lab.measure.readers import Facts, System
 from lab.measure.texts import TextRead
@@ -97,11 +101,29 @@ class Loss:
 
 
 @dataclasses.dataclass(frozen=True)
+class Share:
+    """What share of the lead of a model that sees the whole text learning wins back.
+
+    `lead`: how far `ceiling` is ahead of the frozen twin of `learner` on the tokens
+    from `start` to `stop` of each passage; `saved`: how far the learner is; `share`:
+    saved over lead (NaN where the lead is not told from zero).
+    """
+
+    learner: str
+    ceiling: str
+    start: int
+    stop: int
+    lead: Interval
+    saved: Interval
+    share: Interval
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Systems compared on one text: losses by label, and gaps.
 
     `longest`: tokens of the longest passage. `systems`, `losses`: by name and by label;
-    the first system is the reference.
+    the first system is the reference. `shares`: empty where no ceiling was named.
     """
 
     KIND: ClassVar[str] = "compare"
@@ -111,6 +133,7 @@ class Comparison:
     systems: dict[str, Facts]
     losses: dict[str, Loss]
     gaps: tuple[Gap, ...]
+    shares: tuple[Share, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -134,11 +157,20 @@ def grids(length: int, chunk: int) -> dict[str, np.ndarray]:
     }
 
 
-def compare(systems: list[System], readings: Readings, text: TextRead) -> Comparison:
+def compare(
+    systems: list[System],
+    readings: Readings,
+    text: TextRead,
+    ceiling: str | None = None,
+) -> Comparison:
     """Every system against the first, and each learner against its frozen twin.
 
     `readings`: for every label of every system's `readers`. `text`: the text read.
+    `ceiling`: the system that sees the whole text, None = shares are not asked for.
+
+    **Raises** `ValueError` if the ceiling is none of the systems, or learns.
     """
+    check_ceiling(systems, ceiling)
     chunk = systems[0].chunk
     longest = max(len(passage.tokens) for passage in readings.passages)
     by_label = {label: one for one in systems for label in one.readers}
@@ -154,7 +186,50 @@ def compare(systems: list[System], readings: Readings, text: TextRead) -> Compar
             measure_gap(readings, *pair, chunk, tuple(by_label[x] for x in pair))
             for pair in rivals + twins
         ),
+        shares=measure_shares(systems, readings, ceiling) if ceiling else (),
     )
+
+
+def check_ceiling(systems: list[System], ceiling: str | None):
+    """Check that a ceiling can be one, before anything is read.
+
+    **Raises** `ValueError` if it is none of the systems, or learns.
+    """
+    plain = [one.name for one in systems if not one.learning]
+    if ceiling is not None and ceiling not in plain:
+        among = f"one of {', '.join(plain)}" if plain else "here all models learn"
+        raise ValueError(
+            f"the ceiling must be a model compared that never learns ({among}): got "
+            f"{ceiling}."
+        )
+
+
+def measure_shares(
+    systems: list[System], readings: Readings, ceiling: str
+) -> tuple[Share, ...]:
+    """Each learner's share of the ceiling's lead: over all, and in the last quarter."""
+    found = []
+    for one in systems:
+        if one.learning:
+            leads = readings.gap(one.frozen_label, ceiling)
+            to = max(map(len, leads))
+            for start in (0, 3 * to // 4):
+                found.append(_share(readings, one, ceiling, start, to))
+    return tuple(found)
+
+
+def _share(readings: Readings, one: System, ceiling: str, start: int, stop: int):
+    names = {"lead": ceiling, "saved": one.name}
+    rows = {
+        what: readings.by_novel(
+            [gap[start:stop] for gap in readings.gap(one.frozen_label, better)],
+            positions.mean,
+        )
+        for what, better in names.items()
+    }
+    spans = {what: interval(values) for what, values in rows.items()}
+    share = part_of(rows["saved"], rows["lead"])
+    return Share(one.name, ceiling, start, stop, **spans, share=share)
 
 
 def measure_loss(readings: Readings, label: str, edges: dict[str, np.ndarray]) -> Loss:

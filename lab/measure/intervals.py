@@ -112,14 +112,31 @@ def ratio(sums, counts) -> Interval:
     is left out once (the jackknife). A group that holds nothing does not count.
     """
     sums, counts = (np.asarray(values, np.float64) for values in (sums, counts))
-    sums, counts = sums[counts > 0], counts[counts > 0]
-    n = len(sums)
+    return _jackknife(sums[counts > 0], counts[counts > 0])
+
+
+def part_of(parts, wholes) -> Interval:
+    """The share of a difference that another is: mean part over mean whole, `[novels]`.
+
+    Each novel is left out once (the jackknife), since a share of a novel's own small
+    difference says nothing. NaN throughout where the whole is not told from zero.
+    """
+    parts, wholes = (np.asarray(values, np.float64) for values in (parts, wholes))
+    there = np.isfinite(parts) & np.isfinite(wholes)
+    if interval(wholes[there]).sign == 0:
+        return Interval(math.nan, math.nan, math.nan, int(there.sum()))
+    return _jackknife(parts[there], wholes[there])
+
+
+def _jackknife(tops: np.ndarray, bottoms: np.ndarray) -> Interval:
+    """The ratio of two sums and its interval, each unit left out once."""
+    n = len(tops)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(sums.sum() / counts.sum())
+    mean = float(tops.sum() / bottoms.sum())
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    without = (sums.sum() - sums) / (counts.sum() - counts)
+    without = (tops.sum() - tops) / (bottoms.sum() - bottoms)
     half = _t(n - 1) * float(np.std(without)) * (n - 1) ** 0.5
     return Interval(mean, mean - half, mean + half, n)
 

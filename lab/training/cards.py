@@ -7,6 +7,10 @@ text, the tokens seen, and the held-out losses with learning and without.
 import statistics
 from pathlib import Path
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
 import ttt_core as ttt
 from lab import checkpoints, files, runs
 from lab.data import sources
@@ -22,12 +26,28 @@ def card_of(experiment: Experiment, folder: Path, until: str | None = None) -> P
 
 
 def write_snapshot(phase: Phase, model: ttt.Transformer, folder: Path) -> Path:
-    """Write model and card at the end of a stage, and return the card's path."""
-    about, changed = describe_model(phase, model, folder), None
-    if start := phase.experiment.start:  # the rest is where the training found it
+    """Write model and card at the end of a stage, and return the card's path.
+
+    Of a model that started from another only what was trained is written, in float16:
+    a file to send to a friend. The card describes the model that the file gives back.
+    """
+    changed, start = None, phase.experiment.start
+    if start:  # the rest is where the training found it
+        trained = part(phase, model)
+        changed = jax.tree.map(_halved, trained)
+        rounded = jax.tree.map(lambda a, b: a.astype(b.dtype), changed, trained)
+        model = eqx.combine(rounded, model)
+    about = describe_model(phase, model, folder)
+    if start:
         marked = {"name": start, "sha256": checkpoints.card(start)["sha256"]}
-        about, changed = about | {"start": marked}, part(phase, model)
+        about |= {"start": marked}
     return checkpoints.save(folder / phase.checkpoint_name, model, about, changed)
+
+
+def _halved(array):
+    """The array in float16, or as it is where that cannot hold its numbers."""
+    half = array.astype(jnp.float16)
+    return half if jnp.isfinite(half).all() else array
 
 
 def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:

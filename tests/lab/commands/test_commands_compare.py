@@ -56,10 +56,11 @@ def test_compare_prints_keeps_and_draws(
 ):
     text = ["--corpus", corpus, "--split", "all", *how]
     drawn = tmp_path / "figures"
-    more = one_core("compare", *models, *text, "--figures", str(drawn))
-    assert run(monkeypatch, *more) == 0
+    more = "--figures", str(drawn), "--ceiling", "plain"
+    assert run(monkeypatch, *one_core("compare", *models, *text, *more)) == 0
     said = capsys.readouterr().out
     assert "does the gap last?" in said and "6 documents" in said
+    assert "share of the lead" in said and "not known" in said
     stem = "whole" if how else "512"
     path = tmp_path / f"runs/evals/compare-learner-novels-all-{stem}.json"
     result = results.open_result(path, Comparison)

@@ -1,6 +1,7 @@
 """Comparisons: known gaps come out, by novel and by position."""
 
 import numpy as np
+import pytest
 from synthetic_readings import family, readings, system, text_of
 
 from lab import results
@@ -102,6 +103,43 @@ def test_what_must_be_known_is_said():
     assert "No card gives the training length of b." in said
     systems, found = family(novels=1)
     assert "One document gives no interval." in compared(systems, found).notes
+
+
+def test_the_share_of_a_ceiling_s_lead_is_the_one_put_in():
+    losses = {
+        "a": lambda t: 4.0 - 0.1 * (t >= 512),
+        "a, frozen": lambda t: 4.0 + 0 * t,
+        "all": lambda t: 4.0 - 0.4 * (t >= 512),
+    }
+    texts = [(f"novel{i}", 1024) for i in range(4)]
+    found = readings(losses, texts, limits={"all": 768})
+    systems = [system("a"), system("all", learns=False, limit=768)]
+    whole, late = compare.compare(systems, found, text_of(found), "all").shares
+    assert (whole.start, whole.stop, late.start, late.stop) == (0, 768, 576, 768)
+    assert np.isclose(late.lead.mean, 0.4) and np.isclose(late.saved.mean, 0.1)
+    assert np.isclose(whole.lead.mean, 0.4 / 3), "only what both have read counts"
+    assert np.isclose(whole.share.mean, 0.25) and np.isclose(late.share.mean, 0.25)
+
+
+def test_no_share_of_a_lead_that_may_be_none():
+    losses = {
+        "a": lambda t: 3.9 + 0 * t,
+        "a, frozen": lambda t: 4.0 + 0 * t,
+        "all": lambda t: 3.99 + 0 * t,
+    }
+    texts = [(f"novel{i}", 256) for i in range(4)]
+    found = readings(losses, texts, spread=0.1)
+    found.nll["all"] = [row - 0.3 * i for i, row in enumerate(found.nll["all"])]
+    systems = [system("a"), system("all", learns=False)]
+    whole, _ = compare.compare(systems, found, text_of(found), "all").shares
+    assert whole.lead.sign == 0 and np.isnan(whole.share.mean)
+
+
+@pytest.mark.parametrize("wrong", ["a", "nobody"])
+def test_a_ceiling_is_a_model_compared_that_never_learns(wrong):
+    systems, found = family()
+    with pytest.raises(ValueError, match=rf"never learns \(one of b\): got {wrong}"):
+        compare.compare(systems, found, text_of(found), wrong)
 
 
 def test_a_comparison_goes_through_a_file_and_back():
