@@ -38,6 +38,9 @@ from lab.plots.influence import influence_by_distance as influence_by_distance
 from lab.plots.influence import map_of_influence as map_of_influence
 from lab.plots.interference import interference_matrix as interference_matrix
 from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
+from lab.plots.needles import exact_by_depth as exact_by_depth
+from lab.plots.needles import nats_by_depth as nats_by_depth
+from lab.plots.needles import several_at_once as several_at_once
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance

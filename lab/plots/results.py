@@ -19,6 +19,7 @@ from lab.bench.speed import SpeedBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
+from lab.evals.needles import Needles
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
@@ -45,6 +46,7 @@ from lab.plots.influence import (
     map_of_influence,
 )
 from lab.plots.interference import interference_matrix, remedies_side_by_side
+from lab.plots.needles import exact_by_depth, nats_by_depth, several_at_once
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
@@ -86,6 +88,11 @@ FIGURES = {
         "estimate": estimate_against_exact,
     },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
+    Needles: {
+        "exact": exact_by_depth,
+        "nats": nats_by_depth,
+        "several": several_at_once,
+    },
     Recall: {
         "nats": nats_by_distance,
         "first": first_choice_by_distance,
