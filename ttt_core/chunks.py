@@ -15,11 +15,11 @@ from ttt_core.inner import (
     Report,
     adapt,
     inner_step,
-    masked_mean,
     score_step,
 )
 from ttt_core.model import Transformer, init_states, run_fast, run_slow, token_nll
 from ttt_core.remat import keep_inputs, keep_products
+from ttt_core.rules import masked_mean
 from ttt_core.scale.low_rank import adapt_low_rank, group_size
 from ttt_core.shapes import Hidden, PyTree, Scalar, Tokens
 
@@ -32,7 +32,7 @@ def chunk_loss(model: Transformer) -> Loss:
         model = merge(fast, slow)
         hidden, states = run_fast(model, chunk.inputs, states)
         nll = token_nll(model, hidden, chunk.targets)
-        return masked_mean(nll, chunk.mask), (nll, states)
+        return model.rule.objective(nll, chunk.mask), (nll, states)
 
     return loss
 

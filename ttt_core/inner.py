@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float
 
 from ttt_core.fast import drift, global_norm
 from ttt_core.remat import keep_inputs
-from ttt_core.rules import AbstractRule
+from ttt_core.rules import AbstractRule, masked_mean
 from ttt_core.scans import scan_groups
 from ttt_core.shapes import PyTree, Scalar
 
@@ -103,6 +103,8 @@ def inner_step(
     learned = finite & jnp.any(chunk.mask) & (lr != 0)
     fast, rule_state = jax.tree.map(_where(learned), proposal, before)
 
+    if not rule.is_plain:
+        value = masked_mean(nll, chunk.mask)  # what was read, not what was descended
     value, norm = jax.lax.stop_gradient((value, norm))
     moved = _movement(learned, learner.fast, fast, origin)
     report = Report(nll, value, norm, *moved, learned, ~finite)
@@ -138,14 +140,6 @@ def score_step(
     unmoved = jnp.zeros_like(drift(origin, origin))
     report = Report(nll, jax.lax.stop_gradient(value), none, none, unmoved, no, no)
     return Learner(learner.fast, learner.rule_state, states), report
-
-
-def masked_mean(
-    nll: Float[Array, "*n chunk"], mask: Bool[Array, "*n chunk"]
-) -> Float[Array, "*n"]:
-    """Mean over the unmasked tokens of the last axis, 0 where all are masked."""
-    count = jnp.sum(mask, axis=-1).astype(nll.dtype)
-    return jnp.sum(jnp.where(mask, nll, 0), axis=-1) / jnp.maximum(count, 1)
 
 
 def clip_by_norm(tree: PyTree, clip: Scalar) -> PyTree:

@@ -26,6 +26,7 @@ from ttt_core.mixers.window import (
     windowed_attention,
     windowed_attention_reference,
 )
+from ttt_core.rules import RULES
 
 
 pytestmark = pytest.mark.bits  # also compiled as people compile: `make slow`
@@ -95,7 +96,8 @@ later = functools.partial(pytest.param, marks=pytest.mark.slow)
     [
         *(("window", "sgd"), ("full", "adam"), later("window", "block-rates")),
         *(later(name, "momentum") for name in ("mamba2", "gated_delta", "kv_binding")),
-        later("none", "normalised"),
+        *(later("none", name) for name in ("normalised", "tilted", "anchored")),
+        *(later("window", name) for name in ("muon", "factored", "tilted")),
     ],
 )
 def test_many_chunks_in_a_call_are_the_chunks_one_by_one(mixer, rule, monkeypatch):
@@ -267,9 +269,10 @@ def test_the_meta_gradient_is_the_slope_of_the_loss(clip):
 
 
 @pytest.mark.slow
-def test_the_meta_gradient_of_a_rule_with_weights_of_its_own_is_the_slope():
-    """5: a rate per block is trained like everything else."""
-    assert _slope_error(rule="block-rates", fast_blocks=2) < 1e-7
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_the_meta_gradient_of_every_rule_is_the_slope(rule):
+    """5: rates, decays and tilts of a rule are trained like everything else."""
+    assert _slope_error(rule=rule, fast_blocks=2) < 1e-7
 
 
 def test_a_gradient_stopped_before_the_inner_step_is_caught(monkeypatch):
@@ -288,7 +291,7 @@ def test_a_gradient_stopped_at_the_carried_keys_is_caught(monkeypatch):
     assert _slope_error(clip=0.3) > 1e-4
 
 
-def _slope_error(**changes):
+def _slope_error(step=1e-5, **changes):
     """Largest relative difference of gradient and slope, over three directions."""
     with jax.enable_x64(True):
         model = build(layers=2, **{"fast_blocks": 1, **changes})
@@ -296,7 +299,7 @@ def _slope_error(**changes):
         mask = jnp.arange(14) != 5
         loss = lambda model: ttt.meta_loss(model, tokens, mask, 0.7, 2)[0]
         grads = eqx.filter_jit(eqx.filter_grad(loss))(model)
-        value, step, errors = eqx.filter_jit(loss), 1e-5, []
+        value, errors = eqx.filter_jit(loss), []
         for seed in range(3):
             way = _direction(model, seed)
             coarse, fine = (_slope(value, model, way, h) for h in (step, step / 2))
@@ -366,7 +369,7 @@ def test_a_wholly_masked_chunk_teaches_nothing_and_harms_nothing(mini):
     np.testing.assert_allclose(loss, counted.mean(), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("rule", ["sgd", "momentum", "adam", "normalised"])
+@pytest.mark.parametrize("rule", sorted(RULES))
 def test_a_masked_chunk_leaves_weights_and_rule_state_bit_for_bit(rule):
     """7: also under rules that would move by momentum alone."""
     model = build(rule=rule, lr=0.1)

@@ -45,6 +45,8 @@ OWN_CUTS: dict[str, Cut | None] = {
     "down": Cut(-2),
     "weight": None,
     "log_rate": None,  # of the rule "block-rates"
+    "log_decay": None,  # of the rule "anchored"
+    "tilt": None,  # of the rule "tilted"
     "count": None,  # of the optimiser
 }
 
@@ -151,6 +153,13 @@ class HeldRule(AbstractRule):
 
     def init(self, fast: PyTree) -> PyTree:
         return self.rule.init(fast)
+
+    @property
+    def is_plain(self) -> bool:
+        return self.rule.is_plain
+
+    def objective(self, nll, mask):
+        return self.rule.objective(nll, mask)
 
     def step(
         self, grads: PyTree, rule_state: PyTree, fast: PyTree, lr: Scalar

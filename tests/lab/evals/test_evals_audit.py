@@ -18,7 +18,7 @@ from lab.evals.audit import CHECKS, audit
 from lab.measure import nats
 from lab.measure.certificates import FAILED, NOT_APPLICABLE, PASSED
 from lab.measure.subject import gap, needed
-from ttt_core import chunks, inner, meta, stream
+from ttt_core import chunks, inner, meta, rules, stream
 from ttt_core.layers import rotate
 from ttt_core.mixers import convolution, window
 from ttt_core.mixers.attention import attend
@@ -226,7 +226,7 @@ def a_twin_that_learns_a_little(plant):
 
 
 def a_mask_that_is_not_used(plant):
-    plant(chunks, "masked_mean", lambda go, nll, mask: jnp.mean(nll, axis=-1))
+    plant(rules, "masked_mean", lambda go, nll, mask: jnp.mean(nll, axis=-1))
 
 
 def a_tail_that_teaches(plant):
