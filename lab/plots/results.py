@@ -26,6 +26,7 @@ from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.anatomy import (
     loss_by_rate,
+    moved_by_block,
     moved_by_time,
     path_of_weights,
     rank_by_time,
@@ -43,6 +44,7 @@ from lab.plots.influence import (
     estimate_against_exact,
     influence_by_distance,
     map_of_influence,
+    who_taught,
 )
 from lab.plots.interference import interference_matrix, remedies_side_by_side
 from lab.plots.recall import (
@@ -74,6 +76,7 @@ FIGURES = {
     Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
     Anatomy: {
         "moved": moved_by_time,
+        "blocks": moved_by_block,
         "rank": rank_by_time,
         "values": singular_values,
         "path": path_of_weights,
@@ -84,6 +87,7 @@ FIGURES = {
         "map": map_of_influence,
         "distance": influence_by_distance,
         "estimate": estimate_against_exact,
+        "taught": who_taught,
     },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Recall: {
