@@ -6,11 +6,11 @@ here. `seconds` says beforehand how long a look takes.
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 
-# Tokens of the two readings that `Look.fixed` and `Look.each` were measured on.
-SHORT, LONG = 8_192, 131_072
-OPENING = 20.0  # seconds until a model is open and its first program made
+OPENING = 15.0  # seconds until a model is open and the text is read
+PARAMETERS = 2_101_632  # of tiny-e2e, which `Look.fixed` and `Look.each` are of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,8 @@ LOOKS = {
     "words": Look(
         "Words",
         "Which words benefited?",
-        "names and phrases that come back: blue dots far to the right of the orange "
-        "ones, which are the weights of another text.",
+        "names and phrases that come back. Kind by kind, blue dots lie far to the right "
+        "of the orange ones, which are the weights of another text.",
         "if blue and orange lay together, the weights would hold a manner of writing "
         "and nothing of this text; and a gain on words that stand here for the first "
         "time could not be memory.",
@@ -134,8 +134,10 @@ LOOKS = {
 }
 
 
-def seconds(name: str, tokens: int) -> float:
-    """About how long a look at `tokens` tokens takes on two cores, with its opening.
+def seconds(name: str, tokens: int, parameters: int | None = None) -> float:
+    """About how long a look at `tokens` tokens takes on two cores, its model open.
+
+    `parameters`: of the model; a larger one takes longer in proportion.
 
     **Raises** `KeyError` for a look that there is not.
 
@@ -143,4 +145,10 @@ def seconds(name: str, tokens: int) -> float:
     True
     """
     look = LOOKS[name]
-    return OPENING + look.fixed + look.each * math.ceil(tokens / 1024)
+    size = max(1.0, (parameters or PARAMETERS) / PARAMETERS)
+    return size * (look.fixed + look.each * math.ceil(tokens / 1024))
+
+
+def together(names: Iterable[str], tokens: int, parameters: int | None = None) -> float:
+    """The same for several looks of one command, with the opening of the model."""
+    return OPENING + sum(seconds(name, tokens, parameters) for name in names)

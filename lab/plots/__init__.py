@@ -44,6 +44,7 @@ from lab.plots.interference import remedies_side_by_side as remedies_side_by_sid
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
+from lab.plots.results import result_figure as result_figure
 from lab.plots.results import result_figures as result_figures
 from lab.plots.retention import memory_by_age as memory_by_age
 from lab.plots.retention import memory_map as memory_map

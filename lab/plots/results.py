@@ -120,3 +120,8 @@ def result_figures(kind: str, result) -> dict[str, go.Figure]:
     if isinstance(result, dict):
         result = results.open_result(result, TYPES[kind])
     return {name: draw(result) for name, draw in FIGURES[TYPES[kind]].items()}
+
+
+def result_figure(kind: str, result, part: str, **knobs) -> go.Figure:
+    """One figure of a typed result, by its short name; `knobs` go to its function."""
+    return FIGURES[TYPES[kind]][part](result, **knobs)
