@@ -47,6 +47,8 @@ DEFAULTS = {
     "looked": (),
     "look_job": None,
     "look_problem": None,
+    # "Compare": the question on screen, by its kind of result.
+    "compared": "compare",
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

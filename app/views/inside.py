@@ -6,7 +6,7 @@ own is a command outside the web process, and is opened here when it is done.
 
 import streamlit as st
 
-from app import kept, session
+from app import arrival, kept, session
 from app.panels import findings, look_into
 from app.plain import one_line, plain
 from lab import plots
@@ -285,5 +285,6 @@ ASIDE = {
     "directions": _said_by_directions,
 }
 
-session.begin()
+if session.begin():
+    arrival.arrive()
 page()

@@ -43,7 +43,7 @@ LOOKS = {
     "words": Look(
         "Words",
         "Which words benefited?",
-        "names and phrases that come back. Kind by kind, blue dots lie far to the right "
+        "names and phrases that come back. Kind by kind, blue dots lie far right "
         "of the orange ones, which are the weights of another text.",
         "if blue and orange lay together, the weights would hold a manner of writing "
         "and nothing of this text; and a gain on words that stand here for the first "

@@ -41,6 +41,7 @@ from lab.plots.influence import taught_text as taught_text
 from lab.plots.influence import who_taught as who_taught
 from lab.plots.interference import interference_matrix as interference_matrix
 from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
+from lab.plots.paper import reported_curves as reported_curves
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
