@@ -12,14 +12,14 @@ from lab.results import Kept
 BARE = {"displayModeBar": False, "displaylogo": False}
 
 
-def show(drawn, *, key: str, headline: str = "", **more):
+def show(drawn, *, key: str, headline: str = "", most: int = 2_000, **more):
     """A figure under its own title as a heading, which follows light and dark mode.
 
-    `headline`: what a reader who cannot see the figure is told. Returns what a click
-    has selected, where `more` asks for it.
+    `headline`: what a reader who cannot see the figure is told. `most`: pixels of its
+    height. Returns what a click has selected, where `more` asks for it.
     """
-    heading, height = drawn.layout.title.text, drawn.layout.height
-    drawn.update_layout(title=None, margin_t=24, height=height - 32, dragmode=False)
+    heading, height = drawn.layout.title.text, min(drawn.layout.height - 32, most)
+    drawn.update_layout(title=None, margin_t=24, height=height, dragmode=False)
     with st.container(gap=None):
         st.markdown(f"###### {plain(heading)}")
         return st.plotly_chart(

@@ -80,6 +80,13 @@ def status() -> None:
         _ended(mine)
 
 
+def open_what_is_done() -> None:
+    """Once this visitor's look is done, show it: its subject and its kind."""
+    job, opens = session.get("look_job"), session.get("look_opens")
+    if job is not None and opens is not None and job.state == jobs.DONE:
+        session.put(look_opens=None, taught=0, **opens)
+
+
 @st.fragment(run_every=1.0)
 def _running() -> None:
     running = [job for job in jobs.queue() if job.verb.startswith("inspect")]
@@ -99,7 +106,7 @@ def _ended(job) -> None:
     """How this visitor's last look ended, until the next one."""
     said = plain(jobs.sentence(job))
     if job.state == jobs.DONE:
-        st.success(f"{said} It is in the list.", icon=":material/check:")
+        st.success(f"{said} It is in the list above.", icon=":material/check:")
     else:
         st.warning(said, icon=":material/warning:")
 
@@ -129,7 +136,11 @@ def _start() -> None:
     except REFUSALS as problem:
         session.put(look_problem=str(problem))
         return
-    session.put(look_job=job, looked=(*session.get("looked"), document)[-20:])
+    opens = {"subject": (model, document, True)}
+    if wanted != ALL:
+        opens["look"] = wanted
+    looked = (*session.get("looked"), document)[-20:]
+    session.put(look_job=job, look_opens=opens, looked=looked)
 
 
 def _document() -> tuple[str, str]:

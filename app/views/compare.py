@@ -6,7 +6,6 @@ Results are the published ones and those of one's own run folder (`ttt-lab eval`
 
 from typing import NamedTuple
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from app import arrival, kept, session
@@ -22,6 +21,9 @@ INTRO = """
 Several models on the same texts, and what the paper reports of its own. Any two can be
 pinned; their difference comes with its interval.
 """
+
+
+MOST = 370  # pixels of a figure's height: two stand side by side
 
 
 class Panel(NamedTuple):
@@ -127,10 +129,17 @@ def _panel(one: Kept, result, panel: Panel) -> None:
     """The headline, our figure and the paper's, two models pinned, the files."""
     said = in_words.headline(result)
     st.markdown(f"**{panel.question}** {plain(said)}")
-    only = _only(one, result)
     ours, theirs = st.columns(2, gap="medium")
     with ours:
-        part, drawn = _figure(one, panel, only, said)
+        with st.container(horizontal=True, key="figure-row"):
+            part = _part(one.kind, panel)
+            only = _only(one, result)
+        knobs = {} if only is None else {"only": only}
+        drawn = kept.figure(one, part, **knobs)
+        key = f"ours-{one.kind}-{part}"
+        findings.show(
+            kept.figure(one, part, **knobs), key=key, headline=said, most=MOST
+        )
         st.caption(f"**What to look for:** {plain(panel.look_for)}")
     with theirs:
         _paper(one.kind)
@@ -159,31 +168,26 @@ def _only(one: Kept, result) -> tuple[str, ...] | None:
     return tuple(shown) or tuple(names)
 
 
-def _figure(
-    one: Kept, panel: Panel, only: tuple[str, ...] | None, said: str
-) -> tuple[str, go.Figure]:
-    """Our figure with its own control: its short name, and the figure as it is kept."""
-    part = st.segmented_control(
+def _part(kind: str, panel: Panel) -> str:
+    """Which of our figures is shown, by its short name."""
+    shown = st.segmented_control(
         "Figure",
         panel.figures,
         default=next(iter(panel.figures)),
         format_func=panel.figures.get,
         label_visibility="collapsed",
-        key=f"figure-{one.kind}",
+        key=f"figure-{kind}",
     )
-    part = part or next(iter(panel.figures))
-    knobs = {} if only is None else {"only": only}
-    drawn = kept.figure(one, part, **knobs)
-    findings.show(drawn, key=f"ours-{one.kind}-{part}", headline=said)
-    return part, kept.figure(one, part, **knobs)
+    return shown or next(iter(panel.figures))
 
 
 def _paper(kind: str) -> None:
     """The paper's figure, its source, and what agrees."""
     reported = REPORTED[kind]
-    st.caption(plain(f"{reported.source}, {PAPER}"))
+    with st.container(height=40, border=False, vertical_alignment="center"):
+        st.caption(plain(f"{reported.source}, {PAPER}"))
     drawn = plots.reported_curves(reported)
-    findings.show(drawn, key=f"paper-{kind}", headline=reported.title)
+    findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
     st.caption(f"**Beside ours:** {plain(reported.verdict)}")
 
 

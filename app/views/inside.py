@@ -34,6 +34,7 @@ def page() -> None:
     """The choice of a subject and a look, and what that look found."""
     st.title("Inside the weights", anchor=False)
     st.caption(INTRO)
+    look_into.open_what_is_done()
     subjects = _subjects()
     with st.container(horizontal=True, vertical_alignment="bottom", key="subject-row"):
         chosen = _choose_subject(subjects)

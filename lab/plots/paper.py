@@ -1,5 +1,7 @@
 """What the paper reports, drawn as our own numbers are."""
 
+from collections.abc import Iterable
+
 import plotly.graph_objects as go
 
 from lab.evals.paper import Reported
@@ -7,21 +9,25 @@ from lab.plots import theme
 from lab.plots.compare import looks
 
 
-# The method of the paper that each of our families of models is.
-METHODS = (
-    "TTT-E2E",
-    "full attention",
-    "sliding window",
-    "hybrid 5:1",
-    "Mamba 2",
-    "Gated DeltaNet",
-    "TTT-KVB",
-)
+# Methods of the paper, with the model of ours that is made so.
+METHODS = {
+    "TTT-E2E": "tiny-e2e",
+    "full attention": "tiny-full",
+    "sliding window": "tiny-swa",
+    "hybrid 5:1": "tiny-hybrid",
+    "Mamba 2": "tiny-mamba2",
+    "Gated DeltaNet": "tiny-gdn",
+    "TTT-KVB": "tiny-kvb",
+}
 
 
-def reported_curves(reported: Reported) -> go.Figure:
-    """One line per method; TTT-E2E is blue, and each method has its own marker."""
-    styles = looks(METHODS)
+def reported_curves(reported: Reported, systems: Iterable[str] = ()) -> go.Figure:
+    """One line per method, each with its own marker; TTT-E2E is blue.
+
+    `systems`: of our figure beside it; a method looks as our model that is made so.
+    """
+    names = dict.fromkeys([*systems, *METHODS.values()])
+    styles = {name: looks(names)[ours] for name, ours in METHODS.items()}
     share = reported.y == "share"
     lines = [
         theme.line(
