@@ -83,6 +83,7 @@ def page() -> None:
             PANELS,
             format_func=lambda kind: PANELS[kind].title,
             label_visibility="collapsed",
+            wrap=True,
             **session.bound("compared"),
         )
         one = _choose(session.get("compared"))
@@ -142,7 +143,7 @@ def _panel(one: Kept, result, panel: Panel) -> None:
         )
         st.caption(f"**What to look for:** {plain(panel.look_for)}")
     with theirs:
-        _paper(one.kind)
+        _paper(one.kind, in_words.labels(result))
     _pinned(one, result)
     with st.expander("Where these numbers come from"):
         for note in getattr(result, "notes", ()):
@@ -181,12 +182,12 @@ def _part(kind: str, panel: Panel) -> str:
     return shown or next(iter(panel.figures))
 
 
-def _paper(kind: str) -> None:
+def _paper(kind: str, names: list[str]) -> None:
     """The paper's figure, its source, and what agrees."""
     reported = REPORTED[kind]
     with st.container(height=40, border=False, vertical_alignment="center"):
         st.caption(plain(f"{reported.source}, {PAPER}"))
-    drawn = plots.reported_curves(reported)
+    drawn = plots.reported_curves(reported, in_words.systems(names))
     findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
     st.caption(f"**Beside ours:** {plain(reported.verdict)}")
 

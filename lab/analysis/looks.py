@@ -48,8 +48,8 @@ LOOKS = {
         "if blue and orange lay together, the weights would hold a manner of writing "
         "and nothing of this text; and a gain on words that stand here for the first "
         "time could not be memory.",
-        27.0,
-        0.3,
+        5.0,
+        0.42,
     ),
     "retention": Look(
         "Retention",
@@ -59,8 +59,8 @@ LOOKS = {
         "if the map were as blue above the diagonal, where nothing was read yet, it "
         "would show the text's manner and no memory. The pink line by age is the "
         "difference, and would be zero.",
-        19.0,
-        0.8,
+        8.0,
+        0.9,
     ),
     "influence": Look(
         "Influence",
@@ -69,8 +69,8 @@ LOOKS = {
         "would have cost more. They should hold the very word.",
         "if teachers held the word no more often than any earlier passage does, the "
         "map would be noise; the grey line, an unrelated text, shows how much noise.",
-        20.0,
-        1.7,
+        27.0,
+        1.65,
     ),
     "forgetting": Look(
         "Forgetting",
@@ -79,8 +79,8 @@ LOOKS = {
         "lost when the weights are taken back (orange).",
         "if orange ran as low as blue, the weights would hold nothing that the window "
         "does not; if the grey bars were as long, it would not be this document.",
-        22.0,
-        0.3,
+        3.0,
+        0.42,
     ),
     "anatomy": Look(
         "Anatomy",
@@ -89,8 +89,8 @@ LOOKS = {
         "the same tokens in a random order.",
         "if the shuffled text moved the weights as far and in as many directions, "
         "the change would be of the words' frequencies and not of what was said.",
-        60.0,
-        0.8,
+        9.0,
+        1.18,
     ),
     "directions": Look(
         "Directions",
@@ -99,8 +99,8 @@ LOOKS = {
         "where the text excites them.",
         "if no blue point lay beyond the line that 95 % of the nulls stay below, the "
         "lists of words would be no evidence, as any direction has such lists.",
-        35.0,
-        0.4,
+        5.0,
+        0.6,
     ),
     "interference": Look(
         "Interference",
@@ -109,8 +109,8 @@ LOOKS = {
         "leaves more.",
         "if the pink bars were zero, what is left of A could come from any text; if "
         "all ways of reading left the same, no remedy would help.",
-        70.0,
-        0.05,
+        75.0,
+        0.0,
     ),
     "access": Look(
         "Access",

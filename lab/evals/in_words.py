@@ -4,6 +4,7 @@ A label is a system, or a system's frozen twin (`tiny-e2e, frozen`).
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from lab.measure.positions import short
 
 
 FROZEN = ", frozen"
+ALIKE = 1e-6  # nats; kept results are rounded to nine digits
 
 
 def headline(result) -> str:
@@ -29,6 +31,11 @@ def labels(result) -> list[str]:
     """What can be set against each other, the reference first; [] where nothing can."""
     find = _LABELS.get(type(result))
     return find(result) if find else []
+
+
+def systems(names: Iterable[str]) -> list[str]:
+    """The systems behind some labels, in their order, without frozen twins."""
+    return list(dict.fromkeys(name.removesuffix(FROZEN) for name in names))
 
 
 def against(result, one: str, other: str) -> str:
@@ -47,8 +54,8 @@ def _cheaper(one: str, other: str, gap: Interval, where: str) -> str:
     if gap.mean < 0:
         flipped = Interval(-gap.mean, -gap.high, -gap.low, gap.novels)
         return _cheaper(other, one, flipped, where)
-    if gap.mean == gap.half == 0:
-        return f"{one} and {other} read exactly alike, {where}."
+    if max(abs(gap.mean), gap.half) < ALIKE:
+        return f"{one} and {other} read alike, to a millionth of a nat, {where}."
     sure = "" if gap.sign else "; the interval includes zero: no difference is shown"
     if not gap.is_known:
         sure = "; one text gives no interval"
