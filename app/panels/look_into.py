@@ -222,7 +222,7 @@ def _beforehand() -> str:
     took = looks.together(names, tokens, parameters=size)
     return (
         f"{plain(name)}: about {tokens:,} tokens are read; this takes about "
-        f"**{_duration(took)}** on two cores. It goes on if you leave the page."
+        f"**{_duration(took)}** on two free cores. It goes on if you leave the page."
     )
 
 

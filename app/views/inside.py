@@ -9,7 +9,7 @@ import streamlit as st
 from app import arrival, kept, session
 from app.panels import findings, look_into
 from app.plain import one_line, plain
-from lab import plots
+from lab import plots, published
 from lab.analysis.headlines import headline
 from lab.analysis.looks import LOOKS
 from lab.results import Kept
@@ -113,6 +113,9 @@ def _look(looks: dict[str, Kept]) -> None:
             aside(result)
         st.caption(f"**What to look for:** {plain(look.look_for)}")
         st.caption(f"**What would prove it wrong:** {plain(look.falsified)}")
+    if not kept.is_own(one) and one.kind in published.findings():
+        with st.expander("What we make of it, on the addresses and a novel"):
+            st.markdown(published.findings()[one.kind])
     with st.expander("Where these numbers come from"):
         findings.downloads(one, drawn, key=f"inside-{one.kind}", part=part)
 

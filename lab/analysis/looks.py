@@ -109,8 +109,8 @@ LOOKS = {
         "leaves more.",
         "if the pink bars were zero, what is left of A could come from any text; if "
         "all ways of reading left the same, no remedy would help.",
-        75.0,
-        0.0,
+        40.0,
+        0.3,
     ),
     "access": Look(
         "Access",
@@ -119,8 +119,8 @@ LOOKS = {
         "own question, far beyond attention's reach.",
         "a decoy (dotted), a question about another thing: if its line runs as high, a "
         "name is stored and no fact. With learning off every line is exactly zero.",
-        150.0,
-        0.0,
+        60.0,
+        0.75,
     ),
     "ceiling": Look(
         "Ceiling",

@@ -43,6 +43,14 @@ def test_every_look_has_headline_words_and_figures_at_once(name):
         assert len(app.get("plotly_chart")) == 1
 
 
+def test_what_we_make_of_it_stands_under_published_looks_only():
+    found = published.findings()
+    assert set(found) == set(LOOKS)
+    assert all(text.endswith(".") and "|" not in text for text in found.values())
+    app = inside(look="forgetting")
+    assert found["forgetting"] in "\n".join(one.value for one in app.markdown)
+
+
 def test_both_published_documents_can_be_chosen():
     app = inside()
     (box,) = [box for box in app.selectbox if box.label.startswith("What was read")]
