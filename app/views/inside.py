@@ -273,10 +273,13 @@ def _said_by_directions(result) -> None:
     st.markdown("###### What they write, and when")
     with st.container(height=300, key="directions"):
         for one in result.shown:
-            words = ", ".join(plain(word.strip()) for word in one.promoted)
-            st.markdown(f"block {one.block}, {one.kind} {one.number}: {words}")
+            words = " · ".join(filter(None, map(str.strip, one.promoted)))
+            st.markdown(
+                f"**block {one.block}, {one.kind} {one.number}**: {plain(words)}"
+            )
             for found in one.passages[:2]:
-                st.caption(f"…{plain(found.text[-60:])}**{plain(found.follows)}**")
+                lead = " ".join(found.text.split())[-60:]
+                st.caption(plain(f"… {lead} → {found.follows.strip()}"))
 
 
 # What stands beside the figure of a look, above its words.
