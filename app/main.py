@@ -22,6 +22,8 @@ STYLE = """<style>
 
 PAGES = [
     st.Page("views/watch.py", title="Watch it read", default=True),
+    st.Page("views/inside.py", title="Inside the weights"),
+    st.Page("views/compare.py", title="Compare"),
     st.Page("views/machine.py", title="This machine"),
 ]
 

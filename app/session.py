@@ -35,6 +35,22 @@ DEFAULTS = {
     # The `Programs` of the model chosen; they stay as long as a session holds them.
     "programs": None,
     "problem": None,
+    # "Inside the weights": what was looked into, the look and the token on screen.
+    "subject": None,
+    "look": "influence",
+    "taught": 0,
+    # A look to be taken; `looked` names this visitor's texts, `look_job` is the job and
+    # `look_opens` what is shown when it is done.
+    "look_document": "The text in Watch it read",
+    "look_model": "tiny-e2e",
+    "wanted_look": "influence",
+    "look_cap": 8_192,
+    "looked": (),
+    "look_job": None,
+    "look_opens": None,
+    "look_problem": None,
+    # "Compare": the question on screen, by its kind of result.
+    "compared": "compare",
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

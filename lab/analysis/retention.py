@@ -65,6 +65,14 @@ class Retention:
     kept: Interval
     control: str
 
+    @property
+    def best_kept(self) -> list[tuple[int, str, float]]:
+        """Chunks by what they gain at the end, most first: token, beginning, gain."""
+        token = lambda row: row * self.subject.chunk
+        rows = zip(self.rows, self.words, self.gain, strict=False)
+        found = [(token(row), words, gain[-1]) for row, words, gain in rows]
+        return sorted(found, key=lambda one: -one[2])
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish, option
 from lab.commands.progress import counting
@@ -163,19 +164,6 @@ def show(result):
             if words:
                 console.print(f"  {reader} writes: … {words}", soft_wrap=True)
     say(_notes(result), console)
-
-
-def headline(result) -> str:
-    """What is stored and what can be had at the longest distance, by model."""
-    parts = []
-    for name, known in result.systems.items():
-        five = known.learning or known.frozen
-        parts.append(
-            f"{name} saves {signed(five.nats[-1], 2)} nats (a decoy "
-            f"{five.decoy[-1].mean:+.2f}) and writes {five.said[-1].mean:.0%} of "
-            f"{result.facts} answers (to a decoy {five.said_decoy[-1].mean:.0%})"
-        )
-    return f"{result.distances[-1]:,} tokens after a fact, {'; '.join(parts)}"
 
 
 def _table(result, title: str, reach: int | None, five) -> Table:

@@ -3,6 +3,7 @@
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
 from lab.commands.progress import counting, waiting
@@ -46,19 +47,6 @@ def look_at(opened: Opened):
             layers=opened.model.config.layers,
             marks=marks,
         )
-
-
-def headline(result) -> str:
-    """How far the weights moved, in how many directions, against shuffled tokens."""
-    down, null = (
-        [one for one in rows if one.name == "down"][-1]
-        for rows in (result.text, result.null)
-    )
-    return (
-        f"the last block's down-projection moved {down.moved[-1]:.0%} of its length in "
-        f"{down.rank[-1]:.0f} directions (the same tokens shuffled: "
-        f"{null.moved[-1]:.0%} in {null.rank[-1]:.0f})"
-    )
 
 
 def show(result):

@@ -2,6 +2,8 @@
 
 from rich.table import Table
 
+from lab.analysis.headlines import best as best_of
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
 from lab.commands.progress import counting, waiting
@@ -94,25 +96,10 @@ def show(result):
     say(_notes(result), console)
 
 
-def headline(result) -> str:
-    """What the far text gives to learning, and to the model that sees it."""
-    best = _best(result)
-    return (
-        f"At {result.contexts[best]:,} tokens, learning gets "
-        f"{signed(result.text[best])} from the far text being this one, and "
-        f"{result.ceiling} {signed(result.far[best])}"
-    )
-
-
-def _best(result) -> int:
-    """The context at which the far text is worth most to the ceiling."""
-    return max(range(1, len(result.far)), key=lambda i: result.far[i].mean)
-
-
 def _notes(result) -> list[str]:
     """What the numbers mean, in sentences."""
     nearest, longest = result.contexts[0], result.contexts[-1]
-    best = _best(result)
+    best = best_of(result)
     far, repair, context = result.far[best], result.repair[best], result.contexts[best]
     name, null = result.ceiling, result.subject.null
     notes = [

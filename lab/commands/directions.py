@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
 from lab.commands.progress import counting, waiting
@@ -32,12 +33,6 @@ def look_at(opened: Opened):
             subject=opened.subject,
             decode=opened.tokenizer.decode,
         )
-
-
-def headline(result) -> str:
-    """How many directions of the change say more than a null's."""
-    many = len(result.scores)
-    return f"{len(result.shown)} of {many} directions say more than any null's"
 
 
 def show(result):

@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish, option
 from lab.commands.progress import counting, waiting
@@ -156,15 +157,6 @@ def show(result):
         if result.asked.answer:
             console.print(_answers(result.asked))
     say(NOTES, console)
-
-
-def headline(result) -> str:
-    """What the weights are worth beside the window, and the window beside them."""
-    worth = (
-        f"{name} {signed(result.worth[name])} (null {signed(result.null[name])})"
-        for name in list(result.worth)[::2]
-    )
-    return f"Worth, in nats a token: {'; '.join(worth)}"
 
 
 def _by_column(result) -> Table:

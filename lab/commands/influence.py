@@ -5,6 +5,8 @@ from typing import Annotated
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
+from lab.analysis.headlines import influence_found
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish, option
 from lab.commands.progress import counting
@@ -150,25 +152,4 @@ def _notes(result) -> list[str]:
             f"{result.beyond:.0%} of pairs lie beyond the unrelated text's 95 % (5 % "
             "would by chance). The frozen twin's influences are all zero."
         )
-    return notes + _found(result)
-
-
-def headline(result) -> str:
-    """How much all chunks taught, and whether teachers hold what they taught."""
-    return " ".join(_found(result)) or "Learning saved on no token that has a teacher."
-
-
-def _found(result) -> list[str]:
-    found = []
-    if np.isfinite(result.share):
-        found.append(
-            f"All influences together are {result.share:.0%} of what learning saved."
-        )
-    named = [teacher.says_it for one in result.taught for teacher in one.teachers[:1]]
-    if named:
-        common = np.mean([one.common for one in result.taught])
-        found.append(
-            f"{np.mean(named):.0%} of the strongest teachers hold the token that they "
-            f"taught; {common:.0%} of all earlier spans do."
-        )
-    return found
+    return notes + influence_found(result)

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish, option
 from lab.commands.progress import counting, waiting
@@ -119,15 +120,6 @@ def _texts(
             f"chunks of {chunk:,} are the least."
         )
     return [first, *others], [row[:length] for row in ids]
-
-
-def headline(result) -> str:
-    """What a second text takes of a first, and what the best remedy leaves."""
-    plain, added = result.remedies["one after the other"], result.remedies["added"]
-    return (
-        f"reading B takes {signed(plain.lost)} of {signed(plain.first)} nats a token "
-        f"gained on A; memories made apart and added lose {signed(added.lost)}"
-    )
 
 
 def show(result):

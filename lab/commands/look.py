@@ -117,6 +117,7 @@ class _Album:
     def draw(self, folder: Path):
         """One page with all figures."""
         from lab import files, plots
+        from lab.analysis import looks
         from lab.plots.page import Section, album
 
         sections = []
@@ -124,7 +125,8 @@ class _Album:
             one = self.seen[name]
             found = results.open_result(self.folder / one.file, _type(name))
             figures = plots.result_figures(name, found)
-            sections.append(Section(name, one.headline, figures))
+            words = looks.LOOKS[name].words
+            sections.append(Section(name, one.headline, figures, words))
         title = f"What got into the weights: {self.opened.subject}"
         subject = self.opened.subject
         lead = f"{subject.title}. Model {subject.model}, sha256 {subject.sha256[:12]}."

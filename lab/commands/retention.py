@@ -3,6 +3,8 @@
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
+from lab.analysis.headlines import percent
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
 from lab.commands.progress import counting
@@ -76,14 +78,6 @@ def show(result):
     say(_notes(result), console)
 
 
-def headline(result) -> str:
-    """How many chunks entered, and how many of those were kept."""
-    entered = f"{_percent(result.entered)} of the chunks entered at once"
-    if not result.kept.novels:
-        return entered
-    return f"{entered}; {_percent(result.kept)} of those keep half or more to the end"
-
-
 def _notes(result) -> list[str]:
     """What the numbers mean, in sentences."""
     control = {
@@ -95,12 +89,12 @@ def _notes(result) -> list[str]:
         "not yet read.",
         f"Reading a chunk gains {signed(result.step)} on it, and "
         f"{signed(result.others)} on a chunk that is not yet read.",
-        f"{_percent(result.entered)} of the chunks entered at once (beyond 97.5 % of "
+        f"{percent(result.entered)} of the chunks entered at once (beyond 97.5 % of "
         "what one step does to unread chunks).",
     ]
     if result.kept.novels:
         notes.append(
-            f"At the end {_percent(result.kept)} of those keep half or more of it, "
+            f"At the end {percent(result.kept)} of those keep half or more of it, "
             f"beyond what was gained on {control}."
         )
     if np.isfinite(result.other[-1]):
@@ -115,7 +109,3 @@ def _notes(result) -> list[str]:
             f"{len(result.times):,} times, spread over the text."
         )
     return [*notes, "Intervals are 95 %, over chunks of this document."]
-
-
-def _percent(value) -> str:
-    return f"{value.mean:.0%} ({value.low:.0%} to {value.high:.0%})"

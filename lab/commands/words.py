@@ -3,6 +3,7 @@
 import numpy as np
 from rich.table import Table
 
+from lab.analysis.headlines import headline as headline
 from lab.commands.inspect import Look, Opened
 from lab.commands.options import Output, finish
 from lab.commands.progress import waiting
@@ -74,22 +75,6 @@ def show(result):
     if result.passages:
         console.print(_passages(result.passages))
     say(_notes(result), console)
-
-
-def headline(result) -> str:
-    """On which kinds of token most and least was saved, above the null."""
-    whole = result.whole
-    told = f"learning saved {signed(whole.gain)} nats a token"
-    null = f"an unrelated document's weights {signed(whole.null)}"
-    if not result.ranked:
-        return f"{told}, {null}"
-    most, least = result.ranked[0], result.ranked[-1]
-    ends = f"most on {most.name} {_pair(most)}, least on {least.name} {_pair(least)}"
-    return f"{told}, {null}; {ends}"
-
-
-def _pair(group) -> str:
-    return f"({group.gain.mean:+.2f}, {group.null.mean:+.2f})"
 
 
 def _groups(title: str, groups) -> Table:

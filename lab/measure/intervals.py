@@ -73,6 +73,16 @@ class Curve:
         return dataclasses.replace(self, mean=minus(self.mean), low=low, high=high)
 
 
+def signed(value: Interval, digits: int = 3) -> str:
+    """A number such as `+0.351 ±0.036`; the mean alone if there is no interval."""
+    if not value.novels:
+        return "none"
+    mean = round(value.mean, digits) + 0.0  # never -0.000
+    if not value.is_known:
+        return f"{mean:+.{digits}f}"
+    return f"{mean:+.{digits}f} ±{value.half:.{digits}f}"
+
+
 def interval(values) -> Interval:
     """Mean and t-interval over the units that have a value, `values [novels]`."""
     values = np.asarray(values, np.float64)

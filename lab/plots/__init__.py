@@ -9,6 +9,7 @@ Nothing here computes a result: numbers come from traces, evals and analyses.
 from lab.plots.access import five_questions as five_questions
 from lab.plots.agreement import gradient_parts as gradient_parts
 from lab.plots.anatomy import loss_by_rate as loss_by_rate
+from lab.plots.anatomy import moved_by_block as moved_by_block
 from lab.plots.anatomy import moved_by_time as moved_by_time
 from lab.plots.anatomy import path_of_weights as path_of_weights
 from lab.plots.anatomy import rank_by_time as rank_by_time
@@ -36,14 +37,18 @@ from lab.plots.forgetting import worth_of_memories as worth_of_memories
 from lab.plots.influence import estimate_against_exact as estimate_against_exact
 from lab.plots.influence import influence_by_distance as influence_by_distance
 from lab.plots.influence import map_of_influence as map_of_influence
+from lab.plots.influence import taught_text as taught_text
+from lab.plots.influence import who_taught as who_taught
 from lab.plots.interference import interference_matrix as interference_matrix
 from lab.plots.interference import remedies_side_by_side as remedies_side_by_side
 from lab.plots.needles import exact_by_depth as exact_by_depth
 from lab.plots.needles import nats_by_depth as nats_by_depth
 from lab.plots.needles import several_at_once as several_at_once
+from lab.plots.paper import reported_curves as reported_curves
 from lab.plots.recall import first_choice_by_distance as first_choice_by_distance
 from lab.plots.recall import nats_by_distance as nats_by_distance
 from lab.plots.recall import whole_answers_by_distance as whole_answers_by_distance
+from lab.plots.results import result_figure as result_figure
 from lab.plots.results import result_figures as result_figures
 from lab.plots.retention import memory_by_age as memory_by_age
 from lab.plots.retention import memory_map as memory_map

@@ -10,6 +10,54 @@ from lab.plots import theme
 DASHES = dict(zip(MATRICES, ("dash", "dashdot", "solid"), strict=True))
 
 
+def moved_by_block(result: Anatomy, time: int = -1) -> go.Figure:
+    """Blocks across, matrices up: how far each has moved, and in how many directions.
+
+    `time`: an index of `result.times`; the directions are those of the last time before
+    it at which they were counted.
+    """
+    cell = {(one.block, one.name): one for one in result.text}
+    null = {(one.block, one.name): one for one in result.null}
+    at = result.times[time]
+    counted = max(0, int(np.searchsorted(result.spectra, at, side="right")) - 1)
+    pairs = [[(block, name) for block in result.blocks] for name in MATRICES]
+    told = [
+        [_told(cell[one], null[one], time, counted) for one in row] for row in pairs
+    ]
+    heat = go.Heatmap(
+        z=[[cell[one].moved[time] for one in row] for row in pairs],
+        x=[f"block {block}" for block in result.blocks],
+        y=list(MATRICES),
+        zmin=0,
+        zmax=max(max(one.moved) for one in result.text) or 1.0,
+        colorscale=[(0, "rgba(128, 136, 148, 0.08)"), (1, theme.LEARNING)],
+        text=told,
+        texttemplate="%{text}",
+        hovertemplate="%{x}, %{y}: %{text}<extra></extra>",
+        colorbar=dict(title="moved", thickness=12, tickformat=".0%"),
+        xgap=3,
+        ygap=3,
+    )
+    fig = theme.tall(
+        [heat],
+        title=f"After {at * result.subject.chunk:,} tokens: how far, in how many ways",
+        y="",
+        x="",
+        height=130 + 62 * len(MATRICES),
+        hovermode="closest",
+    )
+    fig.update_layout(showlegend=False).update_xaxes(showgrid=False, nticks=0)
+    return fig.update_yaxes(showgrid=False, nticks=0)
+
+
+def _told(one: Matrix, null: Matrix, time: int, counted: int) -> str:
+    """A cell in words, with the same tokens in a random order."""
+    return (
+        f"moved {one.moved[time]:.0%} in {one.rank[counted]:.0f} ways<br>"
+        f"shuffled {null.moved[time]:.0%} in {null.rank[counted]:.0f}"
+    )
+
+
 def moved_by_time(result: Anatomy) -> go.Figure:
     """How far each matrix is from W0; pale: the same tokens in a random order."""
     chunk = result.subject.chunk

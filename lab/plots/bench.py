@@ -5,23 +5,28 @@ attention's slope is one.
 """
 
 import math
+from collections.abc import Collection
 
 import plotly.graph_objects as go
 
 from lab.bench.reading import ReadingBench, Row
 from lab.bench.speed import SpeedBench
 from lab.plots import theme
-from lab.plots.compare import looks
+from lab.plots.compare import is_drawn, looks
 
 
-def reading_cost(result: ReadingBench) -> go.Figure:
-    """The cost of reading a token, at each position."""
-    return _figure(result, "reading_ms", "What reading a token costs")
+def reading_cost(
+    result: ReadingBench, only: Collection[str] | None = None
+) -> go.Figure:
+    """The cost of reading a token, at each position; of the systems in `only`."""
+    return _figure(result, only, "reading_ms", "What reading a token costs")
 
 
-def writing_cost(result: ReadingBench) -> go.Figure:
+def writing_cost(
+    result: ReadingBench, only: Collection[str] | None = None
+) -> go.Figure:
     """The cost of writing a token, at each position, including inner steps."""
-    return _figure(result, "writing_ms", "What writing a token costs")
+    return _figure(result, only, "writing_ms", "What writing a token costs")
 
 
 def speed_shares(result: SpeedBench) -> go.Figure:
@@ -49,9 +54,10 @@ def speed_shares(result: SpeedBench) -> go.Figure:
     return fig.update_yaxes(type="category", autorange="reversed", tickvals=names)
 
 
-def _figure(result: ReadingBench, part: str, title: str) -> go.Figure:
+def _figure(result: ReadingBench, only, part: str, title: str) -> go.Figure:
     styles = looks(row.system for row in result.rows)
-    lines = [_line(row, part, styles[row.system]) for row in result.rows]
+    drawn = [row for row in result.rows if is_drawn(row.system, only)]
+    lines = [_line(row, part, styles[row.system]) for row in drawn]
     axis = theme.token_axis("tokens read before", result.rows[0].positions)
     y = "ms per token (logarithmic)"
     fig = theme.tall(lines, title=title, y=y, xaxis=axis)

@@ -7,7 +7,7 @@ Whole novels are drawn from token 1,024 on: before that are title pages, and no 
 alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import plotly.graph_objects as go
@@ -42,15 +42,19 @@ FROZEN_SUFFIX = ", frozen"
 WHOLE_FROM = 1024
 
 
-def loss_by_position(result: Comparison) -> go.Figure:
+def loss_by_position(
+    result: Comparison, only: Collection[str] | None = None
+) -> go.Figure:
     """Mean loss over novels at each position, one line per system and frozen twin.
 
     Lines end where the shortest novel ends: a mean over fewer would be of other texts.
+    `only`: labels to draw (default: all).
     """
     styles = looks(result.systems)
     curves = {
         label: shown(loss, result.text, "half_doublings")
         for label, loss in result.losses.items()
+        if is_drawn(label, only)
     }
     lines = [
         curve_lines(curve, label, styles[label], sign="")[0]
@@ -59,13 +63,17 @@ def loss_by_position(result: Comparison) -> go.Figure:
     return position_figure(lines, _trained_to(result), title="Loss by position")
 
 
-def gap_by_position(result: Comparison) -> go.Figure:
+def gap_by_position(
+    result: Comparison, only: Collection[str] | None = None
+) -> go.Figure:
     """How much better the reference reads than each other system, with 95 % bands.
 
     Above zero, the reference is better. The gap to its own frozen twin is orange.
+    `only`: labels to draw (default: all).
     """
     styles, reference = looks(result.systems), result.reference
     gaps = [gap for gap in result.gaps if gap.better == reference]
+    gaps = [gap for gap in gaps if is_drawn(gap.than, only)]
     curves = [(gap.than, shown(gap, result.text)) for gap in gaps]
     lines = [
         trace
@@ -157,6 +165,11 @@ def zero_line() -> dict:
 def _part(x, y, where, name, colour, dash, common) -> go.Scatter:
     shown = np.where(where, y, np.nan)
     return theme.line(x, shown, name, colour, line=dict(dash=dash), **common)
+
+
+def is_drawn(label: str, only: Collection[str] | None) -> bool:
+    """Whether a label is among those to draw; None draws all."""
+    return only is None or label in only
 
 
 def looks(names: Iterable[str]) -> dict[str, theme.Look]:

@@ -3,6 +3,8 @@
 A marker is open if the context is longer than a system's training sequences.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -10,31 +12,34 @@ from lab.evals.context import Contexts, Score
 from lab.measure.intervals import Interval
 from lab.measure.positions import short
 from lab.plots import theme
-from lab.plots.compare import looks, zero_line
+from lab.plots.compare import is_drawn, looks, zero_line
 
 
 APART = 0.38  # octaves; intervals stand within this distance of their context
 _GAP_HOVER = "%{y:+.4f} at %{customdata}"
 
 
-def loss_by_context(result: Contexts) -> go.Figure:
-    """Mean loss over documents at each context, one line per system and frozen twin."""
+def loss_by_context(result: Contexts, only: Collection[str] | None = None) -> go.Figure:
+    """Mean loss over documents at each context, one line per system and frozen twin.
+
+    `only`: labels to draw (default: all).
+    """
     lines = [
         _line(label, rows, "loss", style, "%{y:.4f}")
-        for label, rows, style in _labels(result)
+        for label, rows, style in _labels(result, only)
     ]
     return _figure(result, lines, "Loss against context")
 
 
-def gap_by_context(result: Contexts) -> go.Figure:
+def gap_by_context(result: Contexts, only: Collection[str] | None = None) -> go.Figure:
     """How much worse than the reference each system reads, with 95 % intervals.
 
     The intervals of eight systems would hide each other, so they stand side by side
-    around their context.
+    around their context. `only`: labels to draw (default: all).
     """
     found = [
         (label, [row for row in rows if row.gap], style)
-        for label, rows, style in _labels(result)
+        for label, rows, style in _labels(result, only)
     ]
     found = [(label, rows, style) for label, rows, style in found if rows]
     aside = 2.0 ** np.linspace(-APART, APART, len(found) + 2)[1:-1]
@@ -56,11 +61,12 @@ def _whiskers(gaps: list[Interval]) -> dict:
     return theme.whiskers(*ends)
 
 
-def _labels(result: Contexts):
-    """Every label with its scores and its style."""
+def _labels(result: Contexts, only: Collection[str] | None):
+    """Every label to draw with its scores and its style."""
     styles = looks(result.systems)
     for label, scores in result.by_label().items():
-        yield label, list(scores.values()), styles[label]
+        if is_drawn(label, only):
+            yield label, list(scores.values()), styles[label]
 
 
 def _line(label: str, rows: list[Score], part: str, style: theme.Look, hover: str):

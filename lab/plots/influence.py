@@ -1,10 +1,17 @@
 """Who taught whom: the map, its decay with distance, and the estimate beside it."""
 
+import html
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.analysis.influence import MILLI, Influence
+from lab.analysis.influence import MILLI, Influence, Taught, Teacher
 from lab.plots import theme
+from lab.visible import visible
+
+
+MARKED = f"border-bottom:2px solid {theme.LEARNING};font-weight:600"
 
 
 def map_of_influence(result: Influence) -> go.Figure:
@@ -83,6 +90,129 @@ def influence_by_distance(result: Influence) -> go.Figure:
         shapes=shapes,
         annotations=notes,
     )
+
+
+def who_taught(result: Influence, number: int = 0) -> go.Figure:
+    """The tokens that learning helped most; one of them with lines to its teachers.
+
+    Each point of the trace "tokens" carries its number as `customdata`, so that a page
+    can tell which one was clicked. `number`: the one whose teachers are shown.
+    """
+    taught = result.taught
+    data = [
+        go.Scatter(
+            x=[one.place for one in taught],
+            y=[one.gain for one in taught],
+            name="tokens",
+            mode="markers",
+            customdata=list(range(len(taught))),
+            marker=dict(
+                color=theme.LEARNING,
+                size=[15 if i == number else 10 for i in range(len(taught))],
+                opacity=[1 if i == number else 0.55 for i in range(len(taught))],
+            ),
+            hovertext=[_said(one) for one in taught],
+            hovertemplate="%{hovertext}<br>at token %{x:,}: %{y:+.1f} nats saved"
+            "<extra></extra>",
+        )
+    ]
+    if number < len(taught):
+        data += _to_teachers(result, taught[number])
+    fig = theme.tall(
+        data,
+        title="Which passages taught a token",
+        y="nats saved on the token",
+        x="tokens read",
+        height=300,
+        hovermode="closest",
+        clickmode="event+select",
+    )
+    fig.update_xaxes(range=[0, result.subject.tokens], rangemode="tozero")
+    return fig.update_yaxes(rangemode="tozero").update_layout(showlegend=False)
+
+
+def _to_teachers(result: Influence, one: Taught) -> list[go.Scatter]:
+    """A line from each teacher, on the axis, to the token."""
+    width = result.span * result.subject.chunk
+    lines = []
+    for rank, teacher in enumerate(one.teachers):
+        start = (teacher.chunk + result.span / 2) * result.subject.chunk
+        lines.append(
+            go.Scatter(
+                x=[start, one.place],
+                y=[0, one.gain],
+                mode="lines+markers",
+                name=f"teacher {rank + 1}",
+                line=dict(color=theme.SUMMARY, width=2.6 - 0.7 * rank),
+                marker=dict(size=[11, 0], symbol="diamond", color=theme.SUMMARY),
+                hovertext=[f"teacher {rank + 1}: {_amount(teacher)}", ""],
+                hovertemplate=f"%{{hovertext}}<br>{width:,} tokens from here"
+                "<extra></extra>",
+            )
+        )
+    return lines
+
+
+def taught_text(result: Influence, number: int = 0) -> str:
+    """HTML of a token in its passage, and of the passages that taught it.
+
+    The token is underlined wherever a passage says it. All text is escaped, and control
+    characters are visible. "" where there is no such token.
+    """
+    if number >= len(result.taught):
+        return ""
+    one = result.taught[number]
+    word = one.token.strip()
+    here = (
+        f"<p>… {_escaped(one.before)}"
+        f'<span style="{MARKED}">{_escaped(one.token)}</span> …<br>'
+        f"{_grey(f'at token {one.place:,}: {one.gain:+.1f} nats saved')}</p>"
+    )
+    rows = [
+        f"<li>… {_marked(teacher.text, word)} …<br>"
+        f"{_grey(f'{_where(result, teacher)}: {_amount(teacher)}')}</li>"
+        for teacher in one.teachers
+    ]
+    return (
+        '<div style="overflow-wrap:anywhere;line-height:1.6;font-family:Georgia,serif">'
+        f'{here}{_grey("was taught by")}<ol style="margin:.3rem 0 0 1.2rem">'
+        f"{''.join(rows)}</ol></div>"
+    )
+
+
+def _where(result: Influence, teacher: Teacher) -> str:
+    chunk = result.subject.chunk
+    start, stop = teacher.chunk * chunk, (teacher.chunk + result.span) * chunk
+    return f"tokens {start:,} to {stop:,}"
+
+
+def _amount(teacher: Teacher) -> str:
+    """What a teacher taught: measured if it was left out, else estimated."""
+    if math.isnan(teacher.nats):
+        return f"{teacher.estimate:+.2f} nats, estimated"
+    return f"{teacher.nats:+.2f} nats, read again without it"
+
+
+def _marked(text: str, word: str) -> str:
+    """`text` as HTML, with `word` underlined."""
+    if not word:
+        return _escaped(text)
+    span = f'<span style="{MARKED}">{_escaped(word)}</span>'
+    return span.join(_escaped(part) for part in text.split(word))
+
+
+def _said(one: Taught) -> str:
+    """A token after the end of the text before it, as plotly shows it."""
+    return f"… {_escaped(one.before[-24:])}<b>{_escaped(one.token)}</b>"
+
+
+def _grey(text: str) -> str:
+    style = f"color:{theme.INK};font-size:.88em;font-family:system-ui,sans-serif"
+    return f'<span style="{style}">{_escaped(text)}</span>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
 
 
 def estimate_against_exact(result: Influence) -> go.Figure:

@@ -68,6 +68,7 @@ def album(title: str, lead: str, sections: list["Section"]) -> str:
     for one in sections:
         parts.append(f'<h2 id="{_escaped(one.name)}">{_escaped(one.name)}</h2>')
         parts.append(f'<p class="look">{_escaped(one.headline)}</p>')
+        parts += [f'<p class="look">{_escaped(words)}</p>' for words in one.words]
         for part, figure in one.figures.items():
             parts.append(f"<section>{_shown(figure, f'{one.name}-{part}', script)}")
             parts.append("</section>")
@@ -77,11 +78,15 @@ def album(title: str, lead: str, sections: list["Section"]) -> str:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Section:
-    """Part of an `album`: its name, what was found in a sentence, and its figures."""
+    """Part of an `album`: its name, what was found in a sentence, and its figures.
+
+    `words`: paragraphs on how to read them.
+    """
 
     name: str
     headline: str
     figures: dict[str, go.Figure]
+    words: tuple[str, ...] = ()
 
 
 def _whole(title: str, parts: list[str]) -> str:

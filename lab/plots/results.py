@@ -27,6 +27,7 @@ from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.anatomy import (
     loss_by_rate,
+    moved_by_block,
     moved_by_time,
     path_of_weights,
     rank_by_time,
@@ -44,6 +45,7 @@ from lab.plots.influence import (
     estimate_against_exact,
     influence_by_distance,
     map_of_influence,
+    who_taught,
 )
 from lab.plots.interference import interference_matrix, remedies_side_by_side
 from lab.plots.needles import exact_by_depth, nats_by_depth, several_at_once
@@ -76,6 +78,7 @@ FIGURES = {
     Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
     Anatomy: {
         "moved": moved_by_time,
+        "blocks": moved_by_block,
         "rank": rank_by_time,
         "values": singular_values,
         "path": path_of_weights,
@@ -86,6 +89,7 @@ FIGURES = {
         "map": map_of_influence,
         "distance": influence_by_distance,
         "estimate": estimate_against_exact,
+        "taught": who_taught,
     },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Needles: {
@@ -123,3 +127,8 @@ def result_figures(kind: str, result) -> dict[str, go.Figure]:
     if isinstance(result, dict):
         result = results.open_result(result, TYPES[kind])
     return {name: draw(result) for name, draw in FIGURES[TYPES[kind]].items()}
+
+
+def result_figure(kind: str, result, part: str, **knobs) -> go.Figure:
+    """One figure of a typed result, by its short name; `knobs` go to its function."""
+    return FIGURES[TYPES[kind]][part](result, **knobs)

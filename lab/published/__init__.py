@@ -4,6 +4,7 @@ This file only lists the contents of its folder, without jax and without a model
 `lab.checkpoints` loads the models, `lab.traces` opens the recordings.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,21 @@ def results() -> dict[str, dict]:
     A damaged file is left out; `damaged` names it.
     """
     return _whole("results/*.json", _result)[0]
+
+
+def findings() -> dict[str, str]:
+    """What we make of the published looks: a paragraph of Markdown for each, by name.
+
+    These are the words of `findings.md`, whose numbers a test holds to the results.
+    """
+    found, page = {}, HERE / "findings.md"
+    whole = page.read_text("utf-8") if page.is_file() else ""
+    for part in whole.split("\n## ")[1:]:
+        text = part.partition("\n")[2].partition("<!--")[0].strip()
+        if told := re.match(r"`ttt-lab inspect (\w+)`[.:]?\s*", text):
+            words = " ".join(text[told.end() :].split())
+            found[told[1]] = words[:1].upper() + words[1:]
+    return found
 
 
 def _header(path: Path) -> traces.Header:

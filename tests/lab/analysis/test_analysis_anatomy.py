@@ -156,6 +156,6 @@ def test_the_command_prints_keeps_and_draws(tmp_path, nano, monkeypatch, capsys)
     assert result.times == tuple(range(9))
     assert result.marks == ((0, "CHAPTER I."), (1, "CHAPTER II."))
     figures = plots.result_figures("anatomy", json.loads(path.read_text("utf-8")))
-    assert sorted(figures) == ["moved", "path", "rank", "rates", "values"]
+    assert sorted(figures) == ["blocks", "moved", "path", "rank", "rates", "values"]
     assert len(figures["path"].layout.annotations) == 2
-    assert len(list((tmp_path / "drawn").glob("anatomy-*.html"))) == 5
+    assert len(list((tmp_path / "drawn").glob("anatomy-*.html"))) == 6

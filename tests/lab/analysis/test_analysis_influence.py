@@ -190,8 +190,8 @@ def test_the_command_prints_keeps_and_draws(tmp_path, model, monkeypatch, capsys
     result = results.open_result(path, influence.Influence)
     assert result.subject.chunks == 8 and len(result.exact) == 7
     figures = plots.result_figures("influence", json.loads(path.read_text("utf-8")))
-    assert sorted(figures) == ["distance", "estimate", "map"]
-    assert len(list((tmp_path / "drawn").glob("influence-*.html"))) == 3
+    assert sorted(figures) == ["distance", "estimate", "map", "taught"]
+    assert len(list((tmp_path / "drawn").glob("influence-*.html"))) == 4
     assert command_line.run(monkeypatch, *call, "--word", "submarine") == 1
     assert "is not in the text" in capsys.readouterr().err
 

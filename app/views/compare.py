@@ -1,0 +1,221 @@
+"""Compare: what was measured of several models, beside what the paper reports.
+
+Results are the published ones and those of one's own run folder (`ttt-lab eval`,
+`ttt-lab bench`). Nothing is measured here.
+"""
+
+from typing import NamedTuple
+
+import streamlit as st
+
+from app import arrival, kept, session
+from app.panels import findings
+from app.plain import one_line, plain
+from lab import plots
+from lab.evals import in_words
+from lab.evals.paper import PAPER, REPORTED
+from lab.results import Kept
+
+
+INTRO = """
+Several models on the same texts, and what the paper reports of its own. Any two can be
+pinned; their difference comes with its interval.
+"""
+
+
+MOST = 370  # pixels of a figure's height: two stand side by side
+
+
+class Panel(NamedTuple):
+    """A question: its name, what it asks, its figures, what to look for."""
+
+    title: str
+    question: str
+    figures: dict[str, str]
+    look_for: str
+
+
+PANELS = {
+    "compare": Panel(
+        "Position",
+        "Which model reads better, and does that last?",
+        {"gap": "Lead", "loss": "Loss"},
+        "lines that rise: the lead of the model that learns should grow with the "
+        "position, for what is learned early helps later. A lead that is there from "
+        "the first tokens on is a better start.",
+    ),
+    "context": Panel(
+        "Context",
+        "What is more context worth?",
+        {"loss": "Loss", "gap": "Behind"},
+        "lines that go on falling: a window stops gaining where its reach ends.",
+    ),
+    "recall": Panel(
+        "Recall",
+        "What is left of a fact?",
+        {"nats": "Nats", "first": "First choice", "whole": "Answers"},
+        "solid lines right of the dotted mark: attention sees nothing of the fact "
+        "there. A decoy that runs as high says that a name is kept, and no fact.",
+    ),
+    "bench-read": Panel(
+        "Latency",
+        "What does a token cost, early and late?",
+        {"reading": "Reading", "writing": "Writing"},
+        "flat lines: the cost stays the same however much was read. A slope is a cache "
+        "that grows.",
+    ),
+    "decompose": Panel(
+        "Parts",
+        "A better start, or learning while reading?",
+        {"bars": "Parts", "curves": "Along the text"},
+        "blue beside orange: orange is there before anything is learned.",
+    ),
+}
+
+
+def page() -> None:
+    """A question, a result that answers it, and the paper's beside it."""
+    st.title("Compare", anchor=False)
+    st.caption(INTRO)
+    with st.container(horizontal=True, vertical_alignment="center", key="panel-row"):
+        st.segmented_control(
+            "Question",
+            PANELS,
+            format_func=lambda kind: PANELS[kind].title,
+            label_visibility="collapsed",
+            wrap=True,
+            **session.bound("compared"),
+        )
+        one = _choose(session.get("compared"))
+    if one is None:
+        return
+    try:
+        result = kept.opened(one)
+    except (ValueError, OSError) as problem:
+        st.error(plain(str(problem)), icon=":material/error:")
+        return
+    _panel(one, result, PANELS[one.kind])
+    findings.problems()
+
+
+def _choose(kind: str) -> Kept | None:
+    """The result that is shown, of those that answer the question."""
+    found = {(one.name, kept.is_own(one)): one for one in kept.listed(kind)}
+    if not found:
+        st.info(
+            f"No result of this kind is kept here: `ttt-lab {_verb(kind)}` makes one."
+        )
+        return None
+    chosen = st.selectbox(
+        "Result",
+        list(found),
+        format_func=lambda key: one_line(_named(kind, *key)),
+        label_visibility="collapsed",
+        key=f"result-{kind}",
+    )
+    return found[chosen]
+
+
+def _named(kind: str, name: str, own: bool) -> str:
+    """A result's name without its kind."""
+    short = name.removeprefix(kind).strip("-") or "this machine's reading bench"
+    return f"{short}, measured here" if own else short
+
+
+def _verb(kind: str) -> str:
+    return "bench read" if kind == "bench-read" else f"eval {kind}"
+
+
+def _panel(one: Kept, result, panel: Panel) -> None:
+    """The headline, our figure and the paper's, two models pinned, the files."""
+    said = in_words.headline(result)
+    st.markdown(f"**{panel.question}** {plain(said)}")
+    ours, theirs = st.columns(2, gap="medium")
+    with ours:
+        with st.container(horizontal=True, key="figure-row"):
+            part = _part(one.kind, panel)
+            only = _only(one, result)
+        knobs = {} if only is None else {"only": only}
+        drawn = kept.figure(one, part, **knobs)
+        key = f"ours-{one.kind}-{part}"
+        findings.show(
+            kept.figure(one, part, **knobs), key=key, headline=said, most=MOST
+        )
+        st.caption(f"**What to look for:** {plain(panel.look_for)}")
+    with theirs:
+        _paper(one.kind, in_words.labels(result))
+    _pinned(one, result)
+    with st.expander("Where these numbers come from"):
+        for note in getattr(result, "notes", ()):
+            st.caption(plain(note))
+        findings.downloads(one, drawn, key=f"compare-{one.kind}", part=part)
+
+
+def _only(one: Kept, result) -> tuple[str, ...] | None:
+    """Which models are drawn; None where there is nothing to choose."""
+    names = in_words.labels(result)
+    if len(names) < 2:
+        return None
+    with st.popover("Models shown", icon=":material/checklist:"):
+        shown = st.pills(
+            "Models shown",
+            names,
+            selection_mode="multi",
+            default=names,
+            format_func=one_line,
+            wrap=True,
+            key=f"shown-{one.name}",
+        )
+    return tuple(shown) or tuple(names)
+
+
+def _part(kind: str, panel: Panel) -> str:
+    """Which of our figures is shown, by its short name."""
+    shown = st.segmented_control(
+        "Figure",
+        panel.figures,
+        default=next(iter(panel.figures)),
+        format_func=panel.figures.get,
+        label_visibility="collapsed",
+        key=f"figure-{kind}",
+    )
+    return shown or next(iter(panel.figures))
+
+
+def _paper(kind: str, names: list[str]) -> None:
+    """The paper's figure, its source, and what agrees."""
+    reported = REPORTED[kind]
+    with st.container(height=40, border=False, vertical_alignment="center"):
+        st.caption(plain(f"{reported.source}, {PAPER}"))
+    drawn = plots.reported_curves(reported, in_words.systems(names))
+    findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
+    st.caption(f"**Beside ours:** {plain(reported.verdict)}")
+
+
+def _pinned(one: Kept, result) -> None:
+    """Two models, and by how much the one is ahead of the other."""
+    names = in_words.labels(result)
+    if len(names) < 2:
+        return
+    st.markdown("###### Two models, pinned")
+    with st.container(horizontal=True, key="pinned-row"):
+        first, second = (
+            st.selectbox(
+                title,
+                names,
+                index=i,
+                format_func=one_line,
+                label_visibility="collapsed",
+                key=f"pin-{i}-{one.name}",
+            )
+            for i, title in enumerate(("One model", "Another model"))
+        )
+    try:
+        st.markdown(plain(in_words.against(result, first, second)))
+    except ValueError as problem:
+        st.caption(plain(str(problem)))
+
+
+if session.begin():
+    arrival.arrive()
+page()
