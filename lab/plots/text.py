@@ -32,7 +32,7 @@ def coloured_text(
     """
     stop = trace.read if stop is None else min(stop, trace.read)
     start = max(0, min(start, stop))
-    pieces = [_piece(trace, a, b) for a, b in _whole_characters(trace, start, stop)]
+    pieces = [_piece(trace, a, b) for a, b in whole_characters(trace, start, stop)]
     here = trace.spans[stop - 1, 1] if stop else 0
     unread = visible(trace.text[here : here + ahead].decode("utf-8", "ignore"))
     grey = f'<span style="opacity:.38">{html.escape(unread)}</span>' if unread else ""
@@ -42,7 +42,7 @@ def coloured_text(
     )
 
 
-def _whole_characters(trace: Trace, start: int, stop: int) -> Iterator[tuple[int, int]]:
+def whole_characters(trace: Trace, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Runs of tokens `a:b` that together end between two characters."""
     first = start
     for token in range(start, stop):
