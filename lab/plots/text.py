@@ -57,7 +57,8 @@ def _piece(trace: Trace, a: int, b: int) -> str:
     data = trace.text[trace.spans[a, 0] : trace.spans[b - 1, 1]]
     shown = data.decode("utf-8", "replace")
     nll, twin = float(trace.nll[a:b].sum()), float(trace.nll_twin[a:b].sum())
-    style = _colour(twin - nll) + _borders(trace, a, b)
+    colour = colour_of(twin - nll)
+    style = (f"background:{colour};" if colour else "") + _borders(trace, a, b)
     return (
         f'<span style="{style}" title="{html.escape(_hover(shown, nll, twin))}">'
         f"{html.escape(visible(shown))}</span>"
@@ -74,12 +75,13 @@ def _hover(shown: str, nll: float, twin: float) -> str:
     )
 
 
-def _colour(gain: float) -> str:
+def colour_of(gain: float) -> str:
+    """The colour of what learning gained on a token; "" if this is not known yet."""
     if not math.isfinite(gain):
         return ""
     red, green, blue = _rgb(theme.LEARNING if gain > 0 else theme.FROZEN)
     strength = float(np.clip(abs(gain) / FULL, 0, 1))
-    return f"background:rgba({red},{green},{blue},{0.75 * strength:.2f});"
+    return f"rgba({red},{green},{blue},{0.75 * strength:.2f})"
 
 
 def _borders(trace: Trace, a: int, b: int) -> str:
