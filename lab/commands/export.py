@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from lab import files, published, traces
+from lab import files, names, published, traces
 from lab.commands.options import option
 from lab.commands.terminal import Terminal
 from lab.runs import shown
@@ -52,10 +52,16 @@ def opened(trace: str) -> tuple[traces.Trace, str]:
     """A trace from its file or, where there is none, from its published name.
 
     The second value is a name for files that are made of it.
+
+    **Raises** what `lab.traces.load` raises.
     """
     path = files.expanded(trace)
     if not path.exists() and trace in published.recordings():
         return published.recording(trace), trace
+    if not path.exists() and (near := names.closest(trace, published.recordings())):
+        raise FileNotFoundError(
+            f"There is no trace {trace}; did you mean the recording {near[0]!r}?"
+        )
     return traces.load(path), path.stem
 
 

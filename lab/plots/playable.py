@@ -265,8 +265,8 @@ _CONTROLS = """
 </div>
 <div id="line"><div id="events" aria-hidden="true"></div>
 <input id="scrubber" type="range" min="0" step="1" aria-label="Chunk"></div>
-<p id="headline" aria-live="off"></p>
 </div>
+<p id="headline"></p>
 """
 _TEXT = """
 <section id="panel-text"><h2>The text, token by token</h2>

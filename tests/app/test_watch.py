@@ -44,8 +44,7 @@ def opened(**url) -> AppTest:
     app = AppTest.from_file(str(MAIN), default_timeout=60)
     for name, value in url.items():
         app.query_params[name] = value
-    if not url:  # an address that asks for a reading leads here by itself
-        app.switch_page("views/watch.py")
+    app.switch_page("views/watch.py")
     return well(app.run())
 
 

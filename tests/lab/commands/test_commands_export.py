@@ -39,6 +39,11 @@ def test_a_recording_that_ships_is_known_by_name(here, monkeypatch):
     assert "ENG18930_Benson" in (here / "dodo-1893.html").read_text("utf-8")
 
 
+def test_a_recording_that_does_not_ship_is_a_sentence(here, monkeypatch, capsys):
+    assert run(monkeypatch, "export", "dodo-1898") == 1
+    assert "did you mean the recording 'dodo-1893'?" in capsys.readouterr().err
+
+
 def test_other_files_stay(here, monkeypatch, capsys):
     traces.save(here / "other.npz", synthetic(needle=False))
     assert run(monkeypatch, "export", "other.npz", "--out", "page.html") == 0
