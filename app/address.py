@@ -34,6 +34,11 @@ def read(params: Mapping[str, str]) -> tuple[dict, list[str]]:
     return values, problems
 
 
+def asks(params: Mapping[str, str]) -> bool:
+    """Whether an address asks for a reading, in whatever words."""
+    return any(params.get(name) for name in _MEANINGS)
+
+
 def share(values: Mapping) -> None:
     """Put the lasting `values` into the address, unless they are there already."""
     wanted = write(values)

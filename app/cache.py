@@ -6,6 +6,8 @@ from app.shelf import Shelf
 from lab import checkpoints, published, runs
 from lab.data import documents
 from lab.measure import certificates
+from lab.plots import moving as drawn
+from lab.reading import machine
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
 
@@ -20,6 +22,24 @@ def recordings() -> dict[str, Header]:
 def recording(name: str) -> Trace:
     """One recorded reading; its arrays are shared and must not be written to."""
     return published.recording(name)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def gain(name: str) -> tuple[float, float] | None:
+    """What learning saved in a recording, with its interval."""
+    return recording(name).gain_interval()
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def moving(name: str) -> tuple[str, str, dict]:
+    """Script, style and frames of a recording as a moving picture."""
+    return drawn.SCRIPT, drawn.STYLE, drawn.moving(recording(name))
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def compiled() -> tuple[int, int]:
+    """Number and bytes of the compiled programs that this machine keeps."""
+    return machine.compiled()
 
 
 @st.cache_data(max_entries=1, ttl=60)

@@ -1,6 +1,6 @@
 """The explorer's front door: page set-up and the list of pages.
 
-Run it with `streamlit run app/main.py`. Read `views/watch.py` next.
+Run it with `streamlit run app/main.py`. Read `views/start.py`, `views/watch.py` next.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ STYLE = """<style>
 </style>"""
 
 PAGES = [
-    st.Page("views/watch.py", title="Watch it read", default=True),
+    st.Page("views/start.py", title="Start", default=True),
+    st.Page("views/watch.py", title="Watch it read"),
     st.Page("views/inside.py", title="Inside the weights"),
     st.Page("views/compare.py", title="Compare"),
     st.Page("views/machine.py", title="This machine"),

@@ -60,10 +60,15 @@ SEEDS = 10_000  # pass-keys to choose from
 def begin() -> bool:
     """Fill in missing values at the top of a page, and say whether this is a visit's
     first run."""
-    fresh = "source" not in st.session_state
+    fresh = is_new()
     for name, value in DEFAULTS.items():
         st.session_state.setdefault(name, value)
     return fresh
+
+
+def is_new() -> bool:
+    """Whether no page of this visit has begun yet."""
+    return "source" not in st.session_state
 
 
 def get(name: str):

@@ -30,6 +30,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "stream": "commands.stream:stream",
     "audit": "commands.audit:audit",
     "plot": "commands.plot:plot",
+    "export": "commands.export:export",
     "ask": "commands.ask:ask",
     "generate": "commands.generate:generate",
     "explore": "commands.explore:explore",

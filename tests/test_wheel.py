@@ -150,7 +150,7 @@ def _await(url: str, server: subprocess.Popen, log: Path, seconds: float = 60):
 
 
 def _read_live(page, address: str):
-    page.goto(address)
+    page.goto(f"{address}/?model=tiny-e2e")
     page.wait_for_selector(".js-plotly-plot", timeout=60_000)
     page.get_by_test_id("stButtonGroup").get_by_text("Read live").click()
     page.get_by_role("button", name="Start reading").click()

@@ -1,6 +1,4 @@
-"""Where the numbers on screen come from, and the file that contains them."""
-
-import re
+"""Where the numbers on screen come from."""
 
 import streamlit as st
 
@@ -49,7 +47,7 @@ def audited(player: Player) -> None:
 
 
 def provenance(player: Player) -> None:
-    """Command, commit, hashes; and the trace as a download."""
+    """Command, commit and hashes."""
     header = player.trace.header
     with st.expander("Where these numbers come from"):
         known = header.provenance | {"model_hash": header.model_hash}
@@ -59,23 +57,6 @@ def provenance(player: Player) -> None:
                 for name, value in known.items()
             }
         )
-        st.caption(
-            "The file contains every number on this page; `lab.traces.load` opens it."
-        )
-    st.download_button(
-        "Download the trace",
-        data=lambda: traces.to_bytes(player.trace),
-        file_name=f"{_file_name(header.document)}.npz",
-        mime="application/octet-stream",
-        icon=":material/download:",
-        on_click="ignore",
-        key="download",
-    )
-
-
-def _file_name(document: str) -> str:
-    """A document's name without the signs that a folder or a shell takes for more."""
-    return re.sub(r"[^\w.-]+", "-", document)[:80].strip(".-") or "trace"
 
 
 def _short(value) -> str:

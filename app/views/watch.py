@@ -9,7 +9,7 @@ next run. So no button waits for more than one chunk. Nothing is computed here; 
 import streamlit as st
 
 from app import address, arrival, cache, player, session
-from app.panels import about, charts, source, text, transport
+from app.panels import about, charts, downloads, source, text, transport
 from app.panels.pulse import PLAYING, WAITING, pulse
 from app.plain import plain
 
@@ -101,6 +101,7 @@ def _panels(shown: player.Player) -> None:
         charts.drift(shown)
         charts.overview(shown)
     about.provenance(shown)
+    downloads.panel(shown)
 
 
 if session.begin():

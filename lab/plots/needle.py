@@ -82,7 +82,7 @@ def _word(event, end: int) -> dict:
     left = event.token < 0.6 * end
     return theme.label(
         event.token,
-        f" {event.label} ",
+        f" {theme.literal(event.label[:60])} ",
         xanchor="left" if left else "right",
         y=1.0 if event.kind == "needle-in" else 0.92,
     )

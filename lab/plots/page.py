@@ -19,7 +19,7 @@ from lab.visible import visible
 
 TEXT_TOKENS = 4_000  # of the coloured text: each token is a piece of HTML
 
-_LOOKS = {
+LOOKS = {
     "gain": "Bars above zero: learning made this chunk cheaper to predict. The pink "
     "line is the mean so far; what learning is worth is where this line settles.",
     "loss": "Both lines rise and fall together, because a hard passage is hard for "
@@ -48,27 +48,27 @@ def page(trace: Trace) -> str:
     """The figures of a trace, what they show, and the beginning of its text."""
     title = f"{trace.header.document} read by {trace.header.model}"
     parts = [
-        f"<h1>{_escaped(title)}</h1>",
+        f"<h1>{escaped(title)}</h1>",
         *_lead(trace),
         *_figures(trace),
         *_text(trace),
-        *_origin(trace),
+        *origin(trace),
     ]
     return _whole(title, parts)
 
 
 def album(title: str, lead: str, sections: list["Section"]) -> str:
     """Many figures as one page, each with its headline, under a list of them all."""
-    parts = [f"<h1>{_escaped(title)}</h1>", f"<p>{_escaped(lead)}</p>", "<ul>"]
+    parts = [f"<h1>{escaped(title)}</h1>", f"<p>{escaped(lead)}</p>", "<ul>"]
     for one in sections:
-        link = f'<a href="#{_escaped(one.name)}">{_escaped(one.name)}</a>'
-        parts.append(f"<li>{link}: {_escaped(one.headline)}</li>")
+        link = f'<a href="#{escaped(one.name)}">{escaped(one.name)}</a>'
+        parts.append(f"<li>{link}: {escaped(one.headline)}</li>")
     parts.append("</ul>")
     script = True
     for one in sections:
-        parts.append(f'<h2 id="{_escaped(one.name)}">{_escaped(one.name)}</h2>')
-        parts.append(f'<p class="look">{_escaped(one.headline)}</p>')
-        parts += [f'<p class="look">{_escaped(words)}</p>' for words in one.words]
+        parts.append(f'<h2 id="{escaped(one.name)}">{escaped(one.name)}</h2>')
+        parts.append(f'<p class="look">{escaped(one.headline)}</p>')
+        parts += [f'<p class="look">{escaped(words)}</p>' for words in one.words]
         for part, figure in one.figures.items():
             parts.append(f"<section>{_shown(figure, f'{one.name}-{part}', script)}")
             parts.append("</section>")
@@ -94,7 +94,7 @@ def _whole(title: str, parts: list[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_escaped(title)}</title><style>{style}</style></head>\n<body>\n"
+        f"<title>{escaped(title)}</title><style>{style}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
@@ -121,11 +121,11 @@ def _lead(trace: Trace) -> Iterator[str]:
             f"Learning {'saved' if mean >= 0 else 'cost'} {abs(mean):.3f} ± {half:.3f} "
             f"nats per token over {trace.filled:,} chunks (95 %)."
         )
-    yield f'<p class="lead">{_escaped(told)}</p>'
+    yield f'<p class="lead">{escaped(told)}</p>'
     if needle := header.needle:
         yield (
-            f"<p>Planted at token {needle.start:,}: “{_escaped(needle.sentence)}” "
-            f"Asked after each chunk: “{_escaped(needle.question)} …”</p>"
+            f"<p>Planted at token {needle.start:,}: “{escaped(needle.sentence)}” "
+            f"Asked after each chunk: “{escaped(needle.question)} …”</p>"
         )
 
 
@@ -135,7 +135,7 @@ def _figures(trace: Trace) -> Iterator[str]:
     for name, figure in _drawn(trace):
         shown = _shown(figure, name, script)
         script = False
-        yield f'<section>{shown}<p class="look">{_LOOKS[name]}</p></section>'
+        yield f'<section>{shown}<p class="look">{LOOKS[name]}</p></section>'
 
 
 def _shown(figure: go.Figure, name: str, script: bool) -> str:
@@ -172,15 +172,17 @@ def _text(trace: Trace) -> Iterator[str]:
     yield coloured_text(trace, stop=stop)
 
 
-def _origin(trace: Trace) -> Iterator[str]:
+def origin(trace: Trace) -> Iterator[str]:
+    """Command, commit and hashes of a reading, as HTML."""
     known = trace.header.provenance | {"model hash": trace.header.model_hash}
     rows = (
-        f"{_escaped(name.replace('_', ' '))}: <code>{_escaped(str(value))}</code>"
+        f"{escaped(name.replace('_', ' '))}: <code>{escaped(str(value))}</code>"
         for name, value in known.items()
         if value not in (None, "")
     )
     yield f"<footer><h2>Where these numbers come from</h2>{'<br>'.join(rows)}</footer>"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text by anybody as HTML that shows it as it was written."""
     return html.escape(visible(text))

@@ -32,7 +32,7 @@ def coloured_text(
     """
     stop = trace.read if stop is None else min(stop, trace.read)
     start = max(0, min(start, stop))
-    pieces = [_piece(trace, a, b) for a, b in _whole_characters(trace, start, stop)]
+    pieces = [_piece(trace, a, b) for a, b in whole_characters(trace, start, stop)]
     here = trace.spans[stop - 1, 1] if stop else 0
     unread = visible(trace.text[here : here + ahead].decode("utf-8", "ignore"))
     grey = f'<span style="opacity:.38">{html.escape(unread)}</span>' if unread else ""
@@ -42,7 +42,7 @@ def coloured_text(
     )
 
 
-def _whole_characters(trace: Trace, start: int, stop: int) -> Iterator[tuple[int, int]]:
+def whole_characters(trace: Trace, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Runs of tokens `a:b` that together end between two characters."""
     first = start
     for token in range(start, stop):
@@ -57,7 +57,8 @@ def _piece(trace: Trace, a: int, b: int) -> str:
     data = trace.text[trace.spans[a, 0] : trace.spans[b - 1, 1]]
     shown = data.decode("utf-8", "replace")
     nll, twin = float(trace.nll[a:b].sum()), float(trace.nll_twin[a:b].sum())
-    style = _colour(twin - nll) + _borders(trace, a, b)
+    colour = colour_of(twin - nll)
+    style = (f"background:{colour};" if colour else "") + _borders(trace, a, b)
     return (
         f'<span style="{style}" title="{html.escape(_hover(shown, nll, twin))}">'
         f"{html.escape(visible(shown))}</span>"
@@ -74,12 +75,13 @@ def _hover(shown: str, nll: float, twin: float) -> str:
     )
 
 
-def _colour(gain: float) -> str:
+def colour_of(gain: float) -> str:
+    """The colour of what learning gained on a token; "" if this is not known yet."""
     if not math.isfinite(gain):
         return ""
     red, green, blue = _rgb(theme.LEARNING if gain > 0 else theme.FROZEN)
     strength = float(np.clip(abs(gain) / FULL, 0, 1))
-    return f"background:rgba({red},{green},{blue},{0.75 * strength:.2f});"
+    return f"rgba({red},{green},{blue},{0.75 * strength:.2f})"
 
 
 def _borders(trace: Trace, a: int, b: int) -> str:

@@ -5,6 +5,7 @@ The three are distinct for colour-blind eyes and on light and dark pages. Backgr
 are transparent, and text is a grey that is legible on both.
 """
 
+import html
 import math
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.measure.positions import short
+from lab.visible import visible
 
 
 LEARNING = "#2a8fd0"
@@ -138,3 +140,8 @@ def label(x: float, text: str, y: float = 1.0, **more) -> dict:
     """A small word beside a `mark`, as a layout annotation."""
     place = dict(x=x, y=y, xref="x", yref="paper", xanchor="left", yanchor="top")
     return place | dict(text=text, showarrow=False, font_size=11) | more
+
+
+def literal(text: str) -> str:
+    """Text by anybody as plotly shows it, which knows some HTML and mathematics."""
+    return html.escape(visible(text), quote=False).replace("$", "&#36;")

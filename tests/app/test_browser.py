@@ -97,7 +97,7 @@ def page(browser, address):
     page.add_init_script(REMEMBER_SOCKETS)
     page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(address)
+    page.goto(f"{address}/?chunk=60")
     page.wait_for_selector(".js-plotly-plot", timeout=60_000)
     yield page
     page.close()

@@ -27,7 +27,7 @@ def test_twenty_visitors_read_at_once(address):  # noqa: F811
 async def twenty(url):
     names = documents.names(prepared=True)[:VISITORS]
     visitors = [
-        Visitor(url, f"doc={name}&model={model}")
+        Visitor(url, f"doc={name}&model={model}", page="watch")
         for name, model in zip(names, cycle(MODELS), strict=False)
     ]
     began = time.monotonic()

@@ -44,6 +44,7 @@ def opened(**url) -> AppTest:
     app = AppTest.from_file(str(MAIN), default_timeout=60)
     for name, value in url.items():
         app.query_params[name] = value
+    app.switch_page("views/watch.py")
     return well(app.run())
 
 
@@ -125,7 +126,8 @@ def test_the_first_picture_needs_neither_jax_nor_the_core(tmp_path):
         "from lab.reading.programs import Programs;"
         "Programs.start = lambda self, after: self;"
         "from streamlit.testing.v1 import AppTest;"
-        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run();"
+        f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60);"
+        "app.switch_page('views/watch.py').run();"
         "assert not app.exception and len(app.get('plotly_chart')) == 5, app;"
         "print([m for m in ('jax', 'equinox', 'ttt_core') if m in sys.modules])"
     )

@@ -1,0 +1,73 @@
+"""Recorded readings to open with a click: what is special about each, its gain."""
+
+import streamlit as st
+
+from app import arrival, cache, player, session
+from app.plain import plain
+from lab.traces import Header
+
+
+# Titles and words of the recordings that ship; any other is shown with its document.
+ABOUT = {
+    "carter-1981-needle": (
+        "Carter's farewell, 1981",
+        "The largest gain of the four. Of a planted number of seven digits, learning "
+        "keeps little.",
+    ),
+    "lincoln-1862": (
+        "Lincoln, 1862",
+        "An address as old as the novels that the model was trained on; no speech "
+        "was among them.",
+    ),
+    "dodo-1893": (
+        "Dodo, a novel of 1893",
+        "By an author whom the model has never read: names and manners of speech are "
+        "learned on the way.",
+    ),
+    "marjoribanks-1866-needle": (
+        "Miss Marjoribanks, 1866",
+        "A planted name is remembered for 14,000 tokens, by a model that was trained "
+        "to remember such sentences.",
+    ),
+}
+
+
+def panel() -> None:
+    """The recorded readings side by side, with a button each."""
+    headers = cache.recordings()
+    if not headers:
+        st.info("No reading is recorded here yet: *Watch it read* reads one live.")
+        return
+    names = [*(n for n in ABOUT if n in headers), *(headers.keys() - ABOUT.keys())]
+    for row in range(0, len(names), 4):
+        for column, name in zip(st.columns(4), names[row : row + 4], strict=False):
+            with column:
+                _card(name, headers[name])
+
+
+def _card(name: str, header: Header) -> None:
+    title, words = ABOUT.get(name, (header.document, f"Read by {header.model}."))
+    with st.container(border=True, height="stretch", key=f"card-{name}"):
+        st.markdown(f"**{plain(title)}**")
+        st.markdown(_gain(name, header))
+        st.caption(plain(words))
+        if st.button("Open", key=f"open-{name}", width="stretch"):
+            _open(name)
+
+
+def _gain(name: str, header: Header) -> str:
+    """What learning saved in the recording, in a line."""
+    if words := header.its_own_twin:
+        return plain(f"{header.model} {words}")
+    interval = cache.gain(name)
+    if interval is None:
+        return "too short to say what learning saves"
+    mean, half = interval
+    return f":blue[**{mean:+.3f}**] ± {half:.3f} nats per token"
+
+
+def _open(name: str) -> None:
+    session.put(source="recorded", playing=False, problem=None)
+    arrival.show(name)
+    player.move(None)
+    st.switch_page("views/watch.py")
