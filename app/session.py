@@ -35,6 +35,13 @@ DEFAULTS = {
     # The `Programs` of the model chosen; they stay as long as a session holds them.
     "programs": None,
     "problem": None,
+    # "Train one": what is chosen, and the name of the run that is shown.
+    "train_recipe": "tiny-e2e",
+    "train_tokens": 400_000,
+    "train_seed": 0,
+    "training": None,
+    "was_training": False,
+    "training_problem": None,
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

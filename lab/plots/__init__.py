@@ -47,6 +47,9 @@ from lab.plots.retention import memory_map as memory_map
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
+from lab.plots.training import drift_over_training as drift_over_training
+from lab.plots.training import gain_over_training as gain_over_training
+from lab.plots.training import outer_loss as outer_loss
 from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
 from lab.plots.words import gain_by_distance_back as gain_by_distance_back
 from lab.plots.words import gain_by_kind as gain_by_kind

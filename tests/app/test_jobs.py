@@ -75,7 +75,7 @@ def test_the_progress_line_is_understood():
     assert found.words.startswith("nano-e2e pretrain step ")
     assert (found.left, job.state) == ("20 s", jobs.RUNNING)
     until(lambda: job.progress.share >= 0.01)
-    assert jobs.sentence(job).endswith("%, 20 s left")
+    assert jobs.sentence(job).endswith("%, 20 s left.")
 
 
 def test_a_stop_lets_the_command_save_and_end_with_its_own_sentence():
