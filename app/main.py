@@ -23,6 +23,7 @@ STYLE = """<style>
 PAGES = [
     st.Page("views/watch.py", title="Watch it read", default=True),
     st.Page("views/train.py", title="Train one"),
+    st.Page("views/breaks.py", title="When it breaks"),
     st.Page("views/machine.py", title="This machine"),
 ]
 

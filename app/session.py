@@ -42,6 +42,11 @@ DEFAULTS = {
     "training": None,
     "was_training": False,
     "training_problem": None,
+    # "When it breaks": the failure on screen, what was predicted, by failure.
+    "failure": "rate",
+    "guesses": {},
+    "was_breaking": False,
+    "breaking_problem": None,
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

@@ -56,6 +56,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval recall": "commands.recall:recall",
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
+    "eval breaking": "commands.breaking:breaking",
     "eval toy": "commands.toy:toy",
     "inspect all": "commands.look:all_",
     "inspect words": "commands.words:words",
