@@ -83,8 +83,8 @@ GALLERY = {
         "held back gets dearer. A low loss on one's own words measures nothing.",
         guard="None of the lab's guards sees it: loss, gradient and weights are finite "
         "and small.",
-        open_door="Whoever lets a model write for long should read with learning "
-        "switched off (rate 0), as *Ask it* does on its forks.",
+        open_door="A model that writes for long should read its own words with "
+        "learning switched off (rate 0), as the green reader does.",
         second="held back",
     ),
     "poison": Exhibit(
@@ -118,8 +118,8 @@ GALLERY = {
             "Nothing: the two texts have nothing in common.",
         ),
         right=1,
-        see="on the left the page is learned by heart, on the right the price is paid: "
-        "the line rises from round to round, past the frozen twin.",
+        see="above, the page is learned by heart; below, the price is paid: the line "
+        "rises from round to round, past the frozen twin.",
         guard="Neither clip nor refusal: every step is small and finite.",
         open_door="Fast weights have no decay. The drift is the only sign, and it "
         "grows slowly; a fresh start, or half of a memory (`--alpha 0.5`), is the "

@@ -24,27 +24,33 @@ EVERY_S = 1.0
 
 
 def stage() -> None:
-    """One exhibit: the question, then the answer with its figures."""
+    """One exhibit: the question on the left, then the answer, its figures beside it."""
     name = session.get("failure")
     exhibit = GALLERY[name]
-    st.markdown(f"**What is done.** {exhibit.happens}")
-    guess = _question(name, exhibit)
     job = jobs.find("eval breaking", [name], model=MODEL)
     active = job is not None and job.state in jobs.ALIVE
     found = failures.load(name, MODEL)
-    if guess is None:
-        st.caption("Say what you expect: the figures appear at once.")
-    elif found is None:
-        st.info("Nothing is recorded here yet: *Provoke it here*.")
-    else:
-        _answer(exhibit, guess)
-        _figures(found, exhibit)
+    left, right = st.columns([4, 5], gap="medium")
+    with left:
+        st.markdown(f"**What is done.** {exhibit.happens}")
+        guess = _question(name, exhibit)
+        if guess is not None and found is not None:
+            _answer(exhibit, guess, verdict(found))
+            frame.look(exhibit.see)
+            _written(found)
+    with right:
+        if guess is None:
+            st.info("Say what you expect: the figures appear here at once.")
+        elif found is None:
+            st.info("Nothing is recorded here yet: *Provoke it here*.")
+        else:
+            _figures(found, exhibit)
+    if guess is not None and found is not None:
         _words(exhibit)
     _again(name, found, job, active)
-    if session.get("was_breaking") and not active:
-        session.put(was_breaking=False)
-        st.rerun()  # without the clock
-    session.put(was_breaking=active)
+    if session.get("was_breaking") != active:
+        session.put(was_breaking=active)
+        st.rerun()  # the whole page, which sets the fragment's clock or stops it
 
 
 def _question(name: str, exhibit: Exhibit) -> int | None:
@@ -61,42 +67,38 @@ def _question(name: str, exhibit: Exhibit) -> int | None:
     return chosen
 
 
-def _answer(exhibit: Exhibit, guess: int) -> None:
+def _answer(exhibit: Exhibit, guess: int, numbers: str) -> None:
     if guess == exhibit.right:
-        st.success("As you said.", icon=":material/check:")
-    else:
-        right = exhibit.choices[exhibit.right]
-        st.warning(f"It is otherwise: {right}", icon=":material/lightbulb:")
+        st.success(f"As you said. {plain(numbers)}", icon=":material/check:")
+        return
+    right = exhibit.choices[exhibit.right]
+    icon = ":material/lightbulb:"
+    st.warning(f"It is otherwise. {right} {plain(numbers)}", icon=icon)
 
 
 def _figures(found: failures.Failure, exhibit: Exhibit) -> None:
-    st.markdown(f"**{plain(verdict(found))}**")
     points = max(len(line.ends) for line in found.lines)
-    upto = st.slider("Chunks read", 1, points, points, key=f"upto-{found.name}")
-    left, right = st.columns(2, gap="medium")
-    with left:
-        frame.figure("broken-loss", plots.loss_when_broken(found, upto=upto))
-    with right:
-        second = {
-            "drift": plots.drift_when_broken,
-            "held back": plots.held_back_when_broken,
-        }[exhibit.second]
-        frame.figure("broken-second", second(found, upto=upto))
-    _written(found)
+    upto = st.session_state.get(f"upto-{found.name}", points)
+    second = {
+        "drift": plots.drift_when_broken,
+        "held back": plots.held_back_when_broken,
+    }[exhibit.second]
+    frame.figure("broken-loss", plots.loss_when_broken(found, upto=upto))
+    frame.figure("broken-second", second(found, upto=upto))
+    unit = "Points shown" if found.name == "tail" else "Chunks read"
+    st.slider(unit, 1, points, points, key=f"upto-{found.name}")
 
 
 def _written(found: failures.Failure) -> None:
     """What the readers wrote, first and last."""
-    writers = [line for line in found.lines if line.said]
-    for column, line in zip(st.columns(len(writers) or 1), writers, strict=False):
-        with column:
-            st.caption(f"{plain(line.name)}: its first chunk, and its last.")
+    for line in found.lines:
+        if line.said:
+            st.caption(f"The reader that {plain(line.name)}, at first and at last:")
             for text in line.said:
-                st.text(text.strip())
+                st.text(" ".join(text.split()))
 
 
 def _words(exhibit: Exhibit) -> None:
-    frame.look(exhibit.see)
     does, does_not = st.columns(2, gap="medium")
     does.markdown(f"**What protects the model.** {exhibit.guard}")
     does_not.markdown(f"**What does not.** {exhibit.open_door}")

@@ -104,11 +104,10 @@ def stage() -> None:
         _bar(found)
     _curves(found)
     _outcome(found)
-    if session.get("was_training") and not active:
-        cache.models.clear()  # there is a new model
-        session.put(was_training=False)
-        st.rerun()
-    session.put(was_training=active)
+    if session.get("was_training") != active:
+        session.put(was_training=active)
+        cache.models.clear()  # there may be a new model
+        st.rerun()  # the whole page, which sets the fragment's clock or stops it
 
 
 def _standing(found: training.Training, active: bool) -> None:

@@ -51,7 +51,11 @@ def _lines(failure, column: str, upto, factor: float, digits: str, **more) -> li
         colour, dash = next(looks[line.role])
         x, y = np.array(line.ends), factor * np.array(getattr(line, column))
         there = np.isfinite(y) & (np.arange(len(y)) < (upto or len(y)))
-        style = dict(line=dict(dash=dash, width=2), hovertemplate=f"%{{y:{digits}}}")
+        stepped = "hv" if failure.name == "tail" else "linear"
+        style = dict(
+            line=dict(dash=dash, width=2, shape=stepped),
+            hovertemplate=f"%{{y:{digits}}}",
+        )
         found.append(theme.line(x[there], y[there], line.name, colour, **style | more))
     return found
 
@@ -68,7 +72,8 @@ def _refused(failure, upto) -> list:
     )
     if not x:
         return []
-    foot = _limits(failure, "loss", 1.0)[0]
+    low, high = _limits(failure, "loss", 1.0)
+    foot = low + ROOM * (high - low) / 2
     cross = dict(symbol="x-thin", size=7, line=dict(color=theme.INK, width=1.5))
     how = dict(mode="markers", marker=cross, hovertemplate="refused")
     return [theme.line(x, [foot] * len(x), "step refused", theme.INK, **how)]
@@ -86,7 +91,7 @@ def _figure(failure, lines, title: str, y: str, column: str, factor: float):
         lines,
         title=title,
         y=y,
-        height=300,
+        height=300 if column == "loss" else 220,
         xaxis=theme.axis(x, range=[0, end], tickformat=","),
         yaxis=yaxis,
         shapes=[theme.mark(mark.token) for mark in failure.marks],
@@ -94,8 +99,8 @@ def _figure(failure, lines, title: str, y: str, column: str, factor: float):
             theme.label(mark.token, f" {mark.label}") for mark in failure.marks[:1]
         ],
         legend=dict(orientation="h", x=0, y=-0.24, yanchor="top", xanchor="left"),
-        showlegend=True,
-        margin=dict(l=52, r=10, t=56, b=90),
+        showlegend=column == "loss",  # the figures share their readers
+        margin=dict(l=52, r=10, t=56, b=90 if column == "loss" else 36),
     )
 
 

@@ -262,7 +262,8 @@ def _tail(bench: _Bench):
 
     model, last = bench.model, bench.chunks[BEFORE]
     before, _ = ttt.read(model, ttt.init_state(model), bench.chunks[:BEFORE].ravel())
-    ends = [*range(0, bench.chunk, max(1, bench.chunk // 8)), bench.chunk]
+    parts = range(0, bench.chunk, max(1, bench.chunk // 8))
+    ends = sorted({*parts, bench.chunk - 1, bench.chunk})
     readers = (("learner", LEARNER, 1.0), ("frozen", FROZEN, 0.0))
     lines = []
     for name, role, rate in readers:
