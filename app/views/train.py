@@ -87,7 +87,7 @@ def _try(action) -> None:
 
 def shown() -> training.Training | None:
     """The training on screen: the one chosen, or what this machine has last trained."""
-    return training.named(session.get("training")) or training.newest()
+    return training.named(session.get("training"))
 
 
 def stage() -> None:
@@ -154,7 +154,8 @@ def _says(found: training.Training) -> str:
         return f"{found.name} is trained."
     if known:
         alive = [job for job in known if job.state in jobs.ALIVE]
-        return " ".join(map(jobs.sentence, alive or known[-1:]))
+        unfinished = [job for job in known if job.state != jobs.DONE][:1]
+        return " ".join(map(jobs.sentence, alive or unfinished or known))
     return f"{found.name} is not finished; nobody trains it now."
 
 
@@ -240,7 +241,16 @@ def earlier() -> None:
 
 
 def _show(name: str) -> None:
-    session.put(training=name, training_problem=None)
+    session.put(training_problem=None)
+    _adopt(training.named(name))
+
+
+def _adopt(found: training.Training) -> None:
+    """Show a training, and let the controls say what it is."""
+    session.put(training=found.name)
+    if found.tokens in TOKENS:
+        session.put(train_recipe=found.recipe, train_tokens=found.tokens)
+        session.put(train_seed=found.seed)
 
 
 def _one_line(name: str) -> str:
@@ -263,6 +273,8 @@ def details() -> None:
 
 if session.begin():
     arrival.arrive()
+if session.get("training") is None and (last := training.newest()):
+    _adopt(last)
 st.title("Train one", anchor=False)
 st.markdown(INTRO)
 choices()

@@ -75,12 +75,13 @@ def test_a_reload_and_another_visitor_find_the_training(folder):  # noqa: F811
     click(app, "train")
     other = opened()
     assert "tiny-e2e-nano-50k-seed900" in words(other)
+    assert other.number_input(key="widget-train_seed").value == 900
     assert not other.button(key="stop").disabled
     until(lambda: watching.curves("tiny-e2e-nano-50k-seed900"))
     click(other, "stop")
     until(lambda: not jobs.queue())
     well(app.run())
-    assert "was stopped" in words(app) and "Stopped at step" not in words(app)
+    assert "Training tiny-e2e-nano-50k-seed900 was stopped" in words(app)
     assert app.button(key="stop").disabled and not app.button(key="resume").disabled
 
 
@@ -118,6 +119,7 @@ def test_earlier_trainings_are_shown_again(folder):  # noqa: F811
     assert "Earlier trainings on this machine (2)" in app.expander[0].label
     click(app, "show-tiny-e2e-nano-50k-seed1")
     assert "tiny-e2e-nano-50k-seed1 is trained." in words(app)
+    assert app.number_input(key="widget-train_seed").value == 1
 
 
 def test_a_model_that_never_learns_has_no_twin(folder):  # noqa: F811
