@@ -127,6 +127,7 @@ def test_a_job_outlives_its_server():
     out = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=True)
     job = jobs.find("recipes", ["works"])
     assert job.key == out.stdout.strip() and job.state in jobs.ALIVE
+    assert os.getsid(pids(job)[0]) != os.getsid(0), "a closed terminal would end it"
     until(lambda: job.progress)
     job.stop()
     ended(job, jobs.STOPPED)

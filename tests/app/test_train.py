@@ -94,6 +94,18 @@ def test_it_goes_on_where_it_was_stopped(folder):  # noqa: F811
     assert app.success and app.button(key="resume").disabled
 
 
+def test_what_is_finished_is_not_trained_again(folder):  # noqa: F811
+    app = trained(chosen(opened()))
+    (runs.folder("tiny-e2e-nano-50k-seed3-plain") / "nano-e2e.json").unlink()
+    click(well(app.run()), "resume")
+    until(lambda: not jobs.queue())
+    assert [job.words[4] for job in jobs.listing()] == [
+        "tiny-e2e-nano-50k-seed3-plain",
+        "tiny-e2e-nano-50k-seed3-plain",
+        "tiny-e2e-nano-50k-seed3",
+    ]
+
+
 def test_an_error_of_the_training_is_a_sentence(folder):  # noqa: F811
     app = trained(chosen(opened(), seed=902))
     assert "has failed. It says: the disk is full" in words(app)
