@@ -96,7 +96,8 @@ def _figure(failure, lines, title: str, y: str, column: str, factor: float):
         yaxis=yaxis,
         shapes=[theme.mark(mark.token) for mark in failure.marks],
         annotations=[
-            theme.label(mark.token, f" {mark.label}") for mark in failure.marks[:1]
+            theme.label(mark.token, mark.label, yanchor="bottom")  # above the lines
+            for mark in failure.marks[:1]
         ],
         legend=dict(orientation="h", x=0, y=-0.24, yanchor="top", xanchor="left"),
         showlegend=column == "loss",  # the figures share their readers
