@@ -245,7 +245,7 @@ def sentence(job: Job) -> str:
         more = f" and {len(before) - 1} more" if len(before) > 1 else ""
         return f"{title} waits for {before[0].title}{more}: one command runs at a time."
     if state in (RUNNING, STOPPING):
-        return f"{title}: {_how_far(job)}" if state == RUNNING else _stopping(job)
+        return f"{title}: {_how_far(job)}." if state == RUNNING else _stopping(job)
     if state == LOST:
         return (
             f"{title} ended without a word: it was killed, the disk was full, or the "

@@ -25,6 +25,8 @@ PAGES = [
     st.Page("views/watch.py", title="Watch it read"),
     st.Page("views/inside.py", title="Inside the weights"),
     st.Page("views/compare.py", title="Compare"),
+    st.Page("views/train.py", title="Train one"),
+    st.Page("views/breaks.py", title="When it breaks"),
     st.Page("views/machine.py", title="This machine"),
 ]
 

@@ -51,6 +51,18 @@ DEFAULTS = {
     "look_problem": None,
     # "Compare": the question on screen, by its kind of result.
     "compared": "compare",
+    # "Train one": what is chosen, and the name of the run that is shown.
+    "train_recipe": "tiny-e2e",
+    "train_tokens": 400_000,
+    "train_seed": 0,
+    "training": None,
+    "was_training": False,
+    "training_problem": None,
+    # "When it breaks": the failure on screen, what was predicted, by failure.
+    "failure": "rate",
+    "guesses": {},
+    "was_breaking": False,
+    "breaking_problem": None,
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

@@ -58,6 +58,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval needles": "commands.needles:needles",
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
+    "eval breaking": "commands.breaking:breaking",
     "eval toy": "commands.toy:toy",
     "inspect all": "commands.look:all_",
     "inspect words": "commands.words:words",

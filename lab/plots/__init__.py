@@ -17,6 +17,9 @@ from lab.plots.anatomy import singular_values as singular_values
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
+from lab.plots.breaking import drift_when_broken as drift_when_broken
+from lab.plots.breaking import held_back_when_broken as held_back_when_broken
+from lab.plots.breaking import loss_when_broken as loss_when_broken
 from lab.plots.ceiling import gain_below_the_ceiling as gain_below_the_ceiling
 from lab.plots.coarse import coarse as coarse
 from lab.plots.coarse import together as together
@@ -55,6 +58,9 @@ from lab.plots.retention import memory_map as memory_map
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
+from lab.plots.training import drift_over_training as drift_over_training
+from lab.plots.training import gain_over_training as gain_over_training
+from lab.plots.training import outer_loss as outer_loss
 from lab.plots.tune_inner import gain_by_inner_rate as gain_by_inner_rate
 from lab.plots.words import gain_by_distance_back as gain_by_distance_back
 from lab.plots.words import gain_by_kind as gain_by_kind

@@ -75,7 +75,7 @@ def test_the_progress_line_is_understood():
     assert found.words.startswith("nano-e2e pretrain step ")
     assert (found.left, job.state) == ("20 s", jobs.RUNNING)
     until(lambda: job.progress.share >= 0.01)
-    assert jobs.sentence(job).endswith("%, 20 s left")
+    assert jobs.sentence(job).endswith("%, 20 s left.")
 
 
 def test_a_stop_lets_the_command_save_and_end_with_its_own_sentence():
@@ -127,6 +127,7 @@ def test_a_job_outlives_its_server():
     out = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=True)
     job = jobs.find("recipes", ["works"])
     assert job.key == out.stdout.strip() and job.state in jobs.ALIVE
+    assert os.getsid(pids(job)[0]) != os.getsid(0), "a closed terminal would end it"
     until(lambda: job.progress)
     job.stop()
     ended(job, jobs.STOPPED)
