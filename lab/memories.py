@@ -25,6 +25,7 @@ import json
 import math
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ EXACT = "float32"
 FORMS = (EXACT, "float16", "rank8")
 MOST = 2.0  # of a change, or of each in a mixture: beyond, models break
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the curve in a card
+LARGEST = 2**28  # bytes of a memory that is uploaded, and of each matrix once opened
 TINY = 1e-30  # keeps the share of a matrix of zeros a number
 SEED = 0  # of the chunks that are read again
 
@@ -302,8 +304,30 @@ def open_memory(name: str | os.PathLike) -> Memory:
     **Raises** `FileNotFoundError` naming the memories there are, `ValueError` for a
     file that is no memory, or damaged.
     """
-    path = find(name)
-    marks, arrays = _read(path)
+    return _opened(find(name))
+
+
+def open_bytes(data: bytes, called: str) -> Memory:
+    """The memory in the bytes of a file that somebody gave, named `called`.
+
+    **Raises** `ValueError` for bytes that are no memory, are damaged, or would take
+    more than `LARGEST` bytes once opened.
+    """
+    if len(data) > LARGEST:
+        raise ValueError(
+            f"{called} has {len(data) / 1e6:,.0f} MB, and a memory has at most "
+            f"{LARGEST / 1e6:,.0f} MB here."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "given"
+        path.write_bytes(data)
+        return _opened(path, called)
+
+
+def _opened(path: Path, called: str = "") -> Memory:
+    """The memory in a file; `called`: another name than the path's, for sentences."""
+    marks, arrays = _read(path, called)
+    path = called or path
     if marks.get("format") != FORMAT:
         raise ValueError(f"{path} is not a memory; `ttt-lab memory save` writes one.")
     found, said = _seal(marks.get("card", ""), arrays), marks.get("sha256", "")
@@ -347,6 +371,7 @@ def fast_weights(memory: Memory, model, alpha: float = 1.0, *, called: str = "It
     check_factor(alpha)
     start = arrays_of(model.fast_mlps) if model.config.fast_blocks else {}
     _check_model(memory.card, model, start, called)
+    _check_shapes(memory, start, called)
     found = weights(memory, start, alpha)
     is_exact = alpha == 1 and memory.card.form == EXACT and memory.card.learned_hash
     if is_exact and hash_of(found) != memory.card.learned_hash:
@@ -379,18 +404,26 @@ def mix(parts: list[tuple[float, str | os.PathLike]]) -> Memory:
     """
     if not parts:
         raise ValueError("Name at least one memory to mix.")
+    return mix_opened([(by, str(name), open_memory(name)) for by, name in parts])
+
+
+def mix_opened(parts: list[tuple[float, str, Memory]]) -> Memory:
+    """The same for memories in hand: factor, name and memory of each.
+
+    **Raises** what `mix` raises.
+    """
     from ttt_core import fast
 
     total, cards = None, []
-    for factor, name in parts:
+    for factor, name, memory in parts:
         check_factor(factor)
-        memory = open_memory(name)
         cards.append(memory.card)
-        check_same_model(cards[0], memory.card, str(parts[0][1]), str(name))
+        check_same_model(cards[0], memory.card, parts[0][1], name)
+        _check_shapes(memory, parts[0][2].change, name)
         part = fast.scale(memory.change, factor)
         total = part if total is None else fast.add(total, part)
     total = {k: np.asarray(matrix) for k, matrix in total.items()}
-    words = tuple(f"{factor:g} * {name}" for factor, name in parts)
+    words = tuple(f"{factor:g} * {name}" for factor, name, _ in parts)
     blank = dict(document="", document_hash="", tokens_hash="", learned_hash="")
     more = dict(form=EXACT, mixed=words, gain=None, reread=None, span=(0, 0))
     card = dataclasses.replace(cards[0], **blank, **more, made=runs.environment())
@@ -516,6 +549,25 @@ def _check_model(card: Card, model, start: Arrays, called: str):
             )
 
 
+def _check_shapes(memory: Memory, like: Arrays, called: str):
+    """**Raises** `ValueError` where a change does not fit the matrices of `like`."""
+    shapes = lambda arrays: {k: matrix.shape for k, matrix in arrays.items()}
+    places_fit = all(
+        k in like
+        and place.shape == value.shape
+        and np.issubdtype(place.dtype, np.integer)
+        and (place.size == 0 or 0 <= place.min() <= place.max() < like[k].size)
+        for k, (place, value) in memory.missed.items()
+    )
+    if shapes(memory.change) != shapes(like) or not places_fit:
+        raise ValueError(
+            f"{called} is damaged: its matrices are {shapes(memory.change)}, and the "
+            f"model's are {shapes(like)}."
+        )
+    if not all(np.isfinite(matrix).all() for matrix in memory.change.values()):
+        raise ValueError(f"{called} is damaged: it holds numbers that are not finite.")
+
+
 def _reread(memory: Memory, model, ids, start: Arrays, after: Arrays) -> Reread:
     chunks = rereading.draw(memory.card.chunks, seed=SEED)
     nats = lambda arrays: rereading.nats(model, _tree(model, arrays), ids, chunks)
@@ -570,6 +622,7 @@ def _decoded(card: Card, arrays: Arrays) -> Memory:
     change, missed = {}, {}
     for k in card.start_norms:
         if f"left.{k}" in arrays:
+            _check_product(arrays[f"left.{k}"], arrays[f"right.{k}"])
             change[k] = arrays[f"left.{k}"] @ arrays[f"right.{k}"]
         elif f"half.{k}" in arrays:
             unit = arrays[f"unit.{k}"]
@@ -581,8 +634,17 @@ def _decoded(card: Card, arrays: Arrays) -> Memory:
     return Memory(card, change, missed, arrays["gains"])
 
 
-def _read(path: Path) -> tuple[dict, Arrays]:
-    """Marks and arrays of a safetensors file."""
+def _check_product(left: np.ndarray, right: np.ndarray):
+    """**Raises** `ValueError` for two factors whose product nobody could hold."""
+    if left.ndim != 3 or right.ndim != 3:
+        raise ValueError(f"factors of {left.ndim} and {right.ndim} axes")
+    blocks, rows, columns = max(len(left), len(right)), left.shape[1], right.shape[2]
+    if blocks * rows * columns * left.itemsize > LARGEST:
+        raise ValueError(f"a matrix of {blocks:,} x {rows:,} x {columns:,}")
+
+
+def _read(path: Path, called: str = "") -> tuple[dict, Arrays]:
+    """Marks and arrays of a safetensors file, named `called` in sentences."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -590,7 +652,8 @@ def _read(path: Path) -> tuple[dict, Arrays]:
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             return file.metadata() or {}, arrays
     except (SafetensorError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a memory, or is damaged ({error}).") from error
+        name = called or path
+        raise ValueError(f"{name} is not a memory, or is damaged ({error}).") from error
 
 
 def _seal(card: str, arrays: Arrays) -> str:
