@@ -41,7 +41,9 @@ LONGEST = 2_000  # characters of a question, or of its answer
 ALPHA = 1.5  # of the change of the weights, at most
 # The end of a sentence is certain once something follows: 3.5 is one number.
 _CLOSING = "[\"'”’»)」』]*"
-_END = re.compile(rf"[.!?।]+{_CLOSING}(?=\s)|[。！？]+{_CLOSING}(?=[^。！？\"'”’»)」』])")
+_END = re.compile(
+    rf"[.!?।]+{_CLOSING}(?=\s)|[。！？]+{_CLOSING}(?=[^。！？\"'”’»)」』])"
+)
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,6 @@ class Programs:
             state = ttt.init_state(model, capacity=self.room)
             ttt.predict(model, state, []).block_until_ready()
 
-
     def _make_writing(self):
         import jax
 
