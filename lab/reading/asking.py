@@ -5,7 +5,7 @@ taken away. So a question goes to four *columns*:
 
     window and weights     the reader as it is
     weights only           an empty window: the document is gone, the weights remain
-    window only            the weights from before reading: the window of the frozen twin
+    window only            W0, the weights from before reading, and the twin's window
     neither                the model that has read nothing
 
 All of it happens on forks, so no question changes a reading. An `Asking` works in small
@@ -15,7 +15,7 @@ draw between two steps, and whoever has enough does not ask for another.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,7 @@ ASK, COMPLETE, CONTINUE = "ask", "complete", "continue"
 STEP = 0.25  # seconds that a step takes, about
 MOST = 512  # tokens that a column writes at most
 LONGEST = 2_000  # characters of a question, or of its answer
+Work = Generator[str, None, Any]  # words on the work, and what comes of it
 ALPHA = 1.5  # of the change of the weights, at most
 # The end of a sentence is certain once something follows: 3.5 is one number.
 _CLOSING = "[\"'”’»)」』]*"
@@ -157,26 +158,23 @@ class OfReading:
         read = self.reading.way_back["learning"][2].read
         return read if self.chunk is None else min(read, self.chunk * self._size)
 
-    def states(self, alpha: float = 1.0) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Words on the work, and None; at last the states by column."""
+    def states(self, alpha: float = 1.0) -> Work:
+        """Yields words on the work, and returns the states by column."""
         read, found = self.read, {}
         for name, (model, marks, at) in self.reading.way_back.items():
-            for done, total, state in self._walk(model, marks, at, read):
-                words = f"reading again: {done:,} of {total:,} tokens"
-                yield (words if total else ""), None
-            found[name] = state
+            found[name] = yield from self._walk(model, marks, at, read)
         model = self.programs.loaded.model
-        yield "", columns(model, found["learning"], found.get("frozen"), alpha)
+        return columns(model, found["learning"], found.get("frozen"), alpha)
 
-    def _walk(self, model, marks, at, read: int):
+    def _walk(self, model, marks, at, read: int) -> Work:
         """From the nearest state that is known to the one after `read` tokens."""
-        if at.read <= read:
-            state, start = at.state, at.read
-        else:
+        state, start = at.state, at.read
+        if at.read > read:
             mark, state = marks.before(read // self._size)
             start = mark * self._size
-        for done, state in walk(model, state, self.reading.plan.ids[start:read]):
-            yield done, read - start, state
+        way = walk(model, state, self.reading.plan.ids[start:read])
+        told = lambda done: f"reading again: {done:,} of {read - start:,} tokens"
+        return (yield from _spoken(way, told))
 
     @property
     def _size(self) -> int:
@@ -194,8 +192,8 @@ class OfMemory:
     memory: Memory
     called: str
 
-    def states(self, alpha: float = 1.0) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """As `OfReading.states`; words while the model is opened.
+    def states(self, alpha: float = 1.0) -> Work:
+        """As `OfReading.states`.
 
         **Raises** `ValueError` as `lab.memories.fast_weights` does.
         """
@@ -207,7 +205,18 @@ class OfMemory:
         empty = ttt.init_state(model, capacity=self.programs.room)
         fast = memories.fast_weights(self.memory, model, alpha, called=self.called)
         learned = dataclasses.replace(empty, fast=fast)
-        yield "", {WEIGHTS: learned, NEITHER: empty}
+        yield "opening the memory"
+        return {WEIGHTS: learned, NEITHER: empty}
+
+
+def _spoken(way: Generator, told: Callable) -> Generator:
+    """What `way` yields, in words; returns what it returns."""
+    while True:
+        try:
+            done = next(way)
+        except StopIteration as end:
+            return end.value
+        yield told(done)
 
 
 def columns(model, learned, frozen=None, alpha: float = 1.0) -> dict[str, Any]:
@@ -301,9 +310,7 @@ class Asking:
         programs = self.source.programs
         yield from self._wait("needle")
         words = tokenizers.load(programs.loaded.tokenizer)
-        states = None
-        for status, states in self.source.states(self.question.alpha):
-            yield status
+        states = yield from self.source.states(self.question.alpha)
         self.columns.update({name: Column() for name in states})
         if self.question.answer:
             yield from self._grade(states, words)

@@ -12,8 +12,9 @@ together (`ttt_core.score_many`).
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -139,14 +140,10 @@ class Grid:
         for j, row in enumerate(self._rows):
             states, state, read = [], self._start(), 0
             for one, fork in zip(row, self._forks(row), strict=True):
-                for state in self._walk(state, row[-1].present[read:fork]):
-                    yield "reading"
+                state = yield from self._walk(state, row[-1].present[read:fork])
                 read = fork
                 for ids in (one.present, one.absent):
-                    end = state
-                    for end in self._walk(state, ids[read:]):
-                        yield "reading"
-                    states.append(end)
+                    states.append((yield from self._walk(state, ids[read:])))
             yield "asking"
             self.nats[:, j] = self._ask(row, states)
 
@@ -155,12 +152,15 @@ class Grid:
 
         return ttt.init_state(self._model, capacity=self.programs.room)
 
-    def _walk(self, state, ids: np.ndarray) -> Iterator:
-        """The states on the way through `ids`; what is read is counted."""
-        before = self.read
-        for done, found in walk(self._model, state, ids):
-            self.read = before + done
-            yield found
+    def _walk(self, state, ids: np.ndarray) -> Generator[str, None, Any]:
+        """Read `ids`, counting them; returns the state behind."""
+        before, way = self.read, walk(self._model, state, ids)
+        while True:
+            try:
+                self.read = before + next(way)
+            except StopIteration as end:
+                return end.value
+            yield "reading"
 
     @property
     def _model(self):

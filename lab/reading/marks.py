@@ -7,7 +7,7 @@ is given up, and half as many are kept from then on.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -53,15 +53,15 @@ class Marks:
         return last, states[last]
 
 
-def walk(model, state, ids: np.ndarray) -> Iterator[tuple[int, Any]]:
-    """Read `ids` chunk by chunk: how many are read, and the state there; first 0."""
+def walk(model, state, ids: np.ndarray) -> Generator[int, None, Any]:
+    """Read `ids` chunk by chunk: yields how many are read, returns the state there."""
     import ttt_core as ttt
 
     chunk = model.config.chunk
-    yield 0, state
     for start in range(0, len(ids), chunk):
         state, _ = ttt.read(model, state, ids[start : start + chunk])
-        yield min(start + chunk, len(ids)), state
+        yield min(start + chunk, len(ids))
+    return state
 
 
 def _size(state) -> int:
