@@ -22,6 +22,7 @@ STYLE = """<style>
 
 PAGES = [
     st.Page("views/watch.py", title="Watch it read", default=True),
+    st.Page("views/ask.py", title="Ask it"),
     st.Page("views/machine.py", title="This machine"),
 ]
 

@@ -290,12 +290,17 @@ def _about(model, start: Arrays) -> dict:
 
 def write(path: str | os.PathLike, memory: Memory) -> Path:
     """Write a memory to one file, whole or not at all, and return the path."""
+    return files.write(path, as_bytes(memory))
+
+
+def as_bytes(memory: Memory) -> bytes:
+    """The contents of a memory's file."""
     from safetensors.numpy import save as to_bytes
 
     arrays = _encoded(memory)
     card = json.dumps(results.to_json(memory.card), allow_nan=False)
     marks = {"format": FORMAT, "card": card, "sha256": _seal(card, arrays)}
-    return files.write(path, to_bytes(arrays, metadata=marks))
+    return to_bytes(arrays, metadata=marks)
 
 
 def open_memory(name: str | os.PathLike) -> Memory:

@@ -132,6 +132,14 @@ class Column:
         """Of the whole answer, from 0 to 1."""
         return float(np.exp(-self.found.nll.sum()))
 
+    def times(self, other: "Column") -> float:
+        """How many times as probable the answer is as in another column.
+
+        Bounded, as no difference of a hundred nats is worth more words.
+        """
+        nats = other.found.nll.sum() - self.found.nll.sum()
+        return float(np.exp(np.clip(nats, -30, 30)))
+
     @property
     def place(self) -> int:
         """The place of the answer's worst token among all; 1 = the model's choice."""

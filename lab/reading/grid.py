@@ -21,6 +21,7 @@ import numpy as np
 from lab.data import needles, tokenizers
 from lab.reading.marks import walk
 from lab.reading.programs import Programs
+from lab.reading.session import Reading
 
 
 LENGTHS = (512, 1024, 2048, 4096)
@@ -67,6 +68,18 @@ class Grid:
         self.nats = np.full((len(self.depths), len(self.lengths)), np.nan)
         self._work = self._fill()
 
+    @classmethod
+    def of(cls, reading: Reading, needle: needles.Needle, longest: int) -> "Grid":
+        """The grid of a reading's text and model, with lengths up to `longest`.
+
+        **Raises** `ValueError` for a text that is too short.
+        """
+        plan = reading.plan
+        words = tokenizers.load(reading.programs.loaded.tokenizer)
+        text = plan.text if plan.absent is None else words.decode_bytes(plan.absent)
+        lengths = tuple(n for n in LENGTHS if n <= longest)
+        return cls(reading.programs, text.decode("utf-8", "ignore"), needle, lengths)
+
     @property
     def reach(self) -> int | None:
         """Tokens that attention sees back, None without a bound."""
@@ -76,6 +89,12 @@ class Grid:
     def learns(self) -> bool:
         """Whether the model learns while reading."""
         return self.programs.loaded.model.config.learns
+
+    @property
+    def beyond(self) -> tuple[float, int]:
+        """Mean of the cells out of attention's reach that are known, and how many."""
+        far = np.isfinite(self.nats) & (self.distances > (self.reach or np.inf))
+        return (float(self.nats[far].mean()) if far.any() else np.nan), int(far.sum())
 
     def step(self, seconds: float = STEP) -> "Grid":
         """Work for about so many seconds."""
