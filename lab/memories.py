@@ -148,6 +148,11 @@ class Memory:
     missed: dict[str, tuple[np.ndarray, np.ndarray]]
     gains: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the change once it is opened; a file of another form is smaller."""
+        return sum(matrix.nbytes for matrix in self.change.values())
+
 
 @dataclass(frozen=True)
 class Part:

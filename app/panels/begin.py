@@ -16,17 +16,21 @@ SLOW = 20  # seconds of reading that are worth a word beforehand
 def source() -> OfReading | None:
     """What the current reading offers to be asked, after the chunk chosen."""
     reading = session.get("reading")
-    is_live = session.get("source") == "live" and reading is not None
-    if not is_live:
+    if not _is_live():
         _choose(first=True)
         return None
     if reading.filled == 0 or (session.get("playing") and not reading.done):
         _progress(reading)
         return None
     _place(reading)
-    with st.expander("Read another text, or with another model"):
-        _choose(first=False)
     return OfReading(reading, _chunk(reading))
+
+
+def another() -> None:
+    """Where there is a reading already: read another text, or with another model."""
+    if _is_live():
+        with st.popover("Read another text", icon=":material/auto_stories:"):
+            _choose(first=False)
 
 
 def begin_if_asked() -> None:
@@ -34,6 +38,10 @@ def begin_if_asked() -> None:
     sources.begin_if_asked()
     if not session.get("starting"):
         session.put(place=None, asking=None, grid=None, pace=pace.Pace())
+
+
+def _is_live() -> bool:
+    return session.get("source") == "live" and session.get("reading") is not None
 
 
 def _choose(*, first: bool) -> None:
@@ -47,7 +55,8 @@ def _choose(*, first: bool) -> None:
         return
     if first:
         st.markdown("**Nothing is read yet.** Choose a text and a model, and read it.")
-    what, who, cap = st.columns([3, 2, 2])
+    parts = st.columns([3, 2, 2]) if first else [st.container() for _ in range(3)]
+    what, who, cap = parts
     with what:
         _document()
     with who:
@@ -135,25 +144,35 @@ def _place(reading) -> None:
     """Who has read what; and after which of the chunks it is asked."""
     header, filled = reading.trace.header, reading.filled
     learned = "" if header.learns else f" It {plain(header.its_own_twin)}."
-    st.markdown(
-        f"**{plain(header.model)}** has read **{reading.trace.read:,} tokens** of "
-        f"{plain(header.document)}, in {filled:,} chunks.{learned}"
-    )
-    if filled > 1:
-        key = "widget-place"
-        st.session_state[key] = _chunk(reading) or filled
-        st.slider(
-            "Asked after chunk (states on the way are kept, so going back is exact)",
-            1,
-            filled,
-            key=key,
-            on_change=_move,
-            args=(filled,),
-            disabled=_busy(),
-            format="%d",
+    words, place = st.columns([4, 5], gap="medium", vertical_alignment="center")
+    with words:
+        st.markdown(
+            f"**{plain(header.model)}** has read **{reading.trace.read:,} tokens** of "
+            f"{plain(header.document)}, in {filled:,} chunks.{learned}"
         )
-    if not reading.done:
-        st.button("Read on", on_click=_read_on, key="go-on")
+        if not reading.done:
+            st.button("Read on", on_click=_read_on, key="go-on")
+    if filled > 1:
+        with place:
+            _slider(reading, filled)
+
+
+def _slider(reading, filled: int) -> None:
+    """Asked after which chunk."""
+    key = "widget-place"
+    st.session_state[key] = _chunk(reading) or filled
+    st.slider(
+        "Asked after chunk",
+        1,
+        filled,
+        key=key,
+        on_change=_move,
+        args=(filled,),
+        disabled=_busy(),
+        format="%d",
+        help="States on the way are kept, and reading goes on from the nearest: the "
+        "bits are those of the reading at that chunk.",
+    )
 
 
 def _chunk(reading) -> int | None:

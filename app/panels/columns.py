@@ -38,7 +38,8 @@ STYLE = (
 def panel(source) -> None:
     """What is said so far."""
     work = session.get("asking")
-    if work is None:
+    # An answer of the reading is none of the memory, which may be asked next.
+    if work is None or type(work.source) is not type(source):
         return
     if work.error:
         st.error(plain(work.error), icon=":material/error:")
@@ -76,12 +77,11 @@ def _headline(work: Asking, names: list[str]) -> None:
         return
     answer, none = plain(work.question.answer), found[NEITHER]
     main = next((n for n in (WEIGHTS, WINDOW) if n in found), names[0])
-    first = "The weights alone" if main == WEIGHTS else "The window alone"
-    times = _times(found[main].times(none))
+    first, make = ("weights", "make") if main == WEIGHTS else ("window", "makes")
+    chances = [_chance(one.probability) for one in (found[main], none)]
     st.markdown(
-        f"**{first} give “{answer}” a probability of "
-        f"{_chance(found[main].probability)}, {times} the model that has read "
-        f"nothing ({_chance(none.probability)}).**"
+        f"**The {first} alone {make} “{answer}” {_times(found[main].times(none))} the "
+        f"model that has read nothing: {chances[0]} against {chances[1]}.**"
     )
 
 
@@ -95,13 +95,13 @@ def _said(work: Asking) -> str:
 def _column(work: Asking, name: str) -> None:
     head, words = HEADS[name]
     column = work.columns[name]
-    st.markdown(head)
-    st.caption(words)
+    found = ""
     if column.found is not None:
-        st.markdown(
-            f"{_chance(column.probability)} · place {column.place:,} · "
-            f"{column.found.nats:.2f} nats a token"
-        )
+        found = f"  \n{_chance(column.probability)} · place {column.place:,}"
+        words = f"{column.found.nats:.2f} nats a token. {words}"
+    with st.container(gap=None):
+        st.markdown(f"{head}{found}")
+        st.caption(words)
     cursor = "" if column.done else "▌"
     lead = f"<b>{as_html(work.question.text)}</b>" if work.question.text else ""
     written = as_html(column.written if lead else column.written.lstrip())
@@ -125,15 +125,19 @@ def _chance(probability: float) -> str:
     """A probability as people read it."""
     if probability >= 0.01:
         return f"{probability:.0%}"
-    if probability >= 1e-6:
-        return f"1 in {1 / probability:,.0f}"
-    return "less than 1 in a million"
+    many = 1 / max(probability, 1e-30)
+    for size, name in ((1e12, " trillion"), (1e9, " billion"), (1e6, " million")):
+        if many >= 1000 * size:
+            return f"1 in over {1000}{name}"
+        if many >= size:
+            return f"1 in {many / size:,.0f}{name}"
+    return f"1 in {many:,.0f}"
 
 
 def _times(times: float) -> str:
     """How many times as probable, in words."""
     if 1 / 1.05 < times < 1.05:
-        return "the same as"
+        return "no likelier than"
     more = max(times, 1 / times)
     size = f"{more:,.1f}" if more < 10 else f"{more:,.0f}"
-    return f"{size} times that of" if times > 1 else f"{size} times less than"
+    return f"{size} times {'as likely as' if times > 1 else 'less likely than'}"

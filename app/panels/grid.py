@@ -76,7 +76,7 @@ def _drawn(work: Grid) -> None:
         st.progress(work.read / work.total, words)
     st.markdown(f"**{_headline(work)}**")
     figure = plots.needle_grid(work.nats, work.lengths, work.depths, work.reach)
-    figure.update_layout(title=None, dragmode=False)
+    figure.update_layout(title=None, dragmode=False, margin_t=28)
     st.plotly_chart(
         figure, key="chart-grid", theme=None, config={"displayModeBar": False}
     )
@@ -93,8 +93,11 @@ def _headline(work: Grid) -> str:
     mean, count = work.beyond
     if not count:
         return "No cell is out of attention's reach yet."
-    who = "the weights still save" if work.learns else "a model that never learns saves"
+    who = "the weights" if work.learns else "a model that never learns"
+    if abs(mean) < 0.005:
+        return f"Out of attention's reach ({count} cells) {who} know nothing: 0 nats."
+    verb = "save" if mean > 0 else "cost"
     return (
-        f"Out of attention's reach ({count} cells) {who} {mean:+.2f} nats a token "
-        "of the answer."
+        f"Out of attention's reach ({count} cells) {who} still {verb} "
+        f"{abs(mean):.2f} nats a token of the answer."
     )

@@ -39,13 +39,11 @@ def keeping(reading) -> None:
 
 def source() -> OfMemory | None:
     """The memory that was opened, to be asked; ways to open one."""
-    st.caption("A memory is asked alone: its document is gone, its window empty.")
-    left, right = st.columns(2)
+    left, right = st.columns([2, 3], gap="medium")
     with left:
         _listed()
-    with right:
         st.file_uploader(
-            "Or upload one, at most 5 MB", key="memory-upload", on_change=_uploaded
+            "Upload a memory, at most 5 MB", key="memory-upload", on_change=_uploaded
         )
     if session.get("memory") is None:
         if not memories.paths():
@@ -55,7 +53,8 @@ def source() -> OfMemory | None:
             )
         return None
     name, memory = session.get("memory")
-    _card(name, memory)
+    with right:
+        _card(memory)
     if memory.card.model not in cache.models():
         made = plain(memory.card.model or "a model without a name")
         st.error(f"{made} made this memory, and is not here.")
@@ -168,7 +167,7 @@ def _download(name: str, memory: Memory) -> None:
     )
 
 
-def _card(name: str, memory: Memory) -> None:
+def _card(memory: Memory) -> None:
     """Where it is from, and how large it is."""
     card = memory.card
     sizes = [share for shares in memories.sizes(memory).values() for share in shares]
@@ -176,13 +175,13 @@ def _card(name: str, memory: Memory) -> None:
         "What it read": card.title,
         "Tokens": f"{card.span[1] - card.span[0]:,} in {card.chunks:,} chunks",
         "Model": card.model,
+        "Size": f"{memory.nbytes / 1e6:,.1f} MB, {card.form}",
         "Change": f"{min(sizes):.1%} to {max(sizes):.1%} of the weights, by matrix",
-        "Saved while reading": _nats(card.gain),
-        "Saves read again": _nats(card.reread and card.reread.gain),
+        "Learning saved": _nats(card.gain),
+        "Read again, it saves": _nats(card.reread and card.reread.gain),
     }
     if card.mixed:
         del rows["Tokens"]
-    st.markdown(f"**{plain(name)}**")
     st.table({head: plain(words) for head, words in rows.items() if words})
 
 

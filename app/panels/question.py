@@ -11,8 +11,8 @@ from lab.reading.asking import ASK, COMPLETE, CONTINUE, Asking, OfMemory, Questi
 
 KINDS = {ASK: "Ask", COMPLETE: "Complete a sentence", CONTINUE: "Continue the text"}
 HINTS = {
-    ASK: "The beginning of a sentence. It is asked as a new paragraph.",
-    COMPLETE: "The beginning of a sentence; the writing ends with the sentence.",
+    ASK: "The beginning of a sentence, asked as a new paragraph",
+    COMPLETE: "The beginning of a sentence; its end is written",
 }
 FIELDS = ("question", "answer")
 DIALS = ("tokens", "temperature", "top_p", "dice", "alpha")
@@ -30,11 +30,13 @@ def panel(source) -> None:
     kind = session.get("asked")
     _prefill(source)
     with st.form("question-form", border=False):
-        if kind != CONTINUE:
-            _fields(kind)
-        with st.container(horizontal=True, vertical_alignment="center"):
+        asks = kind != CONTINUE
+        parts = st.columns([4, 3, 3] if asks else [1], vertical_alignment="bottom")
+        if asks:
+            _fields(kind, *parts[:2])
+        with parts[-1].container(horizontal=True, vertical_alignment="bottom"):
             st.form_submit_button(
-                KINDS[kind],
+                KINDS[kind].split(maxsplit=1)[0],
                 type="primary",
                 icon=":material/forum:",
                 on_click=_ask,
@@ -52,7 +54,7 @@ def panel(source) -> None:
 def again(source) -> None:
     """How to have the same answers outside of this page."""
     work = session.get("asking")
-    if work is None or work.error:
+    if work is None or work.error or type(work.source) is not type(source):
         return
     asked = _asked(work.source)
     with st.expander("The same outside of this page: a command, and Python"):
@@ -64,8 +66,7 @@ def again(source) -> None:
             st.caption("The name is that of a file beside you, or of a kept memory.")
 
 
-def _fields(kind: str) -> None:
-    left, right = st.columns([3, 2])
+def _fields(kind: str, left, right) -> None:
     for name in FIELDS:
         # A value that is written in every run would undo what is being typed.
         st.session_state.setdefault(f"typed-{name}", session.get(name))
@@ -76,7 +77,7 @@ def _fields(kind: str) -> None:
         placeholder="The hostages were held in",
     )
     right.text_input(
-        "Its right end, if you know it (optional)",
+        "Its right end (optional)",
         key="typed-answer",
         max_chars=asking.LONGEST,
         placeholder="Iran",

@@ -20,18 +20,21 @@ A text that was read is in two places: in the window of attention, and in the we
 Take either away, and ask. Questions go to copies, so nothing is learned from them.
 """
 WHO = {"reading": "The current reading", "memory": "A memory file"}
-MOMENT = 0.3  # seconds of reading in one run
+MOMENT = 0.6  # seconds of reading in one run
 
 
 @st.fragment
 def stage() -> None:
-    st.segmented_control(
-        "Who answers",
-        WHO,
-        format_func=WHO.get,
-        label_visibility="collapsed",
-        **session.bound("answerer"),
-    )
+    with st.container(horizontal=True, vertical_alignment="center", key="who-row"):
+        st.segmented_control(
+            "Who answers",
+            WHO,
+            format_func=WHO.get,
+            label_visibility="collapsed",
+            **session.bound("answerer"),
+        )
+        if session.get("answerer") == "reading":
+            begin.another()
     _work()
     _problem()
     is_memory = session.get("answerer") == "memory"
