@@ -24,7 +24,6 @@ import dataclasses
 import json
 import math
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,16 +32,17 @@ from pathlib import Path
 import numpy as np
 
 from lab import checkpoints, files, results, runs
+from lab.measure import memory_forms as forms
 from lab.measure import named_arrays, rereading
 from lab.measure.intervals import Interval, batch_means, interval
+from lab.measure.memory_forms import EXACT, rank_of
+from lab.measure.memory_forms import FORMS as FORMS
 from lab.measure.named_arrays import Arrays, arrays_of, hash_of, norm, norms, sha256
 from lab.names import unknown
 
 
 FORMAT = "ttt-e2e-lab memory 1"
 ENDING = ".memory"
-EXACT = "float32"
-FORMS = (EXACT, "float16", "rank8")
 MOST = 2.0  # of a change, or of each in a mixture: beyond, models break
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the curve in a card
 LARGEST = 2**28  # bytes of a memory that is uploaded, and of each matrix once opened
@@ -324,10 +324,8 @@ def open_bytes(data: bytes, called: str) -> Memory:
     more than `LARGEST` bytes once opened.
     """
     if len(data) > LARGEST:
-        raise ValueError(
-            f"{called} has {len(data) / 1e6:,.0f} MB, and a memory has at most "
-            f"{LARGEST / 1e6:,.0f} MB here."
-        )
+        most = f"at most {LARGEST / 1e6:,.0f} MB"
+        raise ValueError(f"{called} has {len(data) / 1e6:,.0f} MB; give {most}.")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "given"
         path.write_bytes(data)
@@ -336,8 +334,7 @@ def open_bytes(data: bytes, called: str) -> Memory:
 
 def _opened(path: Path, called: str = "") -> Memory:
     """The memory in a file; `called`: another name than the path's, for sentences."""
-    marks, arrays = _read(path, called)
-    path = called or path
+    (marks, arrays), path = _read(path, called), called or path
     if marks.get("format") != FORMAT:
         raise ValueError(f"{path} is not a memory; `ttt-lab memory save` writes one.")
     found, said = _seal(marks.get("card", ""), arrays), marks.get("sha256", "")
@@ -381,7 +378,7 @@ def fast_weights(memory: Memory, model, alpha: float = 1.0, *, called: str = "It
     check_factor(alpha)
     start = arrays_of(model.fast_mlps) if model.config.fast_blocks else {}
     _check_model(memory.card, model, start, called)
-    _check_shapes(memory, start, called)
+    forms.check_fits(memory.change, memory.missed, start, called)
     found = weights(memory, start, alpha)
     is_exact = alpha == 1 and memory.card.form == EXACT and memory.card.learned_hash
     if is_exact and hash_of(found) != memory.card.learned_hash:
@@ -418,10 +415,7 @@ def mix(parts: list[tuple[float, str | os.PathLike]]) -> Memory:
 
 
 def mix_opened(parts: list[tuple[float, str, Memory]]) -> Memory:
-    """The same for memories in hand: factor, name and memory of each.
-
-    **Raises** what `mix` raises.
-    """
+    """The same for memories in hand: factor, name and memory of each."""
     from ttt_core import fast
 
     total, cards = None, []
@@ -429,7 +423,7 @@ def mix_opened(parts: list[tuple[float, str, Memory]]) -> Memory:
         check_factor(factor)
         cards.append(memory.card)
         check_same_model(cards[0], memory.card, parts[0][1], name)
-        _check_shapes(memory, parts[0][2].change, name)
+        forms.check_fits(memory.change, memory.missed, parts[0][2].change, name)
         part = fast.scale(memory.change, factor)
         total = part if total is None else fast.add(total, part)
     total = {k: np.asarray(matrix) for k, matrix in total.items()}
@@ -500,19 +494,6 @@ def paths() -> list[Path]:
     return sorted(folder().glob(f"*{ENDING}"))
 
 
-def rank_of(form: str) -> int | None:
-    """The rank that a form keeps, None for one that keeps all.
-
-    **Raises** `ValueError` for an unknown form.
-    """
-    found = re.fullmatch(r"rank([1-9]\d{0,5})", form)
-    if found:
-        return int(found[1])
-    if form not in FORMS:
-        raise ValueError(unknown("form", form, FORMS) + " Any rank will do: rank16.")
-    return None
-
-
 def check_factor(alpha: float):
     """**Raises** `ValueError` for a factor outside 0 to 2."""
     if not 0 <= alpha <= MOST:
@@ -559,25 +540,6 @@ def _check_model(card: Card, model, start: Arrays, called: str):
             )
 
 
-def _check_shapes(memory: Memory, like: Arrays, called: str):
-    """**Raises** `ValueError` where a change does not fit the matrices of `like`."""
-    shapes = lambda arrays: {k: matrix.shape for k, matrix in arrays.items()}
-    places_fit = all(
-        k in like
-        and place.shape == value.shape
-        and np.issubdtype(place.dtype, np.integer)
-        and (place.size == 0 or 0 <= place.min() <= place.max() < like[k].size)
-        for k, (place, value) in memory.missed.items()
-    )
-    if shapes(memory.change) != shapes(like) or not places_fit:
-        raise ValueError(
-            f"{called} is damaged: its matrices are {shapes(memory.change)}, and the "
-            f"model's are {shapes(like)}."
-        )
-    if not all(np.isfinite(matrix).all() for matrix in memory.change.values()):
-        raise ValueError(f"{called} is damaged: it holds numbers that are not finite.")
-
-
 def _reread(memory: Memory, model, ids, start: Arrays, after: Arrays) -> Reread:
     chunks = rereading.draw(memory.card.chunks, seed=SEED)
     nats = lambda arrays: rereading.nats(model, _tree(model, arrays), ids, chunks)
@@ -600,28 +562,13 @@ def _tree(model, arrays: Arrays):
 def _formed(memory: Memory) -> Memory:
     """The memory as it will be after writing and opening: with what the form loses."""
     return dataclasses.replace(
-        memory, change=_decoded(memory.card, _encoded(memory)).change
+        memory, change=forms.decoded(memory.change, _encoded(memory))
     )
 
 
 def _encoded(memory: Memory) -> Arrays:
     """The arrays of a file."""
-    rank, found = rank_of(memory.card.form), {}
-    for k, change in memory.change.items():
-        if rank:
-            from ttt_core.fast import low_rank
-
-            left, right = low_rank(change, rank)
-            found |= {f"left.{k}": np.asarray(left), f"right.{k}": np.asarray(right)}
-        elif memory.card.form == "float16":
-            # Halves are even down to 6e-5 only, so each matrix is brought up to one.
-            most = np.abs(change).max((1, 2), keepdims=True)  # [fast_blocks, 1, 1]
-            unit = np.exp2(np.ceil(np.log2(np.where(most > 0, most, 1))))
-            unit = unit.astype(change.dtype)
-            found |= {f"half.{k}": (change / unit).astype(np.float16)}
-            found |= {f"unit.{k}": unit}
-        else:
-            found[f"change.{k}"] = np.ascontiguousarray(change)
+    found = forms.encoded(memory.change, memory.card.form)
     for k, (place, value) in memory.missed.items():
         found |= {f"place.{k}": place, f"value.{k}": value}
     return found | {"gains": memory.gains}
@@ -629,28 +576,10 @@ def _encoded(memory: Memory) -> Arrays:
 
 def _decoded(card: Card, arrays: Arrays) -> Memory:
     """What `_encoded` wrote."""
-    change, missed = {}, {}
-    for k in card.start_norms:
-        if f"left.{k}" in arrays:
-            _check_product(arrays[f"left.{k}"], arrays[f"right.{k}"])
-            change[k] = arrays[f"left.{k}"] @ arrays[f"right.{k}"]
-        elif f"half.{k}" in arrays:
-            unit = arrays[f"unit.{k}"]
-            change[k] = arrays[f"half.{k}"].astype(unit.dtype) * unit
-        else:
-            change[k] = arrays[f"change.{k}"]
-        if f"place.{k}" in arrays:
-            missed[k] = arrays[f"place.{k}"], arrays[f"value.{k}"]
+    change = forms.decoded(card.start_norms, arrays, LARGEST)
+    places = [k for k in card.start_norms if f"place.{k}" in arrays]
+    missed = {k: (arrays[f"place.{k}"], arrays[f"value.{k}"]) for k in places}
     return Memory(card, change, missed, arrays["gains"])
-
-
-def _check_product(left: np.ndarray, right: np.ndarray):
-    """**Raises** `ValueError` for two factors whose product nobody could hold."""
-    if left.ndim != 3 or right.ndim != 3:
-        raise ValueError(f"factors of {left.ndim} and {right.ndim} axes")
-    blocks, rows, columns = max(len(left), len(right)), left.shape[1], right.shape[2]
-    if blocks * rows * columns * left.itemsize > LARGEST:
-        raise ValueError(f"a matrix of {blocks:,} x {rows:,} x {columns:,}")
 
 
 def _read(path: Path, called: str = "") -> tuple[dict, Arrays]:
@@ -662,8 +591,8 @@ def _read(path: Path, called: str = "") -> tuple[dict, Arrays]:
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             return file.metadata() or {}, arrays
     except (SafetensorError, AttributeError, TypeError, ValueError) as error:
-        name = called or path
-        raise ValueError(f"{name} is not a memory, or is damaged ({error}).") from error
+        words = f"{called or path} is not a memory, or is damaged ({error})."
+        raise ValueError(words) from error
 
 
 def _seal(card: str, arrays: Arrays) -> str:
