@@ -7,7 +7,7 @@ from app.panels import source as sources
 from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
 from lab.reading import pace
-from lab.reading.asking import OfReading
+from lab.reading.asking import Asking, OfReading
 
 
 SLOW = 20  # seconds of reading that are worth a word beforehand
@@ -144,11 +144,12 @@ def _place(reading) -> None:
     """Who has read what; and after which of the chunks it is asked."""
     header, filled = reading.trace.header, reading.filled
     learned = "" if header.learns else f" It {plain(header.its_own_twin)}."
+    chunks = "one chunk" if filled == 1 else f"{filled:,} chunks"
     words, place = st.columns([4, 5], gap="medium", vertical_alignment="center")
     with words:
         st.markdown(
             f"**{plain(header.model)}** has read **{reading.trace.read:,} tokens** of "
-            f"{plain(header.document)}, in {filled:,} chunks.{learned}"
+            f"{plain(header.document)}, in {chunks}.{learned}"
         )
         if not reading.done:
             st.button("Read on", on_click=_read_on, key="go-on")
@@ -187,8 +188,13 @@ def _busy() -> bool:
 
 
 def _move(filled: int) -> None:
+    """Ask again what was asked, after another chunk."""
     place = st.session_state["widget-place"]
-    session.put(place=None if place >= filled else place, asking=None)
+    session.put(place=None if place >= filled else place)
+    if (asked := session.get("asking")) is not None:
+        reading = session.get("reading")
+        source = OfReading(reading, _chunk(reading))
+        session.put(asking=Asking(source, asked.question))
 
 
 def _pause() -> None:

@@ -38,8 +38,8 @@ STYLE = (
 def panel(source) -> None:
     """What is said so far."""
     work = session.get("asking")
-    # An answer of the reading is none of the memory, which may be asked next.
-    if work is None or type(work.source) is not type(source):
+    # The answers of one reading are none of another, or of a memory.
+    if work is None or not work.is_of(source):
         return
     if work.error:
         st.error(plain(work.error), icon=":material/error:")
@@ -105,7 +105,8 @@ def _column(work: Asking, name: str) -> None:
     cursor = "" if column.done else "▌"
     lead = f"<b>{as_html(work.question.text)}</b>" if work.question.text else ""
     written = as_html(column.written if lead else column.written.lstrip())
-    nothing = "<i>(nothing: it ends at once)</i>" if column.done else ""
+    nothing = " <i>(nothing: it ends at once)</i>" if column.done else ""
+    nothing = " <i>(stopped)</i>" if work.stopped else nothing
     text = f"{lead}{written or nothing}{cursor}"
     st.html(f'<div class="said" style="{STYLE}">{text}</div>')
 

@@ -13,6 +13,9 @@ from lab.reading.grid import LENGTHS, Grid
 def panel(reading) -> None:
     """The grid of the reading's text and model, behind a click."""
     work = session.get("grid")
+    if work is not None and work.reading is not reading:
+        work = None
+        session.put(grid=None)
     with st.expander("Needle grid: by depth and length", expanded=work is not None):
         st.caption(
             "A sentence is hidden at five depths of the text, the text is read to "

@@ -45,7 +45,7 @@ def panel(source) -> None:
             )
             _dials(source)
     work = session.get("asking")
-    if work is not None and not work.done:
+    if work is not None and not work.done and work.is_of(source):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.button("Stop", icon=":material/stop:", on_click=_stop, key="stop")
             st.caption(f"{plain(work.status)} …")
@@ -54,11 +54,12 @@ def panel(source) -> None:
 def again(source) -> None:
     """How to have the same answers outside of this page."""
     work = session.get("asking")
-    if work is None or work.error or type(work.source) is not type(source):
+    if work is None or work.error or not work.is_of(source):
         return
     asked = _asked(work.source)
     with st.expander("The same outside of this page: a command, and Python"):
-        st.code(again_.command(asked, work.question), language="bash", wrap_lines=True)
+        if command := again_.command(asked, work.question):
+            st.code(command, language="bash", wrap_lines=True)
         st.code(again_.lines(asked, work.question), language="python", wrap_lines=True)
         if asked.document == again_.MINE and not asked.memory:
             st.caption("Save the text that was read as `my.txt` first.")

@@ -31,7 +31,12 @@ class Asked:
 
 
 def command(asked: Asked, question: Question) -> str:
-    """The `ttt-lab` command; it shows the reader and its frozen twin."""
+    """The `ttt-lab` command; it shows the reader and its frozen twin.
+
+    "" where no command takes a part of what a reading has learned.
+    """
+    if question.alpha != 1 and not asked.memory:
+        return ""
     if question.temperature == 0 and question.kind == ASK:
         words = ["ask", *_read(asked), question.text]
         words += ["--answer", question.answer] if question.answer else []

@@ -276,6 +276,7 @@ class Asking:
         status: words on what is being done; "" when done.
         error: a sentence, if it cannot be answered.
         done: whether all is said, or the asking was stopped.
+        stopped: whether it was stopped before all was said.
     """
 
     source: OfReading | OfMemory
@@ -284,6 +285,7 @@ class Asking:
     status: str = "beginning"
     error: str = ""
     done: bool = False
+    stopped: bool = False
 
     def __post_init__(self):
         self._work = self._answer()
@@ -295,11 +297,17 @@ class Asking:
             try:
                 self.status = next(self._work)
             except StopIteration:
-                self.stop()
+                self._end()
             except (ValueError, OSError) as error:
                 self.error = str(error)
-                self.stop()
+                self._end()
         return self
+
+    def is_of(self, source) -> bool:
+        """Whether the same reading, or the same memory, was asked."""
+        if isinstance(self.source, OfReading) and isinstance(source, OfReading):
+            return self.source.reading is source.reading
+        return self.source == source
 
     def finish(self) -> "Asking":
         """Step to the end."""
@@ -309,6 +317,10 @@ class Asking:
 
     def stop(self) -> None:
         """End here; what was said stays."""
+        self.stopped = not self.done
+        self._end()
+
+    def _end(self) -> None:
         self._work.close()
         self.done, self.status = True, ""
         for column in self.columns.values():

@@ -37,6 +37,7 @@ class Grid:
         programs: the model's.
         text: the text, long enough for the longest of `lengths`.
         needle: what is planted.
+        reading: whose text it is, None = of no reading.
         lengths: tokens read, in growing order; those that the text does not fill are
             left out.
         depths: where the needle stands, from 0 (start) to 1 (end).
@@ -53,6 +54,7 @@ class Grid:
     needle: needles.Needle
     lengths: tuple[int, ...] = LENGTHS
     depths: tuple[float, ...] = DEPTHS
+    reading: Reading | None = None
     nats: np.ndarray = field(init=False)
     distances: np.ndarray = field(init=False)
     status: str = "beginning"
@@ -75,10 +77,11 @@ class Grid:
         **Raises** `ValueError` for a text that is too short.
         """
         plan = reading.plan
-        words = tokenizers.load(reading.programs.loaded.tokenizer)
-        text = plan.text if plan.absent is None else words.decode_bytes(plan.absent)
+        known = tokenizers.load(reading.programs.loaded.tokenizer)
+        text = plan.text if plan.absent is None else known.decode_bytes(plan.absent)
         lengths = tuple(n for n in LENGTHS if n <= longest)
-        return cls(reading.programs, text.decode("utf-8", "ignore"), needle, lengths)
+        words = text.decode("utf-8", "ignore")
+        return cls(reading.programs, words, needle, lengths, reading=reading)
 
     @property
     def reach(self) -> int | None:

@@ -79,8 +79,10 @@ def test_asking_leaves_the_reading_as_it_is_and_earlier_places_can_be_asked(fold
     app = read(opened())
     reading = app.session_state["reading"]
     before = reading.trace
-    well(app.slider(key="widget-place").set_value(2).run())
     ask(app)
+    well(app.slider(key="widget-place").set_value(2).run())
+    finished(app)
+    assert len(texts(app)) == 4 and not app.error
     assert app.session_state["asking"].source.chunk == 2
     assert app.session_state["reading"] is reading
     assert (reading.trace.nll == before.nll).all()
@@ -182,3 +184,19 @@ def test_a_grid_of_a_text_too_short_gets_a_sentence(folder):  # noqa: F811
     app = read(opened(), text=SENTENCE * 6)
     click(app, "fill")
     assert "give a longer text" in problem(app)
+
+
+def test_answers_of_another_reading_are_not_shown(folder):  # noqa: F811
+    app = ask(read(opened()))
+    assert len(texts(app)) == 4
+    app = read(app, text=SENTENCE * 9)
+    assert not texts(app) and app.session_state["grid"] is None
+
+
+def test_a_part_of_what_was_learned_has_no_command_but_lines(folder):  # noqa: F811
+    app = read(opened())
+    app.slider(key="dial-alpha").set_value(0.5)
+    typed(app, "The ships", "came")
+    finished(app)
+    (lines,) = [code.value for code in app.code]
+    assert "asking.columns(model, learned, frozen, 0.5)" in lines
