@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from app import cache, session
+from app import arrival, cache, session
 from app.panels import source as sources
 from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
+from lab.data import needles
 from lab.reading import pace
 from lab.reading.asking import Asking, OfReading
 
@@ -68,6 +69,7 @@ def _choose(*, first: bool) -> None:
             format_func=lambda n: f"{n:,} tokens",
             **session.bound("cap"),
         )
+    _hide()
     _beforehand()
     sources.chosen()
     st.button(
@@ -103,6 +105,23 @@ def _model(models: dict[str, str]) -> None:
         format_func=lambda name: one_line(title(name)),
         **session.bound("model"),
     )
+
+
+def _hide() -> None:
+    """Whether a sentence is hidden in the text; its question is then at hand."""
+    key = "widget-hide"
+    st.session_state[key] = session.get("needle") != "none"
+    st.toggle(
+        "Hide a sentence in it, to ask for it",
+        key=key,
+        on_change=_set_needle,
+        help=plain(arrival.sentence() or needles.passkey(session.get("seed")).sentence),
+    )
+
+
+def _set_needle() -> None:
+    mine = "sentence" if session.get("sentence") else "passkey"
+    session.put(needle=mine if st.session_state["widget-hide"] else "none")
 
 
 def _beforehand() -> None:

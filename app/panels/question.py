@@ -62,7 +62,16 @@ def again(source) -> None:
             st.code(command, language="bash", wrap_lines=True)
         st.code(again_.lines(asked, work.question), language="python", wrap_lines=True)
         if asked.document == again_.MINE and not asked.memory:
-            st.caption("Save the text that was read as `my.txt` first.")
+            st.caption("They read the text from `my.txt`, beside you.")
+            st.download_button(
+                "The text that was read, as my.txt",
+                data=work.source.reading.plan.text,
+                file_name=again_.MINE,
+                mime="text/plain",
+                icon=":material/download:",
+                on_click="ignore",
+                key="download-text",
+            )
         if asked.memory:
             st.caption("The name is that of a file beside you, or of a kept memory.")
 

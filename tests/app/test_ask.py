@@ -200,3 +200,11 @@ def test_a_part_of_what_was_learned_has_no_command_but_lines(folder):  # noqa: F
     finished(app)
     (lines,) = [code.value for code in app.code]
     assert "asking.columns(model, learned, frozen, 0.5)" in lines
+
+
+def test_a_sentence_is_hidden_or_not(folder):  # noqa: F811
+    app = page(opened())
+    assert app.toggle(key="widget-hide").value
+    well(app.toggle(key="widget-hide").set_value(False).run())
+    assert read(app).session_state["reading"].plan.needle is None
+    assert app.text_input(key="typed-question").value == ""
