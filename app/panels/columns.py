@@ -26,8 +26,8 @@ PICKED = {"weights": (WEIGHTS, NEITHER), "window": (WINDOW, NEITHER)}
 HEADS = {
     BOTH: (":blue[**Window and weights**]", "The reader as it is."),
     WEIGHTS: (":blue[**Weights only**]", "The document is gone."),
-    WINDOW: (":orange[**Window only**]", "The weights are as before reading."),
-    NEITHER: (":orange[**Neither**]", "The model that has read nothing."),
+    WINDOW: (":orange[**Window only**]", "The weights are gone."),
+    NEITHER: (":orange[**Neither**]", "It has read nothing."),
 }
 STYLE = (
     "white-space: pre-wrap; overflow-wrap: anywhere; min-height: 6em; "
