@@ -53,6 +53,14 @@ def models() -> dict[str, str]:
     return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
 
 
+@st.cache_data(max_entries=1, ttl=60, show_spinner=False)
+def weights() -> dict[str, int]:
+    """How many weights each model has; those whose cards do not say are left out."""
+    cards = runs.models() | checkpoints.kept() | published.models()
+    counts = {name: card.get("parameters") for name, card in cards.items()}
+    return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)
 def audited(model_hash: str) -> str:
     """The newest certificate of a model in one line; "" = not audited here."""

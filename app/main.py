@@ -23,6 +23,7 @@ STYLE = """<style>
 PAGES = [
     st.Page("views/start.py", title="Start", default=True),
     st.Page("views/watch.py", title="Watch it read"),
+    st.Page("views/ask.py", title="Ask it"),
     st.Page("views/inside.py", title="Inside the weights"),
     st.Page("views/compare.py", title="Compare"),
     st.Page("views/train.py", title="Train one"),

@@ -5,6 +5,7 @@ icons, emoji codes and arrows. Names, needles, paths and the errors that quote t
 none of these.
 """
 
+import html
 import re
 
 from lab.visible import visible
@@ -42,6 +43,15 @@ def plain(text: object) -> str:
     kept = _REPLACED.sub(lambda found: _divided(found[0]), one_line(str(text)))
     # Four spaces at the start would make a block of code.
     return _MARKS.sub(r"\\\1", kept).strip(" ")
+
+
+def as_html(text: str) -> str:
+    """HTML that shows `text` as it is written, in lines, controls made visible.
+
+    >>> print(as_html("<b>\x1b"))
+    &lt;b&gt;\\x1b
+    """
+    return html.escape(visible(text))
 
 
 def _divided(found: str) -> str:

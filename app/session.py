@@ -63,6 +63,26 @@ DEFAULTS = {
     "guesses": {},
     "was_breaking": False,
     "breaking_problem": None,
+    # Ask it. Who answers is "reading" or "memory", a (name, lab.memories.Memory).
+    "answerer": "reading",
+    "memory": None,
+    # What is asked, after which chunk (None = the last), and how answers are drawn.
+    "asked": "ask",
+    "question": "",
+    "answer": "",
+    "place": None,
+    "alpha": 1.0,
+    "tokens": 32,
+    "temperature": 0.0,
+    "top_p": 0.95,
+    "dice": 0,
+    # The columns shown; the work that is answering, and a lab.reading.pace.Pace.
+    "columns": "all",
+    "asking": None,
+    "grid": None,
+    "longest": 2_048,
+    "hidden": "",
+    "pace": None,
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

@@ -24,7 +24,7 @@ import dataclasses
 import json
 import math
 import os
-import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +32,20 @@ from pathlib import Path
 import numpy as np
 
 from lab import checkpoints, files, results, runs
+from lab.measure import memory_forms as forms
 from lab.measure import named_arrays, rereading
 from lab.measure.intervals import Interval, batch_means, interval
+from lab.measure.memory_forms import EXACT, rank_of
+from lab.measure.memory_forms import FORMS as FORMS
 from lab.measure.named_arrays import Arrays, arrays_of, hash_of, norm, norms, sha256
 from lab.names import unknown
 
 
 FORMAT = "ttt-e2e-lab memory 1"
 ENDING = ".memory"
-EXACT = "float32"
-FORMS = (EXACT, "float16", "rank8")
 MOST = 2.0  # of a change, or of each in a mixture: beyond, models break
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the curve in a card
+LARGEST = 2**28  # bytes of a memory that is uploaded, and of each matrix once opened
 TINY = 1e-30  # keeps the share of a matrix of zeros a number
 SEED = 0  # of the chunks that are read again
 
@@ -145,6 +147,11 @@ class Memory:
     change: Arrays
     missed: dict[str, tuple[np.ndarray, np.ndarray]]
     gains: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the change once it is opened; a file of another form is smaller."""
+        return sum(matrix.nbytes for matrix in self.change.values())
 
 
 @dataclass(frozen=True)
@@ -288,12 +295,17 @@ def _about(model, start: Arrays) -> dict:
 
 def write(path: str | os.PathLike, memory: Memory) -> Path:
     """Write a memory to one file, whole or not at all, and return the path."""
+    return files.write(path, as_bytes(memory))
+
+
+def as_bytes(memory: Memory) -> bytes:
+    """The contents of a memory's file."""
     from safetensors.numpy import save as to_bytes
 
     arrays = _encoded(memory)
     card = json.dumps(results.to_json(memory.card), allow_nan=False)
     marks = {"format": FORMAT, "card": card, "sha256": _seal(card, arrays)}
-    return files.write(path, to_bytes(arrays, metadata=marks))
+    return to_bytes(arrays, metadata=marks)
 
 
 def open_memory(name: str | os.PathLike) -> Memory:
@@ -302,8 +314,27 @@ def open_memory(name: str | os.PathLike) -> Memory:
     **Raises** `FileNotFoundError` naming the memories there are, `ValueError` for a
     file that is no memory, or damaged.
     """
-    path = find(name)
-    marks, arrays = _read(path)
+    return _opened(find(name))
+
+
+def open_bytes(data: bytes, called: str) -> Memory:
+    """The memory in the bytes of a file that somebody gave, named `called`.
+
+    **Raises** `ValueError` for bytes that are no memory, are damaged, or would take
+    more than `LARGEST` bytes once opened.
+    """
+    if len(data) > LARGEST:
+        most = f"at most {LARGEST / 1e6:,.0f} MB"
+        raise ValueError(f"{called} has {len(data) / 1e6:,.0f} MB; give {most}.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "given"
+        path.write_bytes(data)
+        return _opened(path, called)
+
+
+def _opened(path: Path, called: str = "") -> Memory:
+    """The memory in a file; `called`: another name than the path's, for sentences."""
+    (marks, arrays), path = _read(path, called), called or path
     if marks.get("format") != FORMAT:
         raise ValueError(f"{path} is not a memory; `ttt-lab memory save` writes one.")
     found, said = _seal(marks.get("card", ""), arrays), marks.get("sha256", "")
@@ -347,6 +378,7 @@ def fast_weights(memory: Memory, model, alpha: float = 1.0, *, called: str = "It
     check_factor(alpha)
     start = arrays_of(model.fast_mlps) if model.config.fast_blocks else {}
     _check_model(memory.card, model, start, called)
+    forms.check_fits(memory.change, memory.missed, start, called)
     found = weights(memory, start, alpha)
     is_exact = alpha == 1 and memory.card.form == EXACT and memory.card.learned_hash
     if is_exact and hash_of(found) != memory.card.learned_hash:
@@ -379,18 +411,23 @@ def mix(parts: list[tuple[float, str | os.PathLike]]) -> Memory:
     """
     if not parts:
         raise ValueError("Name at least one memory to mix.")
+    return mix_opened([(by, str(name), open_memory(name)) for by, name in parts])
+
+
+def mix_opened(parts: list[tuple[float, str, Memory]]) -> Memory:
+    """The same for memories in hand: factor, name and memory of each."""
     from ttt_core import fast
 
     total, cards = None, []
-    for factor, name in parts:
+    for factor, name, memory in parts:
         check_factor(factor)
-        memory = open_memory(name)
         cards.append(memory.card)
-        check_same_model(cards[0], memory.card, str(parts[0][1]), str(name))
+        check_same_model(cards[0], memory.card, parts[0][1], name)
+        forms.check_fits(memory.change, memory.missed, parts[0][2].change, name)
         part = fast.scale(memory.change, factor)
         total = part if total is None else fast.add(total, part)
     total = {k: np.asarray(matrix) for k, matrix in total.items()}
-    words = tuple(f"{factor:g} * {name}" for factor, name in parts)
+    words = tuple(f"{factor:g} * {name}" for factor, name, _ in parts)
     blank = dict(document="", document_hash="", tokens_hash="", learned_hash="")
     more = dict(form=EXACT, mixed=words, gain=None, reread=None, span=(0, 0))
     card = dataclasses.replace(cards[0], **blank, **more, made=runs.environment())
@@ -455,19 +492,6 @@ def find(name: str | os.PathLike) -> Path:
 def paths() -> list[Path]:
     """The files in `folder`, in order."""
     return sorted(folder().glob(f"*{ENDING}"))
-
-
-def rank_of(form: str) -> int | None:
-    """The rank that a form keeps, None for one that keeps all.
-
-    **Raises** `ValueError` for an unknown form.
-    """
-    found = re.fullmatch(r"rank([1-9]\d{0,5})", form)
-    if found:
-        return int(found[1])
-    if form not in FORMS:
-        raise ValueError(unknown("form", form, FORMS) + " Any rank will do: rank16.")
-    return None
 
 
 def check_factor(alpha: float):
@@ -538,28 +562,13 @@ def _tree(model, arrays: Arrays):
 def _formed(memory: Memory) -> Memory:
     """The memory as it will be after writing and opening: with what the form loses."""
     return dataclasses.replace(
-        memory, change=_decoded(memory.card, _encoded(memory)).change
+        memory, change=forms.decoded(memory.change, _encoded(memory))
     )
 
 
 def _encoded(memory: Memory) -> Arrays:
     """The arrays of a file."""
-    rank, found = rank_of(memory.card.form), {}
-    for k, change in memory.change.items():
-        if rank:
-            from ttt_core.fast import low_rank
-
-            left, right = low_rank(change, rank)
-            found |= {f"left.{k}": np.asarray(left), f"right.{k}": np.asarray(right)}
-        elif memory.card.form == "float16":
-            # Halves are even down to 6e-5 only, so each matrix is brought up to one.
-            most = np.abs(change).max((1, 2), keepdims=True)  # [fast_blocks, 1, 1]
-            unit = np.exp2(np.ceil(np.log2(np.where(most > 0, most, 1))))
-            unit = unit.astype(change.dtype)
-            found |= {f"half.{k}": (change / unit).astype(np.float16)}
-            found |= {f"unit.{k}": unit}
-        else:
-            found[f"change.{k}"] = np.ascontiguousarray(change)
+    found = forms.encoded(memory.change, memory.card.form)
     for k, (place, value) in memory.missed.items():
         found |= {f"place.{k}": place, f"value.{k}": value}
     return found | {"gains": memory.gains}
@@ -567,22 +576,14 @@ def _encoded(memory: Memory) -> Arrays:
 
 def _decoded(card: Card, arrays: Arrays) -> Memory:
     """What `_encoded` wrote."""
-    change, missed = {}, {}
-    for k in card.start_norms:
-        if f"left.{k}" in arrays:
-            change[k] = arrays[f"left.{k}"] @ arrays[f"right.{k}"]
-        elif f"half.{k}" in arrays:
-            unit = arrays[f"unit.{k}"]
-            change[k] = arrays[f"half.{k}"].astype(unit.dtype) * unit
-        else:
-            change[k] = arrays[f"change.{k}"]
-        if f"place.{k}" in arrays:
-            missed[k] = arrays[f"place.{k}"], arrays[f"value.{k}"]
+    change = forms.decoded(card.start_norms, arrays, LARGEST)
+    places = [k for k in card.start_norms if f"place.{k}" in arrays]
+    missed = {k: (arrays[f"place.{k}"], arrays[f"value.{k}"]) for k in places}
     return Memory(card, change, missed, arrays["gains"])
 
 
-def _read(path: Path) -> tuple[dict, Arrays]:
-    """Marks and arrays of a safetensors file."""
+def _read(path: Path, called: str = "") -> tuple[dict, Arrays]:
+    """Marks and arrays of a safetensors file, named `called` in sentences."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -590,7 +591,8 @@ def _read(path: Path) -> tuple[dict, Arrays]:
             arrays = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
             return file.metadata() or {}, arrays
     except (SafetensorError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a memory, or is damaged ({error}).") from error
+        words = f"{called or path} is not a memory, or is damaged ({error})."
+        raise ValueError(words) from error
 
 
 def _seal(card: str, arrays: Arrays) -> str:

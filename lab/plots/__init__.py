@@ -37,6 +37,7 @@ from lab.plots.directions import scores_of_directions as scores_of_directions
 from lab.plots.directions import words_of_directions as words_of_directions
 from lab.plots.forgetting import nats_by_distance_read_on as nats_by_distance_read_on
 from lab.plots.forgetting import worth_of_memories as worth_of_memories
+from lab.plots.grid import needle_grid as needle_grid
 from lab.plots.influence import estimate_against_exact as estimate_against_exact
 from lab.plots.influence import influence_by_distance as influence_by_distance
 from lab.plots.influence import map_of_influence as map_of_influence

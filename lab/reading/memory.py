@@ -11,7 +11,8 @@ def nbytes(reading: Reading) -> int:
     """Bytes of the text, numbers and states that only this reading holds.
 
     A model is shared by all readings and does not count. Arrays are as long as the
-    document from the start, so from the first step on the number stays as it is.
+    document from the start, and the states kept on the way are few (`marks.py`), so the
+    number soon stays as it is.
     """
     shared = {id(part) for part in (reading.programs, *vars(reading.programs).values())}
     model = getattr(reading.programs.loaded, "model", None)

@@ -16,7 +16,7 @@ from lab import memories
 from lab.data import tokenizers
 from lab.measure.answers import Answer, ask
 from lab.reading.programs import load_model, room_for
-from lab.reading.writing import Written
+from lab.reading.writing import write
 
 
 LEARNING, FROZEN = "learning", "frozen twin"
@@ -124,20 +124,15 @@ class Pair:
         learning from the prompt and from what it writes. `dials`: those of
         `ttt_core.decode.Dials`.
         """
-        from itertools import islice
-
-        import jax
-
-        import ttt_core as ttt
-        from ttt_core.decode import Dials, write
-
-        side, rate = self.sides[label], float(learns)
-        state, _ = ttt.read(side.model, side.state, prompt, rate=rate)
-        knobs = {"key": jax.random.key(seed), "seen": prompt, "rate": rate}
-        endless = write(side.model, state, dials=Dials(**dials), **knobs)
-        written = Written(self.tokenizer, stops)
-        for token, _ in islice(endless, length):
-            yield written.add(token)
-            if written.stopped:
-                return
-        yield written.end()
+        side = self.sides[label]
+        return write(
+            side.model,
+            side.state,
+            self.tokenizer,
+            prompt,
+            length,
+            stops=stops,
+            seed=seed,
+            learns=learns,
+            **dials,
+        )

@@ -30,6 +30,8 @@ STAGES = {
     "twin": ("compiling the frozen twin", "frozen twin ready"),
     "needle": ("compiling questions", "questions ready"),
 }
+# Stages that are made only when somebody asks for them, behind the others (`also`).
+LATER = {"writing": ("compiling the writing", "writing ready")}
 # Full attention keeps all that was read: room for so many tokens, or a multiple.
 ROOM = 4_096
 ASKED = 512  # tokens of a needle, its question and its answer, and more
@@ -94,7 +96,8 @@ class Programs:
         self._load = load or load_model
         self._began: dict[str, float] = {}
         self._took: dict[str, float] = {}
-        self._ready = {stage: threading.Event() for stage in STAGES}
+        self._ready = {stage: threading.Event() for stage in STAGES | LATER}
+        self._later: set[str] = set()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -118,6 +121,18 @@ class Programs:
                 self._thread = work
                 _at_work.add(work)
                 work.start()
+        return self
+
+    def also(self, stage: str) -> "Programs":
+        """Begin with a stage of `LATER` in the background, unless already begun."""
+        self.start()
+        with self._starting:
+            if stage in self._later:
+                return self
+            self._later.add(stage)
+            work = threading.Thread(target=self._add, args=(stage,), daemon=True)
+            _at_work.add(work)
+            work.start()
         return self
 
     def ready(self, stage: str) -> bool:
@@ -145,7 +160,7 @@ class Programs:
 
     def words(self, stage: str) -> str:
         """A few words on a stage, such as "compiling the learning step, 4 s"."""
-        doing, done = STAGES[stage]
+        doing, done = (STAGES | LATER)[stage]
         if stage in self._took:
             return f"{done} in {self._took[stage]:.1f} s"
         if stage in self._began and not self.error:
@@ -173,6 +188,17 @@ class Programs:
         finally:
             for event in self._ready.values():
                 event.set()
+
+    def _add(self, stage: str):
+        self._ready[list(STAGES)[-1]].wait()
+        try:
+            if not (self.error or _leaving.is_set()):
+                self._make(stage)
+        # As in `_prepare`: the screen shows the error.
+        except Exception as error:  # noqa: BLE001
+            self.error = f"The model {self.name!r} cannot write: {error}"
+        finally:
+            self._ready[stage].set()
 
     def _make(self, stage: str):
         self._began[stage] = time.monotonic()
@@ -214,6 +240,16 @@ class Programs:
         for model in (self.loaded.model, self.twin):
             state = ttt.init_state(model, capacity=self.room)
             ttt.predict(model, state, []).block_until_ready()
+
+    def _make_writing(self):
+        import jax
+
+        import ttt_core as ttt
+        from ttt_core.decode import Dials, write
+
+        model = self.loaded.model
+        state = ttt.init_state(model, capacity=self.room)
+        next(write(model, state, key=jax.random.key(0), dials=Dials(), rate=0.0))
 
 
 def room_for(tokens: int) -> int:

@@ -26,6 +26,7 @@ from lab import runs
 from lab.data import needles, tokenizers
 from lab.measure import certificates
 from lab.measure.answers import ask
+from lab.reading.marks import Marks
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
 from lab.traces import Event, Header, Trace
@@ -188,6 +189,14 @@ class Reading:
                 found[f"{name}-absent"] = (reader.at.absent, reader.model)
         return found
 
+    @property
+    def way_back(self) -> dict[str, tuple[Any, Marks, Any]]:
+        """By stream: its model, the states kept on the way, and where it stands."""
+        return {
+            name: (reader.model, reader.marks, reader.at)
+            for name, reader in self._readers.items()
+        }
+
     def go_on(self, trace: Trace, states: dict[str, Any]) -> None:
         """Take up the reading that was left with `trace` and `states`, bit for bit.
 
@@ -303,6 +312,7 @@ class _Reader:
         self.model, self.plan = model, plan
         self.at = _At(state or ttt.init_state(model, capacity=room))
         self.began = int(self.at.state.position)
+        self.marks = Marks(self.at.state, learns=model.config.learns)
         n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
         self.nll = np.full(n, np.nan, np.float32)
         numbers = ("loss", "grad_norm", "update_norm")
@@ -349,6 +359,7 @@ class _Reader:
                 absent, _ = ttt.read(self.model, absent, self.plan.absent[start:read])
                 self._ask(filled, (state, absent))
             filled += 1
+            self.marks.note(filled, state)
         self.at = _At(state, absent, filled, read)
 
     def go_on(self, state, absent, nll, columns: dict, asked_nll, asked_rank) -> None:

@@ -6,7 +6,7 @@ beginning of such a string.
 """
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 def check_stops(stops: Sequence[str]):
@@ -60,3 +60,40 @@ class Written:
         given, self._held = self._held[:count], self._held[count:]
         self.text += given
         return given
+
+
+def write(
+    model,
+    state,
+    tokenizer,
+    prompt: Sequence[int],
+    length: int,
+    *,
+    stops: Sequence[str] = (),
+    seed: int = 0,
+    learns: bool = True,
+    **dials,
+) -> Iterator[str]:
+    """What follows on `prompt`, in pieces of whole characters, on a fork of `state`.
+
+    `learns`: whether the fork goes on learning from the prompt and from what it writes.
+    `dials`: those of `ttt_core.decode.Dials`.
+    """
+    from itertools import islice
+
+    import jax
+
+    import ttt_core as ttt
+    from ttt_core.decode import Dials
+    from ttt_core.decode import write as draw
+
+    rate = float(learns)
+    state, _ = ttt.read(model, state, prompt, rate=rate)
+    knobs = {"key": jax.random.key(seed), "seen": prompt, "rate": rate}
+    endless = draw(model, state, dials=Dials(**dials), **knobs)
+    written = Written(tokenizer, stops)
+    for token, _ in islice(endless, length):
+        yield written.add(token)
+        if written.stopped:
+            return
+    yield written.end()

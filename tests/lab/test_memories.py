@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 import ttt_core as ttt
-from lab import checkpoints, memories
+from lab import checkpoints, memories, results
 from lab.measure import rereading
 from lab.measure.parts import Kept
 from lab.reading import forgetting
@@ -345,3 +345,74 @@ def test_memories_of_different_models_have_no_cosine(nano, state, file):
     other = dataclasses.replace(memory, card=card)
     assert memories.cosine(memory, memory) == pytest.approx(1)
     assert np.isnan(memories.cosine(memory, other))
+
+
+@pytest.fixture(scope="module")
+def read(nano, state):
+    return state, nano
+
+
+def _hostile(memory, **arrays):
+    """The bytes of a memory whose arrays somebody has replaced and sealed anew."""
+    from safetensors.numpy import save as to_bytes
+
+    card = json.dumps(results.to_json(memory.card))
+    marks = {"format": memories.FORMAT, "card": card}
+    return to_bytes(arrays, metadata=marks | {"sha256": memories._seal(card, arrays)})
+
+
+def test_a_memory_is_opened_from_its_bytes(tmp_path, nano, read):
+    path = memories.save(tmp_path / "my.memory", *read, name="nano")
+    opened = memories.open_bytes(path.read_bytes(), "my.memory")
+    assert opened.card == memories.open_memory(path).card
+    fast = memories.fast_weights(opened, nano)
+    assert jax.tree.all(jax.tree.map(np.array_equal, fast, read[0].fast))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"%PDF-1.7", b"\xff" * 100, b"\x08" + bytes(7) + b"[1,2,3]."]
+)
+def test_bytes_that_are_no_memory_are_refused_by_their_name(data):
+    with pytest.raises(ValueError, match=r"^holiday\.jpg is not a memory"):
+        memories.open_bytes(data, "holiday.jpg")
+
+
+def test_an_upload_cannot_ask_for_more_memory_than_there_is(nano, read, monkeypatch):
+    memory = memories.remember(*read, name="nano")
+    thin = {k: (m[:, :, :1], m[:, :1, :]) for k, m in memory.change.items()}
+    large = np.zeros((1, 100_000, 1), np.float32)
+    wide = np.zeros((1, 1, 100_000), np.float32)
+    rows = {f"left.{k}": large for k in thin} | {f"right.{k}": wide for k in thin}
+    bomb = _hostile(memory, **rows, gains=np.zeros(0, np.float32))
+    with pytest.raises(ValueError, match="100,000 x 100,000"):
+        memories.open_bytes(bomb, "bomb.memory")
+    monkeypatch.setattr(memories, "LARGEST", 10)
+    with pytest.raises(ValueError, match="at most 0 MB"):
+        memories.open_bytes(bomb, "bomb.memory")
+
+
+@pytest.mark.parametrize("wrong", ["shape", "nan", "place"])
+def test_a_change_that_does_not_fit_is_refused_with_a_sentence(nano, read, wrong):
+    memory = memories.remember(*read, name="nano")
+    change = {f"change.{k}": m.copy() for k, m in memory.change.items()}
+    first = next(iter(change))
+    if wrong == "shape":
+        change[first] = change[first][:, :1]
+    if wrong == "nan":
+        change[first][0, 0, 0] = np.nan
+    if wrong == "place":
+        k = first.removeprefix("change.")
+        change |= {f"place.{k}": np.array([10**9]), f"value.{k}": np.zeros(1, "f4")}
+    bad = _hostile(memory, **change, gains=np.zeros(0, np.float32))
+    with pytest.raises(ValueError, match=r"bad\.memory is damaged"):
+        memories.fast_weights(memories.open_bytes(bad, "b"), nano, called="bad.memory")
+
+
+def test_memories_in_hand_are_mixed_as_those_in_files(tmp_path, read):
+    memory = memories.remember(*read, name="nano")
+    path = memories.write(tmp_path / "a.memory", memory)
+    one = memories.mix([(0.25, path), (0.5, path)])
+    other = memories.mix_opened([(0.25, str(path), memory), (0.5, str(path), memory)])
+    assert one.card.mixed == other.card.mixed
+    for k, matrix in one.change.items():
+        np.testing.assert_array_equal(matrix, other.change[k])

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 import ttt_core as ttt
-from lab.reading import memory
+from lab.reading import marks, memory
 from lab.reading.programs import Loaded, Programs
 from lab.reading.session import Reading
 
@@ -25,12 +25,15 @@ def test_a_reading_costs_its_text_its_numbers_and_its_states(programs):
     more = memory.nbytes(long) - memory.nbytes(short)
     assert more > 3 * len(TEXT) * per_token
     assert more < 3 * len(TEXT) * 3 * per_token
-    # From the first step on, the learner has fast weights of its own.
+    # From the first step on, the learner has fast weights of its own; of the states on
+    # the way each stream keeps a few.
     long.step()
-    begun = memory.nbytes(long)
+    begun, states = memory.nbytes(long), long.states.values()
+    one = max(sum(a.nbytes for a in jax.tree.leaves(state)) for state, _ in states)
     while not long.done:
         long.step()
-    assert memory.nbytes(long) == begun
+    assert memory.nbytes(long) <= begun + 2 * marks.MOST * one
+    assert long.filled > 4 * marks.MOST
     model = sum(leaf.nbytes for leaf in jax.tree.leaves(programs.loaded.model))
     assert memory.nbytes(short) < model
 
