@@ -16,6 +16,7 @@ from lab.plots.anatomy import singular_values as singular_values
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
+from lab.plots.beside import side_by_side as side_by_side
 from lab.plots.ceiling import gain_below_the_ceiling as gain_below_the_ceiling
 from lab.plots.coarse import coarse as coarse
 from lab.plots.coarse import together as together
