@@ -1,8 +1,8 @@
 """A stretch of the text to read in, coloured by what learning gained on it.
 
 Blue: learning made it cheaper. Orange: the frozen twin would have been better. A bar
-below a blue word: the word was last said beyond attention's reach, so nothing but the
-weights can have known it. A tap, a click or the mouse shows a token's numbers.
+below a blue word: the word was last said beyond attention's reach, so what was saved
+was in the weights. A tap, a click or the mouse shows a token's numbers.
 
 `text.py` draws the same colours with inline styles, token by token, for a file or a
 notebook; here a few classes are shared, so that a page that moves stays small.
@@ -25,7 +25,7 @@ GRAINS = ("token", "sentence", "chunk")
 # Mean nats per token at which a colour is full: what is longer differs less.
 FULL = {"token": 2.0, "sentence": 0.8, "chunk": 0.8}
 STEPS = 8
-CLEAR = 0.1  # nats below which no token is marked as known from the weights
+CLEAR = 0.1  # nats below which no token is marked so
 _SENTENCE = re.compile(rb"(?:[.!?][\"')\]]*|\n)\s+")
 
 
@@ -43,7 +43,7 @@ def reader(
 
     Args:
         by: what is coloured as one, one of `GRAINS`.
-        words: of the whole text (`again.words_of`), to tell what only weights can know.
+        words: of the whole text (`again.words_of`), to tell what attention cannot see.
         marked: a chunk to point at.
     """
     stop = min(stop, trace.read)
@@ -116,7 +116,7 @@ def _told(nll: float, twin: float, tokens: int, by: str, ago: int, far: bool) ->
 
 
 def _places(trace: Trace, a: int, b: int, marked: int | None) -> list[str]:
-    """Classes for where a piece stands: at a chunk's start, in the needle, pointed at."""
+    """Classes of a piece's place: at a chunk's start, in the needle, pointed at."""
     chunk, needle = trace.header.chunk, trace.header.needle
     found = ["cut"] if chunk > 1 and -a % chunk < b - a else []
     found += ["planted"] if needle and a < needle.stop and b > needle.start else []
@@ -165,7 +165,10 @@ _STYLE = (
 def legend() -> str:
     """HTML that says what the colours mean, with a swatch of each, on one line."""
     swatch = '<span class="{0}">&nbsp;{1}&nbsp;</span>'
-    parts = (("b6", "learning saved"), ("b6 far", "known from the weights alone"))
+    parts = (
+        ("b6", "learning saved"),
+        ("b6 far", "saved, though out of attention's reach"),
+    )
     parts += (("o6", "learning cost"),)
     words = " ".join(swatch.format(*part) for part in parts)
     return f'<div class="reader" style="font-size:.85rem">{words}</div>'
