@@ -6,6 +6,7 @@ from app.shelf import Shelf
 from lab import checkpoints, published, runs
 from lab.data import documents
 from lab.measure import certificates
+from lab.measure.again import Words, words_of
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
 
@@ -31,6 +32,22 @@ def models() -> dict[str, str]:
     cards = runs.models() | checkpoints.kept() | published.models()
     names = [*published.models(), *checkpoints.kept(), *runs.models()]
     return {name: published.remark(cards[name]) for name in dict.fromkeys(names)}
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def cards() -> dict[str, dict]:
+    """The cards of the same models by name."""
+    found = runs.models() | checkpoints.kept() | published.models()
+    # A plain dict, because a card's own class holds a path and cannot be kept here.
+    return {
+        name: {**card, "config": dict(card["config"])} for name, card in found.items()
+    }
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def words(text: bytes) -> Words:
+    """The words of a text that is being read, which must not be changed."""
+    return words_of(text)
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)

@@ -43,8 +43,9 @@ def drift(trace: Trace) -> str:
 
 
 def overview(trace: Trace) -> str:
-    """How much of the document is read."""
-    return f"{trace.read / max(1, trace.header.total):.0%} of the document is read"
+    """How much of the document is read, and how far the weights have moved."""
+    share, moved = trace.read / max(1, trace.header.total), drift(trace)
+    return f"{share:.0%} of the document is read; {moved[:1].lower()}{moved[1:]}"
 
 
 def recall(trace: Trace) -> str:

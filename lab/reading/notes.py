@@ -38,10 +38,8 @@ class Note(NamedTuple):
 def note(card: Mapping) -> Note:
     """The model of a card in words."""
     config, learns = card["config"], published.learns(card)
-    mixers = config.get("mixers", ["window"])
-    seen = [
-        MIXERS.get(one, one).format(window=config.get("window", 0)) for one in mixers
-    ]
+    mixers, window = config.get("mixers", ["window"]), config.get("window", 0)
+    seen = [MIXERS.get(one, one).format(window=window) for one in dict.fromkeys(mixers)]
     what = f"{' and '.join(seen)}; " + (_learner(card) if learns else _static(card))
     return Note(what[:1].upper() + what[1:], _shows(learns), size(card), learns)
 
@@ -87,11 +85,12 @@ def _learner(card: Mapping) -> str:
     config = card["config"]
     chunk, blocks = config.get("chunk", 0), config["fast_blocks"]
     after = f"after every {chunk:,} tokens" if chunk > 1 else "after every token"
-    said = f"{after} a gradient step changes {blocks} of its {config['layers']} blocks"
+    layers = config.get("layers", blocks)
+    said = f"{after} a gradient step changes {blocks} of its {layers} blocks"
     method = (card.get("experiment") or {}).get("method")
     how = {
         "meta": "it was trained to learn that way",
-        "naive": "it was never trained to learn that way: the control",
+        "plain": "it was never trained to learn that way: the control",
     }
     return f"{said} ({how[method]})" if method in how else said
 
@@ -110,3 +109,16 @@ def _shows(learns: bool) -> str:
         "Nothing is learned from the text, so there is no gain and no drift to see: it "
         "is of use beside a model that learns, on the same text."
     )
+
+
+def about(seconds: float | None) -> str:
+    """A time in words, as exact as an estimate is.
+
+    >>> about(3.2), about(75.0), about(5000.0), about(None)
+    ('3 s', '1 min', '1.4 h', 'an unknown time')
+    """
+    if seconds is None:
+        return "an unknown time"
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3_600 else f"{seconds / 3_600:.1f} h"

@@ -119,6 +119,11 @@ class Reading:
         )
 
     @property
+    def document(self) -> str:
+        """The text's name."""
+        return self._document
+
+    @property
     def config(self):
         """The model's configuration, `ttt_core.ModelConfig`."""
         return self._loaded.model.config
@@ -127,6 +132,21 @@ class Reading:
     def filled(self) -> int:
         """Number of chunks that the learning stream has read and learned from."""
         return self._learning.filled
+
+    @property
+    def reached(self) -> int:
+        """Bytes of the text that have been read."""
+        read = self._learning.read
+        return int(self.plan.spans[read - 1, 1]) if read else 0
+
+    def follow(self, reached: int, seconds: float) -> None:
+        """Read on to where another reading of the text is, or for about `seconds`."""
+        until = time.monotonic() + seconds
+        while self.reached < reached and not (self.done or self.waiting):
+            behind = np.searchsorted(self.plan.spans[:, 1], reached) + 1
+            self.step(int(max(1, (behind - self._learning.read) // self.config.chunk)))
+            if time.monotonic() >= until:
+                return
 
     @property
     def done(self) -> bool:
