@@ -26,17 +26,17 @@ def bar(player: Player) -> None:
             **session.bound("speed"),
         )
         _scrubber(player)
-        keys.space("play")
 
 
 def headline(player: Player) -> None:
     """The place in the reading and the gain so far, in one line."""
     trace = player.shown
-    with st.container(key="headline"):
+    with st.container(key="headline", gap=None):
         st.markdown(
             f"**Chunk {player.chunk:,}** of {player.total:,} · "
             f"{trace.read:,} tokens read · {_saved(trace)}{_pace(player)}"
         )
+        keys.space("play")
 
 
 def _pace(player: Player) -> str:

@@ -27,11 +27,12 @@ the :blue[learner] is cheaper than the :orange[twin], something was remembered.
 # its height, so that nothing moves while a reading plays.
 STYLE = """<style>
 .st-key-source-row h1 {font-size: 1.35rem; padding: 0; white-space: nowrap}
-.stMainBlockContainer:has(.st-key-watch) {padding-top: 3.6rem}
+.stMainBlockContainer:has(.st-key-watch) {padding-top: 4rem}
 .st-key-watch {gap: .5rem}
 .st-key-headline p {min-height: 1.5em}
-.st-key-transport .stSlider {min-width: 160px}
-.st-key-transport .stSlider [data-testid="stSliderTickBar"] {display: none}
+.st-key-transport > :has(.stSlider) {flex: 1 1 220px; min-width: 220px; padding: 0 1rem}
+.st-key-transport [data-testid="stSliderTickBar"] {display: none}
+@media (hover: none) {.st-key-play button::after {display: none}}
 </style>"""
 
 
@@ -132,6 +133,10 @@ def _third(shown: player.Player) -> None:
         charts.recall(shown)
     elif not shown.trace.header.its_own_twin:
         charts.overview(shown)
+        st.caption(
+            "Nothing is planted in this reading. Choose *Read live* and plant a needle "
+            "to see how long the model can repeat it."
+        )
     if player.beside() and not shown.trace.header.its_own_twin:
         charts.beside(shown)
 

@@ -152,7 +152,7 @@ _STYLE = (
     ".reader span{outline:none;cursor:default}.reader .ahead{opacity:.38}"
     f".reader .cut{{border-left:2px dotted {theme.INK}}}"
     f".reader .planted{{border-bottom:2px solid {theme.SUMMARY}}}"
-    ".reader .far{box-shadow:inset 0 -3px 0 #0d5c94}"
+    ".reader .far{box-shadow:inset 0 -2px 0 currentColor}"
     f".reader .here{{text-decoration:underline dotted {theme.SUMMARY} 2px}}"
     ".reader [data-n]:hover::after,.reader [data-n]:focus::after{content:attr(data-n);"
     "position:absolute;left:0;right:0;margin-top:1.8em;z-index:9;pointer-events:none;"
