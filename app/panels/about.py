@@ -26,7 +26,9 @@ def setup(player: Player) -> None:
 
 def _state(player: Player) -> str:
     """Bytes of a live reading's memory, beside those of full attention."""
-    if not player.reading or not player.trace.read:
+    header = player.trace.header
+    grows = header.attends and not (header.reach or header.carried_by)
+    if not player.reading or not header.total or grows:
         return ""
     mine = memory.state_bytes(player.reading) / 1e6
     config, read = player.reading.config, player.trace.read

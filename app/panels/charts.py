@@ -130,6 +130,7 @@ def _chart(key: str, figure, said: str, player: Player) -> None:
         dragmode=False,
     )
     figure.update_yaxes(automargin=False)
+    _clickable(figure)
     if figure.layout.showlegend:
         figure.update_layout(margin_t=30)
     place = f"chart-{key}"
@@ -145,6 +146,21 @@ def _chart(key: str, figure, said: str, player: Player) -> None:
             selection_mode="points",
             on_select=lambda: _go_to(place, player.trace.header.chunk),
         )
+
+
+def _clickable(figure) -> None:
+    """Let a click choose a point of a line or a bar, and leave all as they look.
+
+    A line has points to choose only if it has markers, so it is given some that are not
+    seen. What is not chosen would fade.
+    """
+    for line in figure.select_traces(selector=dict(type="scatter", mode="lines")):
+        unseen = dict(marker_opacity=0)
+        line.update(mode="lines+markers", marker=dict(opacity=0))
+        line.update(selected=unseen, unselected=unseen)
+    for bars in figure.select_traces(selector=dict(type="bar")):
+        bars.update(unselected=dict(marker_opacity=bars.marker.opacity))
+        bars.update(selected=dict(marker_opacity=1))
 
 
 def _go_to(place: str, chunk: int) -> None:

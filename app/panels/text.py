@@ -14,7 +14,7 @@ from lab.plots import reader
 
 
 TOKENS = 384  # about two screens of text
-GRAINS = {"token": "By token", "sentence": "Sentence", "chunk": "Chunk"}
+GRAINS = {"token": "Token", "sentence": "Sentence", "chunk": "Chunk"}
 
 
 def panel(player: Player) -> None:
@@ -23,7 +23,9 @@ def panel(player: Player) -> None:
     first, stop, chunk = _window(player)
     _bar(player, first)
     place = session.get("place")
-    with st.container(height=400, key="text", autoscroll=place is None):
+    # A new place is a new box, which begins at its top.
+    key = "text" if place is None else f"text-at-{place}"
+    with st.container(height=400, key=key, autoscroll=place is None):
         st.html(
             reader.reader(
                 trace,

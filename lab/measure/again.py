@@ -9,6 +9,7 @@ Everything here is plain counting of one text, and needs no model.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,18 +19,21 @@ from lab.traces import Trace
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 PHRASE = 3  # words of a phrase, at least
+LONGEST = 12  # words of a phrase that are shown
 
 
 class Words(NamedTuple):
     """The words of a text: lower case, their bytes, and the last time of each.
 
     `spans [words, 2]`: first byte and one past the last. `before [words]`: index of the
-    same word's last time, -1 = this is the first.
+    same word's last time, -1 = this is the first. `copied [words]`: the same of the
+    `PHRASE` words that end here.
     """
 
     words: tuple[str, ...]
     spans: np.ndarray
     before: np.ndarray
+    copied: np.ndarray
 
 
 class Saved(NamedTuple):
@@ -51,11 +55,20 @@ def words_of(data: bytes) -> Words:
     words = tuple(one[0].lower().replace("’", "'") for one in found)
     at = _bytes_before(text)
     spans = at[np.array([one.span() for one in found], int).reshape(-1, 2)]
-    last, before = {}, np.empty(len(words), int)
-    for i, word in enumerate(words):
-        before[i] = last.get(word, -1)
-        last[word] = i
-    return Words(words, spans, before)
+    phrases = zip(*(words[i:] for i in range(PHRASE)), strict=False)
+    ends = min(PHRASE - 1, len(words))
+    copied = np.concatenate([np.full(ends, -1), _last_time(phrases)])
+    copied[copied >= 0] += ends
+    return Words(words, spans, _last_time(words), copied)
+
+
+def _last_time(things: Iterable) -> np.ndarray:
+    """Index of each thing's last time before, -1 = none."""
+    last, found = {}, []
+    for i, thing in enumerate(things):
+        found.append(last.get(thing, -1))
+        last[thing] = i
+    return np.array(found, int)
 
 
 def reach_of(trace: Trace) -> int | None:
@@ -92,24 +105,30 @@ def most_saved(words: Words, trace: Trace, count: int = 12) -> list[Saved]:
 def phrases_saved(words: Words, trace: Trace, count: int = 6) -> list[Saved]:
     """Phrases that the text had said before, word for word, in order of nats saved.
 
-    A phrase is a run of at least `PHRASE` words, each of which follows, where it was
-    said last, on the one before it.
+    A phrase is a run of at least `PHRASE` words that copies an earlier run.
     """
-    totals, beyond, said = _per_word(words, trace)
-    before = words.before[:said]
-    follows = np.flatnonzero(
-        (before[1:] >= 0) & (before[:-1] >= 0) & (np.diff(before) == 1)
-    )
+    totals, _, said = _per_word(words, trace)
     found: dict[str, list] = {}
-    for run in np.split(follows, np.flatnonzero(np.diff(follows) > 1) + 1):
-        if len(run) + 1 < PHRASE:
-            continue
-        first, last = int(run[0]), int(run[-1]) + 2
-        phrase = found.setdefault(" ".join(words.words[first:last][:12]), [1, 0.0, 0.0])
-        sums = totals[first:last].sum(), beyond[first:last].sum()
-        phrase[:] = [phrase[0] + 1, phrase[1] + sums[0], phrase[2] + sums[1]]
-    kept = [Saved(name, n, float(a), float(b)) for name, (n, a, b) in found.items()]
+    for first, last, copy in _runs(words.copied[:said]):
+        phrase = found.setdefault(
+            " ".join(words.words[first:last][:LONGEST]), [1, 0, 0]
+        )
+        nats, reach = float(totals[first:last].sum()), reach_of(trace)
+        pair = np.array([first, copy])
+        away = int(-np.diff(_firsts(words, trace, pair))[0])
+        far = reach is not None and away > reach
+        phrase[:] = phrase[0] + 1, phrase[1] + nats, phrase[2] + nats * far
+    kept = [Saved(name, *numbers) for name, numbers in found.items()]
     return sorted((one for one in kept if one.nats > 0), key=lambda s: -s.nats)[:count]
+
+
+def _runs(copied: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Stretches of words that copy an earlier stretch: first, one past last, copy."""
+    there = np.flatnonzero(copied >= 0)
+    goes_on = (np.diff(there) == 1) & (np.diff(copied[there]) == 1)
+    for run in np.split(there, np.flatnonzero(~goes_on) + 1) if len(there) else ():
+        first = int(run[0]) - PHRASE + 1
+        yield first, int(run[-1]) + 1, int(copied[run[0]]) - PHRASE + 1
 
 
 def _per_word(words: Words, trace: Trace) -> tuple[np.ndarray, np.ndarray, int]:
@@ -138,9 +157,14 @@ def _unit(words: Words, spans: np.ndarray) -> np.ndarray:
 
 def _distance(words: Words, trace: Trace, unit: np.ndarray) -> np.ndarray:
     """Tokens between the start of each of these words and its last time, 0 = new."""
-    first = lambda i: np.searchsorted(trace.spans[:, 1], words.spans[i, 0], "right")
+    first = lambda unit: _firsts(words, trace, unit)
     before = words.before[unit]
     return np.where(before < 0, 0, first(unit) - first(np.maximum(before, 0)))
+
+
+def _firsts(words: Words, trace: Trace, unit: np.ndarray) -> np.ndarray:
+    """The token in which each of these words begins."""
+    return np.searchsorted(trace.spans[:, 1], words.spans[unit, 0], "right")
 
 
 def _bytes_before(text: str) -> np.ndarray:
