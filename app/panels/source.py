@@ -152,7 +152,7 @@ def _live() -> None:
             "`ttt-lab train tiny-e2e`, then come back."
         )
         return
-    what, who, cap = st.columns([3, 2, 2])
+    what, who, cap = st.columns([3, 3, 2])
     with what:
         _document()
     with who:

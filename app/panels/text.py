@@ -37,6 +37,9 @@ def panel(player: Player) -> None:
                 marked=place,
             )
         )
+    if trace.header.its_own_twin:
+        st.caption("Nothing is learned from the text, so no word has a colour.")
+        return
     st.html(reader.legend())
     st.caption(
         "**What to look for:** names and phrases that come back should turn blue. "

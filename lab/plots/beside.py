@@ -38,10 +38,22 @@ def side_by_side(
         lines,
         title=f"Cheaper than {first.header.model} on the same text, mean so far",
         y="nats per token",
+        yaxis=theme.axis("nats per token", range=_range(lines)),
         xaxis=theme.axis("tokens read", range=[0, end], tickformat=","),
         shapes=[zero | dict(line_color=theme.INK)],
         showlegend=True,
     )
+
+
+def _range(lines: list[go.Scatter]) -> list[float]:
+    """Ends of the axis, doubled where they must grow, so that they seldom move."""
+    values = np.concatenate([[0.0], *(np.array(line.y, float) for line in lines)])
+    values = values[np.isfinite(values)]
+    ends = [0.25, 0.25]
+    for i, most in enumerate((-values.min(), values.max())):
+        while ends[i] < most:
+            ends[i] *= 2
+    return [-1.05 * ends[0], 1.05 * ends[1]]
 
 
 def saved_by(other: Trace, first: Trace) -> np.ndarray:

