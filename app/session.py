@@ -18,6 +18,8 @@ DEFAULTS = {
     "uploaded": None,
     "model": "tiny-e2e",
     "cap": 4_096,
+    # A factor on the model's inner rate.
+    "rate": 1.0,
     # Models that read the same text beside it; None = those that the model calls for.
     # `companions` holds their readings, or their `Programs` while these are made.
     "beside": None,

@@ -14,6 +14,7 @@ from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
 
 
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 CAPS = (4_096, 16_384, 65_536, 262_144)
 SOURCES = {"recorded": "A recorded reading", "live": "Read live"}
 _PIN = ("needle", "seed", "sentence")
@@ -169,6 +170,7 @@ def _live() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="start-row"):
         with st.popover(_needle_label(), icon=":material/push_pin:"):
             _needle()
+        _rate()
         st.button(
             "Start reading",
             type="primary",
@@ -214,6 +216,22 @@ def _change_document() -> None:
 def _keep_upload() -> None:
     file = st.session_state["upload"]
     session.put(uploaded=(file.name, file.getvalue()) if file else None)
+
+
+def _rate() -> None:
+    """How large inner steps are: data to the programs, so a change is instant."""
+    rate = session.get("rate")
+    with st.popover(f"Inner rate {rate:g}×", icon=":material/speed:"):
+        st.caption(
+            "A factor on the rate that the model was trained with. Instant: nothing is "
+            "compiled anew."
+        )
+        st.select_slider(
+            "Inner rate",
+            RATES,
+            format_func=lambda rate: f"{rate:g}×",
+            **session.bound("rate"),
+        )
 
 
 def _needle_label() -> str:
@@ -288,6 +306,7 @@ def _reading(programs: Programs) -> reading.Reading:
         tokens=session.get("cap"),
         seed=session.get("seed") if session.get("needle") == "passkey" else None,
         command="explorer",
+        rate=session.get("rate"),
     )
 
 

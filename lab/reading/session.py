@@ -16,6 +16,7 @@ ready; the twin catches up, a few chunks per step, when its own program is ready
 jax is imported only when something is read: importing this file is instant.
 """
 
+import functools
 import hashlib
 import time
 from datetime import UTC, datetime
@@ -64,6 +65,7 @@ class Reading:
         seed, command: recorded in the trace's provenance.
         start: where another reading ended (`lab.reading.states`), None = W0 and an
             empty window.
+        rate: a factor on the model's inner rate; another one compiles nothing.
 
     **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
@@ -80,6 +82,7 @@ class Reading:
         seed: int | None = None,
         command: str = "",
         start: Start | None = None,
+        rate: float = 1.0,
     ):
         if isinstance(programs, str):
             programs = Programs(programs)
@@ -104,11 +107,12 @@ class Reading:
             "seed": seed,
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
             **({"resumed": start.mark} if start else {}),
+            **({"rate": rate} if rate != 1 else {}),
         }
         room = max(programs.room, room_for(self.plan.most))
         states = start.states if start else {}
         self._learning = _Reader(
-            self._loaded.model, self.plan, room, states.get("learning")
+            self._loaded.model, self.plan, room, states.get("learning"), rate
         )
         # A model that never learns is its own twin, so one reading is enough.
         learns = self.config.learns
@@ -298,7 +302,7 @@ class Reading:
             remark=remark_on(config),
             audited=self._audited,
             fast_blocks=config.fast_blocks,
-            inner_lr=config.inner.lr,
+            inner_lr=config.inner.lr * self._learning.rate,
             total=len(self.plan.ids),
             needle=self.plan.needle,
             events=self._events(),
@@ -340,13 +344,14 @@ class _Reader:
 
     Arrays are as long as the plan and are filled from the front. `room`: tokens that
     full attention has room for, from the start, so that its programs are made once.
-    `state`: where to start from, None = the state before the first token.
+    `state`: where to start from, None = the state before the first token. `rate`: a
+    factor on the inner rate.
     """
 
-    def __init__(self, model, plan: Plan, room: int, state=None):
+    def __init__(self, model, plan: Plan, room: int, state=None, rate: float = 1.0):
         import ttt_core as ttt
 
-        self.model, self.plan = model, plan
+        self.model, self.plan, self.rate = model, plan, rate
         self.at = _At(state or ttt.init_state(model, capacity=room))
         self.began = int(self.at.state.position)
         n, chunks = len(plan.ids), len(plan.ids) // plan.chunk
@@ -390,14 +395,15 @@ class _Reader:
         tokens = self.plan.ids[start : start + most * chunk]
         read, whole = start + len(tokens), len(tokens) // chunk
         # `read`, unlike `read_chunk`, enlarges the buffers of full attention.
-        state, report = ttt.read(self.model, before, tokens)
+        read_on = functools.partial(ttt.read, self.model, rate=self.rate)
+        state, report = read_on(before, tokens)
         self.nll[start:read] = report.nll
         for name, column in self.columns.items():
             column[filled : filled + whole] = np.asarray(getattr(report, name))
         if asks:
             # Up to the needle both documents are the same: one state serves both.
             absent = before if absent is None else absent
-            absent, _ = ttt.read(self.model, absent, self.plan.absent[start:read])
+            absent, _ = read_on(absent, self.plan.absent[start:read])
             self._ask(filled, (state, absent))
         self.at = _At(state, absent, filled + whole, read)
         return -(-len(tokens) // chunk)

@@ -312,6 +312,16 @@ def test_beside_a_model_that_never_learns_one_that_learns_reads_along(folder):
     assert "nano-static" not in words(app)
 
 
+def test_another_inner_rate_is_read_with_and_noted(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.select_slider(key="widget-rate").set_value(4.0).run())
+    app = live(app)
+    well(app.run())
+    header = app.session_state["reading"].trace.header
+    assert header.inner_lr == 4.0 and header.provenance["rate"] == 4.0
+
+
 def test_the_form_folds_when_reading_starts_and_opens_again(folder):
     app = live(opened())
     assert not any(box.key == "widget-model" for box in app.selectbox)

@@ -165,6 +165,16 @@ def test_many_chunks_in_a_step_are_the_same_reading(programs, needle):
     assert seen[0] == min(7, first) and max(seen) == min(7, max(first, 1))
 
 
+def test_another_rate_is_read_as_the_core_reads_it(programs):
+    model = programs.loaded.model
+    trace = finished(Reading(programs, TEXT, rate=0.5))
+    _, report = ttt.read(model, ttt.init_state(model), trace.tokens, rate=0.5)
+    np.testing.assert_array_equal(trace.nll, report.nll)
+    np.testing.assert_array_equal(trace.drift, report.drift)
+    assert trace.header.inner_lr == 0.5 * model.config.inner.lr
+    assert "rate" not in Reading(programs, TEXT).trace.header.provenance
+
+
 def test_a_picture_reads_as_much_as_its_time_allows(programs):
     reading = Reading(programs, TEXT)
     reading.read_for(0.0, 16)
