@@ -32,6 +32,8 @@ STYLE = """<style>
 .st-key-headline p {min-height: 1.5em}
 .st-key-transport > :has(.stSlider) {flex: 1 1 220px; min-width: 220px; padding: 0 1rem}
 .st-key-transport [data-testid="stSliderTickBar"] {display: none}
+.st-key-text-bar, .st-key-transport {column-gap: .6rem; row-gap: .3rem}
+.st-key-text-bar button {min-height: 2rem; padding: .1rem .55rem}
 @media (hover: none) {.st-key-play button::after {display: none}}
 </style>"""
 
