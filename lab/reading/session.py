@@ -28,9 +28,9 @@ from lab import runs
 from lab.data import needles, tokenizers
 from lab.measure import certificates
 from lab.measure.answers import ask
-from lab.reading.pace import Pace
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
+from lab.reading.speed import Speed
 from lab.traces import Event, Header, Trace
 
 
@@ -99,7 +99,7 @@ class Reading:
         )
         if start:
             self.plan = self.plan.since(len(start.before))
-        self.start, self._document, self.pace = start, document, Pace()
+        self.start, self._document, self.pace = start, document, Speed()
         self._provenance = {
             "command": command,
             "commit": runs.commit(),

@@ -11,7 +11,7 @@ from collections import deque
 REMEMBERED = 24  # steps
 
 
-class Pace:
+class Speed:
     """Tokens read, step by step, with the time of each step."""
 
     def __init__(self):
