@@ -133,4 +133,6 @@ def scrub(chunk: int) -> None:
 def show(reading: Reading) -> None:
     """Show a new reading from its beginning, and play."""
     move(0)
-    session.put(reading=reading, playing=True, problem=None, place=None, form=False)
+    session.put(
+        reading=reading, playing=True, problem=None, text_place=None, form=False
+    )

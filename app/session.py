@@ -43,9 +43,9 @@ DEFAULTS = {
     # The `Programs` of the model chosen; they stay as long as a session holds them.
     "programs": None,
     "problem": None,
-    # The text stands at the chunk `place`, None = where the reading is; `grain` is
+    # The text stands at the chunk `text_place`, None = where the reading is; `grain` is
     # coloured as one; `more` says whether the further panels are shown.
-    "place": None,
+    "text_place": None,
     "grain": "token",
     "more": False,
 }

@@ -167,7 +167,7 @@ def _go_to(place: str, chunk: int) -> None:
     """Take the text to the point that was clicked."""
     points = st.session_state[place]["selection"]["points"]
     if points and isinstance(x := points[0].get("x"), int | float):
-        session.put(place=max(0, int((x - 1) // chunk)))
+        session.put(text_place=max(0, int((x - 1) // chunk)))
 
 
 def _look(words: str) -> None:

@@ -22,7 +22,7 @@ def panel(player: Player) -> None:
     trace = player.shown
     first, stop, chunk = _window(player)
     _bar(player, first)
-    place = session.get("place")
+    place = session.get("text_place")
     # A new place is a new box, which begins at its top.
     key = "text" if place is None else f"text-at-{place}"
     with st.container(height=400, key=key, autoscroll=place is None):
@@ -81,7 +81,7 @@ def _window(player: Player) -> tuple[int, int, int]:
     trace = player.shown
     chunk = trace.header.chunk
     chunks = max(1, TOKENS // chunk)
-    place = session.get("place")
+    place = session.get("text_place")
     if place is None:
         first = max(0, trace.read - TOKENS) // chunk
         return first, trace.read, chunk
@@ -93,7 +93,7 @@ def _bar(player: Player, first: int) -> None:
     """Where the window stands, and the buttons that move it."""
     last = max(0, player.shown.read // player.trace.header.chunk - 1)
     step = max(1, TOKENS // player.trace.header.chunk)
-    place = session.get("place")
+    place = session.get("text_place")
     with st.container(horizontal=True, vertical_alignment="center", key="text-bar"):
         st.segmented_control(
             "Coloured as one",
@@ -115,6 +115,6 @@ def _bar(player: Player, first: int) -> None:
                 help=said,
                 key=key,
                 on_click=session.put,
-                kwargs={"place": goal},
+                kwargs={"text_place": goal},
                 disabled=off or (place is None and key != "earlier"),
             )

@@ -123,7 +123,7 @@ def _toggle() -> None:
         players.move(0)
     if player.reading:
         player.reading.pace.begin()
-    session.put(playing=True, place=None)
+    session.put(playing=True, text_place=None)
 
 
 def _one() -> None:

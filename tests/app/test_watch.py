@@ -356,12 +356,12 @@ def test_the_needle_of_a_recording_is_not_planted_in_my_own_text(folder):
 def test_the_text_goes_where_the_visitor_goes_and_follows_again(folder):
     app = opened()
     click(app, "earlier")
-    gone = app.session_state["place"]
+    gone = app.session_state["text_place"]
     assert 0 < gone < 36
     click(app, "later")
-    assert app.session_state["place"] > gone
+    assert app.session_state["text_place"] > gone
     click(app, "follow")
-    assert app.session_state["place"] is None
+    assert app.session_state["text_place"] is None
 
 
 def test_a_click_on_a_chart_takes_the_text_there(folder):
@@ -376,7 +376,7 @@ def test_a_click_on_a_chart_takes_the_text_there(folder):
     for points, place in (([{"x": 168.0}], 10), ([], 10), ([{"x": 16}], 0)):
         app.session_state["chart"] = {"selection": {"points": points}}
         well(app.run())
-        assert app.session_state["place"] == place
+        assert app.session_state["text_place"] == place
 
 
 def test_more_is_shown_to_who_asks_for_more(folder):
