@@ -6,6 +6,7 @@ from app.shelf import Shelf
 from lab import checkpoints, published, runs
 from lab.data import documents
 from lab.measure import certificates
+from lab.measure.again import Words, words_of
 from lab.plots import moving as drawn
 from lab.reading import machine
 from lab.reading.programs import Programs
@@ -59,6 +60,22 @@ def weights() -> dict[str, int]:
     cards = runs.models() | checkpoints.kept() | published.models()
     counts = {name: card.get("parameters") for name, card in cards.items()}
     return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+
+@st.cache_data(max_entries=1, ttl=60)
+def cards() -> dict[str, dict]:
+    """The cards of the same models by name."""
+    found = runs.models() | checkpoints.kept() | published.models()
+    # A plain dict, because a card's own class holds a path and cannot be kept here.
+    return {
+        name: {**card, "config": dict(card["config"])} for name, card in found.items()
+    }
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def words(text: bytes) -> Words:
+    """The words of a text that is being read, which must not be changed."""
+    return words_of(text)
 
 
 @st.cache_data(max_entries=32, ttl=60, show_spinner=False)

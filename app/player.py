@@ -11,6 +11,10 @@ from lab.reading.session import Reading
 from lab.traces import Trace
 
 
+BUDGET = 0.35  # seconds that a live picture may read, so that a button is heard soon
+LEAST = 16  # tokens that a picture reads at least, however short a chunk is
+
+
 @dataclass(frozen=True)
 class Player:
     """The contents of the screen: a trace, and the reading that extends it, or None."""
@@ -33,7 +37,13 @@ class Player:
     def ended(self) -> bool:
         """Whether there is nothing left to play."""
         more = self.reading is not None and not self.reading.done
-        return self.chunk >= self.trace.filled and not more
+        return self.chunk >= self.trace.filled and not (more or self.lagging)
+
+    @property
+    def lagging(self) -> list[Reading]:
+        """Readings of other models that have not come as far as this one."""
+        reached = self.reading.reached if self.reading else 0
+        return [o for o in beside().values() if o.reached < reached and not o.done]
 
     @property
     def waiting(self) -> str | None:
@@ -65,6 +75,19 @@ def _recorded(name: str) -> Player | None:
         return None
 
 
+def beside() -> dict[str, Reading]:
+    """The readings of other models on the same text, by the models' names."""
+    if session.get("source") != "live":
+        return {}
+    found = session.get("companions").items()
+    return {name: one for name, one in found if isinstance(one, Reading)}
+
+
+def per_picture(chunk: int) -> int:
+    """Chunks that a live picture reads, if time allows, for chunks of that length."""
+    return session.get("speed") * max(1, LEAST // max(1, chunk))
+
+
 def settings(shown: Player | None) -> dict:
     """The lasting values of what is on screen, for the page's address."""
     values = session.everything()
@@ -73,18 +96,23 @@ def settings(shown: Player | None) -> dict:
     return values | arrival.described(shown.trace.header)
 
 
-def advance(player: Player, *, chunks: int) -> Player:
-    """Advance by one picture: by `chunks` that have been read, or by one read live.
+def advance(player: Player, *, chunks: int | None = None) -> Player:
+    """Advance by one picture: by `chunks`, read before or, as time allows, now.
 
-    The player waits while a program that it needs compiles, and stops at the end.
+    `chunks`: None for as many as the speed asks for. The player waits while a program
+    that it needs compiles, and stops at the end.
     """
+    asked, chunks = chunks, chunks or session.get("speed")
+    for other in player.lagging:
+        other.follow(player.reading.reached, BUDGET)
     if player.waiting:
         return player
     if player.chunk < player.trace.filled:
         step = min(chunks, player.trace.filled - player.chunk)
         move(player.chunk + step)
     elif player.reading and not player.reading.done:
-        player.reading.step()
+        least = 1 if asked else max(1, LEAST // player.trace.header.chunk)
+        player.reading.read_for(BUDGET, chunks * least)
         move(player.reading.filled)
     player = current()
     if player.ended:
@@ -105,4 +133,6 @@ def scrub(chunk: int) -> None:
 def show(reading: Reading) -> None:
     """Show a new reading from its beginning, and play."""
     move(0)
-    session.put(reading=reading, playing=True, problem=None)
+    session.put(
+        reading=reading, playing=True, problem=None, text_place=None, form=False
+    )

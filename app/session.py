@@ -17,7 +17,15 @@ DEFAULTS = {
     "pasted": "",
     "uploaded": None,
     "model": "tiny-e2e",
-    "cap": 16_384,
+    "cap": 4_096,
+    # A factor on the model's inner rate.
+    "rate": 1.0,
+    # Models that read the same text beside it; None = those that the model calls for.
+    # `companions` holds their readings, or their `Programs` while these are made.
+    "beside": None,
+    "companions": {},
+    # Whether the form of a live reading is open.
+    "form": True,
     # The needle to plant is "none", "passkey" or "sentence".
     "needle": "none",
     "seed": 7,
@@ -35,6 +43,11 @@ DEFAULTS = {
     # The `Programs` of the model chosen; they stay as long as a session holds them.
     "programs": None,
     "problem": None,
+    # The text stands at the chunk `text_place`, None = where the reading is; `grain` is
+    # coloured as one; `more` says whether the further panels are shown.
+    "text_place": None,
+    "grain": "token",
+    "more": False,
     # "Inside the weights": what was looked into, the look and the token on screen.
     "subject": None,
     "look": "influence",

@@ -6,6 +6,7 @@ from app import cache
 from app.plain import plain
 from app.player import Player
 from lab import traces
+from lab.reading import memory
 
 
 def setup(player: Player) -> None:
@@ -17,6 +18,22 @@ def setup(player: Player) -> None:
         f"{kind}: {plain(header.document)}, read by {plain(header.model)}: "
         f"{header.chunk} tokens "
         f"a chunk, {header.layers} blocks of which {learning}; {_memory(header)}."
+        f"{_state(player)}"
+    )
+
+
+def _state(player: Player) -> str:
+    """Bytes of a live reading's memory, beside those of full attention."""
+    header = player.trace.header
+    grows = header.attends and not (header.reach or header.carried_by)
+    if not player.reading or not header.total or grows:
+        return ""
+    mine = memory.state_bytes(player.reading) / 1e6
+    config, read = player.reading.config, player.trace.read
+    full = memory.full_attention_bytes(config, read) / 1e6
+    return (
+        f" Its memory takes {mine:,.1f} MB at any length; full attention of that size "
+        f"would hold {full:,.1f} MB by now."
     )
 
 

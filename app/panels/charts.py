@@ -1,15 +1,28 @@
-"""The pictures that move during a reading, each with a line on what to look for."""
+"""The pictures that move during a reading, each with a line on what to look for.
+
+Axes are made for the whole of a recording, or in steps for a live reading, and legends
+keep their places: nothing jumps. A click on a point takes the text there.
+"""
 
 import streamlit as st
 
+from app import player as players
+from app import session
 from app.plain import plain
 from app.player import Player
 from lab import plots, traces
+from lab.plots import headlines
+from lab.plots.beside import verdict
 
 
-def loss(player: Player) -> None:
+SHORTEST = 64  # chunks that the x axis of a live reading shows at least
+LEFT, RIGHT = 56, 12  # margins, the same for all charts, so that their x axes agree
+
+
+def loss(player: Player, key: str = "loss") -> None:
     """Loss per chunk of the learner and of its frozen twin."""
-    _chart("loss", plots.loss_per_chunk(_drawn(player), extent=_extent(player)))
+    figure = plots.loss_per_chunk(_drawn(player), **_axes(player))
+    _chart(key, figure, headlines.loss(player.shown), player)
     _look(
         "both lines jump up and down together, because a hard passage is hard for "
         "both. What counts is whether blue runs *below* orange."
@@ -19,16 +32,20 @@ def loss(player: Player) -> None:
 
 def gain(player: Player) -> None:
     """Their difference."""
-    _chart("gain", plots.gain(_drawn(player), extent=_extent(player)))
+    figure = plots.gain(_drawn(player), **_axes(player))
+    figure.update_layout(height=300)
+    _chart("gain", figure, headlines.gain(player.shown), player)
     _look(
-        "the first chunk is zero, as nothing is learned yet. Then the pink mean should "
-        "settle above zero; if the mean stays around zero, learning is of no use here."
+        "frozen minus learning, a bar per chunk. The first is zero, as nothing is "
+        "learned yet; then the pink mean should settle above zero. Click a bar to "
+        f"read its text.{_points(player)}"
     )
 
 
 def drift(player: Player) -> None:
     """How far the fast weights have moved."""
-    _chart("drift", plots.drift(_drawn(player), extent=_extent(player)))
+    figure = plots.drift(_drawn(player), **_axes(player))
+    _chart("drift", figure, headlines.drift(player.shown), player)
     _look(
         "steep at first, then flatter. A line that shoots up means too high an inner "
         "rate; a flat line means that nothing is being learned."
@@ -37,23 +54,18 @@ def drift(player: Player) -> None:
 
 def overview(player: Player) -> None:
     """The whole reading in one strip."""
-    extent = player.trace.header.total if player.reading else None
     cursor = player.chunk / plots.together(player.trace)
-    figure = plots.overview(plots.coarse(player.trace), cursor=cursor, extent=extent)
-    _chart("overview", figure)
+    figure = plots.overview(
+        plots.coarse(player.trace), cursor=cursor, extent=_extent(player)
+    )
+    _chart("overview", figure, headlines.overview(player.shown), player)
 
 
 def recall(player: Player) -> None:
     """What is still known of the needle."""
-    if player.trace.header.needle is None:
-        st.markdown("###### Needle recall")
-        st.caption(
-            "Nothing is planted in this reading. Choose *Read live* and plant a needle "
-            "to see how long the model can repeat it."
-        )
-        return
     needle = player.trace.header.needle
-    _chart("recall", plots.recall(_drawn(player), extent=_extent(player)))
+    figure = plots.recall(_drawn(player), **_axes(player))
+    _chart("recall", figure, headlines.recall(player.shown), player)
     when = "" if needle.start < player.shown.read else ", still ahead"
     st.caption(
         f"Planted at token {needle.start:,}{when}: “{plain(needle.sentence)}” "
@@ -64,6 +76,20 @@ def recall(player: Player) -> None:
         "of attention's reach, orange is *exactly* zero; what blue still saves is in "
         "the weights. Below, the right answer's place among all guesses (dotted: "
         "without the needle)."
+    )
+
+
+def beside(player: Player) -> None:
+    """Other models on the same text, each as what it saves."""
+    others = {name: one.trace for name, one in players.beside().items()}
+    first = player.shown
+    figure = plots.side_by_side(first, others, extent=_extent(player))
+    figure.update_layout(height=300)
+    said = "; ".join(verdict(first, others))
+    _chart("beside", figure, said or "The other models are being made ready", player)
+    _look(
+        "above zero, the other model pays less for the same words. Costs are compared "
+        f"on the same bytes, per token of {plain(first.header.model)}."
     )
 
 
@@ -78,27 +104,70 @@ def _points(player: Player) -> str:
     return f" One point stands for {count} chunks." if count > 1 else ""
 
 
+def _axes(player: Player) -> dict:
+    """The ends of the axes, which stay while the reading goes on."""
+    return dict(extent=_extent(player), frame=plots.coarse(player.trace))
+
+
 def _extent(player: Player) -> int:
     """The end of the x axis: fixed for a recording, doubling for a live reading."""
-    chunk = player.trace.header.chunk
-    total = max(player.total, 1)
+    chunk, total = player.trace.header.chunk, max(player.total, 1)
     if player.reading is None:
         return total * chunk
-    shown = 32
-    while shown < player.chunk:
+    shown = SHORTEST
+    while shown < player.trace.filled:
         shown *= 2
     return min(shown, total) * chunk
 
 
-def _chart(key: str, figure) -> None:
-    """The figure under a heading of the page, which follows light and dark mode."""
+def _chart(key: str, figure, said: str, player: Player) -> None:
+    """The figure under what it says, in words that follow light and dark mode."""
     heading, height = figure.layout.title.text, figure.layout.height
-    figure.update_layout(title=None, margin_t=24, height=height - 32, dragmode=False)
+    figure.update_layout(
+        title=None,
+        margin=dict(t=24, l=LEFT, r=RIGHT),
+        height=height - 32,
+        dragmode=False,
+    )
+    figure.update_yaxes(automargin=False)
+    _clickable(figure)
+    if figure.layout.showlegend:
+        figure.update_layout(margin_t=30)
+    place = f"chart-{key}"
     with st.container(gap=None):
-        st.markdown(f"###### {heading}")
+        st.markdown(f"###### {plain(said)}")
+        st.caption(plain(heading))
         st.plotly_chart(
-            figure, key=f"chart-{key}", theme=None, config={"displayModeBar": False}
+            figure,
+            key=place,
+            theme=None,
+            alt=f"{heading}. {said}.",
+            config={"displayModeBar": False},
+            selection_mode="points",
+            on_select=lambda: _go_to(place, player.trace.header.chunk),
         )
+
+
+def _clickable(figure) -> None:
+    """Let a click choose a point of a line or a bar, and leave all as they look.
+
+    A line has points to choose only if it has markers, so it is given some that are not
+    seen. What is not chosen would fade.
+    """
+    for line in figure.select_traces(selector=dict(type="scatter", mode="lines")):
+        unseen = dict(marker_opacity=0)
+        line.update(mode="lines+markers", marker=dict(opacity=0))
+        line.update(selected=unseen, unselected=unseen)
+    for bars in figure.select_traces(selector=dict(type="bar")):
+        bars.update(unselected=dict(marker_opacity=bars.marker.opacity))
+        bars.update(selected=dict(marker_opacity=1))
+
+
+def _go_to(place: str, chunk: int) -> None:
+    """Take the text to the point that was clicked."""
+    points = st.session_state[place]["selection"]["points"]
+    if points and isinstance(x := points[0].get("x"), int | float):
+        session.put(text_place=max(0, int((x - 1) // chunk)))
 
 
 def _look(words: str) -> None:

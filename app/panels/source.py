@@ -3,7 +3,9 @@
 import streamlit as st
 
 from app import arrival, cache, player, session
+from app.panels import models
 from app.plain import one_line, plain
+from app.player import Player
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
@@ -12,14 +14,17 @@ from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
 
 
+RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 CAPS = (4_096, 16_384, 65_536, 262_144)
 SOURCES = {"recorded": "A recorded reading", "live": "Read live"}
+_PIN = ("needle", "seed", "sentence")
 NEEDLES = {"none": "None", "passkey": "A pass-key", "sentence": "My own sentence"}
 
 
-def panel() -> None:
-    """Choose between recordings and live reading, and set up a live reading."""
+def panel(shown: Player | None) -> None:
+    """The title, and the choice between recordings and live reading, on one line."""
     with st.container(horizontal=True, vertical_alignment="center", key="source-row"):
+        st.title("Watch it read", anchor=False, width="content")
         st.segmented_control(
             "What you watch",
             SOURCES,
@@ -29,8 +34,48 @@ def panel() -> None:
         )
         if session.get("source") == "recorded":
             _recording()
-    if session.get("source") == "live":
-        _live()
+        elif not is_open():
+            _summary(shown)
+
+
+def is_open() -> bool:
+    """Whether the form of a live reading stands in place of a reading."""
+    if session.get("source") != "live" or session.get("starting"):
+        return False
+    return session.get("form") or session.get("reading") is None
+
+
+def form() -> None:
+    """Set up a live reading."""
+    _live()
+    if session.get("reading") is not None:
+        st.button("Back to the reading", key="back", on_click=_close)
+    elif cache.models():
+        document, model = plain(session.get("document")), plain(session.get("model"))
+        st.info(
+            f"Nothing is read yet. *Start reading* lets {model} read {document}; "
+            "*A recorded reading* shows what is recorded."
+        )
+    if cache.models():
+        status()
+
+
+def _summary(shown: Player | None) -> None:
+    """What is being read live, and the way to something else."""
+    said = f"{session.get('document')} read by {session.get('model')}"
+    if shown is not None:
+        header = shown.trace.header
+        said = f"{header.document} read by {header.model}, {header.total:,} tokens"
+    st.markdown(plain(said), width="content")
+    st.button("Another text or model", key="again", on_click=_open)
+
+
+def _open() -> None:
+    session.put(form=True, playing=False)
+
+
+def _close() -> None:
+    session.put(form=False)
 
 
 def chosen() -> Programs:
@@ -62,9 +107,10 @@ def begin_if_asked() -> None:
     try:
         started = _reading(programs)
     except (ValueError, OSError, ModuleNotFoundError) as problem:
-        session.put(problem=str(problem), playing=False)
+        session.put(problem=str(problem), playing=False, form=True)
         return
     cache.shelf().readings.add(started)
+    models.begin()
     player.show(started)
 
 
@@ -101,18 +147,17 @@ def _title(header) -> str:
 
 
 def _live() -> None:
-    models = cache.models()
-    if not models:
+    if not cache.models():
         st.info(
             "No trained model is published here yet. Train one with "
             "`ttt-lab train tiny-e2e`, then come back."
         )
         return
-    what, who, cap = st.columns([3, 2, 2])
+    what, who, cap = st.columns([3, 3, 2])
     with what:
         _document()
     with who:
-        _model(models)
+        models.choose()
     with cap:
         st.selectbox(
             "Read at most",
@@ -120,9 +165,12 @@ def _live() -> None:
             format_func=lambda n: f"{n:,} tokens",
             **session.bound("cap"),
         )
+    models.choose_along()
+    models.described()
     with st.container(horizontal=True, vertical_alignment="bottom", key="start-row"):
         with st.popover(_needle_label(), icon=":material/push_pin:"):
             _needle()
+        _rate()
         st.button(
             "Start reading",
             type="primary",
@@ -138,7 +186,13 @@ def _document() -> None:
     known = [PASTE, UPLOAD, *names]
     # An unknown name from the URL can still be chosen: the start reports the problem.
     known += [asked] if asked not in known else []
-    st.selectbox("Document", known, format_func=one_line, **session.bound("document"))
+    st.selectbox(
+        "Document",
+        known,
+        format_func=one_line,
+        key=session.bound("document")["key"],
+        on_change=_change_document,
+    )
     if asked == PASTE:
         st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
     if asked == UPLOAD:
@@ -147,21 +201,37 @@ def _document() -> None:
         )
 
 
+def _change_document() -> None:
+    """Keep the choice; a recording's needle is not planted in a text of one's own."""
+    asked, name = st.session_state["widget-document"], session.get("recording")
+    session.put(document=asked)
+    header = cache.recordings().get(name)
+    if asked not in (PASTE, UPLOAD) or header is None:
+        return
+    theirs = arrival.described(header)
+    if all(session.get(part) == theirs.get(part, session.get(part)) for part in _PIN):
+        session.put(needle="none", sentence="")
+
+
 def _keep_upload() -> None:
     file = st.session_state["upload"]
     session.put(uploaded=(file.name, file.getvalue()) if file else None)
 
 
-def _model(models: dict[str, str]) -> None:
-    st.selectbox(
-        "Model",
-        models,
-        # A name from the URL may be unknown: the start reports the problem.
-        format_func=lambda name: one_line(
-            f"{name} ({remark})" if (remark := models.get(name)) else name
-        ),
-        **session.bound("model"),
-    )
+def _rate() -> None:
+    """How large inner steps are: data to the programs, so a change is instant."""
+    rate = session.get("rate")
+    with st.popover(f"Inner rate {rate:g}×", icon=":material/speed:"):
+        st.caption(
+            "A factor on the rate that the model was trained with. Instant: nothing is "
+            "compiled anew."
+        )
+        st.select_slider(
+            "Inner rate",
+            RATES,
+            format_func=lambda rate: f"{rate:g}×",
+            **session.bound("rate"),
+        )
 
 
 def _needle_label() -> str:
@@ -221,7 +291,8 @@ def _planned() -> needles.Needle | None:
 
 def _start() -> None:
     cache.shelf().forget(session.get("model"))
-    session.put(starting=True, playing=False, problem=None, reading=None, source="live")
+    session.put(starting=True, playing=False, problem=None, reading=None)
+    session.put(source="live", companions={}, form=False)
 
 
 def _reading(programs: Programs) -> reading.Reading:
@@ -235,6 +306,7 @@ def _reading(programs: Programs) -> reading.Reading:
         tokens=session.get("cap"),
         seed=session.get("seed") if session.get("needle") == "passkey" else None,
         command="explorer",
+        rate=session.get("rate"),
     )
 
 

@@ -7,9 +7,10 @@ from app import session
 from app.panels import keys
 from app.plain import plain
 from app.player import Player
+from lab.reading import notes
 
 
-SPEEDS = (1, 4, 16)
+SPEEDS = (1, 4, 16, 64)
 
 
 def bar(player: Player) -> None:
@@ -21,20 +22,34 @@ def bar(player: Player) -> None:
             SPEEDS,
             format_func=lambda speed: f"{speed}×",
             label_visibility="collapsed",
-            help="Chunks per picture while a recording plays. Live shows every chunk.",
+            help="Chunks per picture, or as many as a live picture has time for.",
             **session.bound("speed"),
         )
-        keys.space("play")
-    _scrubber(player)
+        _scrubber(player)
 
 
 def headline(player: Player) -> None:
     """The place in the reading and the gain so far, in one line."""
     trace = player.shown
-    st.markdown(
-        f"**Chunk {player.chunk:,}** of {player.total:,} · "
-        f"{trace.read:,} tokens read · {_saved(trace)}"
-    )
+    with st.container(key="headline", gap=None):
+        st.markdown(
+            f"**Chunk {player.chunk:,}** of {player.total:,} · "
+            f"{trace.read:,} tokens read · {_saved(trace)}{_pace(player)}"
+        )
+        keys.space("play")
+
+
+def _pace(player: Player) -> str:
+    """How fast a live reading goes and how long it will take, or what it waits for."""
+    if not (player.reading and session.get("playing")):
+        return ""
+    if player.waiting:
+        return f" · the next chunk waits for this: {plain(player.waiting)}"
+    pace = player.reading.pace
+    if not (speed := pace.tokens_per_second):
+        return ""
+    left = notes.about(pace.left(player.trace.header.total - player.trace.read))
+    return f" · {speed:,.0f} tokens/s, {left} left"
 
 
 def _buttons(player: Player) -> None:
@@ -106,7 +121,9 @@ def _toggle() -> None:
     player = players.current()
     if player.ended:
         players.move(0)
-    session.put(playing=True)
+    if player.reading:
+        player.reading.pace.begin()
+    session.put(playing=True, text_place=None)
 
 
 def _one() -> None:

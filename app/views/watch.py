@@ -1,15 +1,18 @@
 """Watch it read: a model compresses a document into its weights, before your eyes.
 
-The page is one fragment. During play, each run of the fragment takes one step (live:
-one chunk) and draws everything; once the browser has drawn the picture, it asks for the
-next run. So no button waits for more than one chunk. Nothing is computed here; see
-`lab.reading.session`.
+The page is one fragment. During play, each run of the fragment takes one step (live: as
+many chunks as the speed asks for and the time allows) and draws everything; once the
+browser has drawn the picture, it asks for the next run. So no button waits for more
+than one picture. Nothing is computed here; see `lab.reading.session`.
+
+From the top: what is read and the transport, then the text beside what learning saved,
+then the third panel; the rest is drawn only for who asks for more.
 """
 
 import streamlit as st
 
 from app import address, arrival, cache, player, session
-from app.panels import about, charts, downloads, source, text, transport
+from app.panels import about, charts, downloads, models, source, text, transport
 from app.panels.pulse import PLAYING, WAITING, pulse
 from app.plain import plain
 
@@ -20,18 +23,40 @@ gradient step on the text it has just read, so that the text ends up in the weig
 frozen twin starts with the same weights, reads the same words and never learns: where
 the :blue[learner] is cheaper than the :orange[twin], something was remembered.
 """
+# The title and the controls take two short lines, and a line that may stay empty keeps
+# its height, so that nothing moves while a reading plays.
+STYLE = """<style>
+.st-key-source-row h1 {font-size: 1.35rem; padding: 0; white-space: nowrap}
+.stMainBlockContainer:has(.st-key-watch) {padding-top: 4rem}
+.st-key-watch {gap: .5rem}
+.st-key-headline p {min-height: 1.5em}
+.st-key-transport > :has(.stSlider) {flex: 1 1 220px; min-width: 220px; padding: 0 1rem}
+.st-key-transport [data-testid="stSliderTickBar"] {display: none}
+.st-key-text-bar, .st-key-transport {column-gap: .6rem; row-gap: .3rem}
+.st-key-text-bar button {min-height: 2rem; padding: .1rem .55rem}
+@media (hover: none) {.st-key-play button::after {display: none}}
+</style>"""
 
 
 @st.fragment
 def stage() -> None:
-    source.panel()
+    with st.container(key="watch"):
+        _stage()
+
+
+def _stage() -> None:
     if session.get("starting"):
         source.begin_if_asked()
-    shown = _step()
-    if cache.models() and not source.chosen().finished:
-        source.status()
+    models.bring_along()
+    form = source.is_open()
+    shown = None if form or session.get("starting") else _step()
+    source.panel(shown)
     _problems()
-    if shown is None:
+    if form:
+        source.form()
+    elif session.get("starting"):
+        source.status()
+    elif shown is None:
         _nothing()
     else:
         _panels(shown)
@@ -40,9 +65,10 @@ def stage() -> None:
         session.put(picture=session.get("picture") + 1)
         pulse(session.get("picture"), pause=WAITING if idle else PLAYING)
     else:
-        address.share(player.settings(shown))
+        address.share(player.settings(shown or player.current()))
     if cache.models():
         # This comes last, and a little later: no compiling delays the first picture.
+        source.chosen()
         waits = session.get("starting") or session.get("playing")
         cache.shelf().order(session.get("model"), now=waits, after=0.5)
 
@@ -53,7 +79,7 @@ def _step() -> player.Player | None:
     if shown is None or not session.get("playing"):
         return shown
     try:
-        return player.advance(shown, chunks=session.get("speed"))
+        return player.advance(shown)
     except ValueError as problem:
         session.put(problem=str(problem), playing=False)
         return shown
@@ -61,17 +87,10 @@ def _step() -> player.Player | None:
 
 def _nothing() -> None:
     """Words instead of pictures."""
-    if not cache.recordings():
-        st.info(
-            "No reading is recorded here yet. Record one with `ttt-lab stream --out "
-            "lab/published/traces/first.npz`, or choose *Read live*."
-        )
-    elif not session.get("starting"):
-        document, model = plain(session.get("document")), plain(session.get("model"))
-        st.info(
-            f"Nothing is read yet. *Start reading* lets {model} read {document}; "
-            "*A recorded reading* shows what is recorded."
-        )
+    st.info(
+        "No reading is recorded here yet. Record one with `ttt-lab stream --out "
+        "lab/published/traces/first.npz`, or choose *Read live*."
+    )
 
 
 def _problems() -> None:
@@ -83,29 +102,63 @@ def _problems() -> None:
 
 def _panels(shown: player.Player) -> None:
     transport.bar(shown)
-    if session.get("playing") and shown.waiting:
-        st.caption(f"The next chunk waits for this: {plain(shown.waiting)}.")
     transport.headline(shown)
-    about.setup(shown)
-    curves, words = st.columns([5, 4], gap="medium")
-    with curves:
-        charts.loss(shown)
-        charts.gain(shown)
-        about.audited(shown)
+    words, curve = st.columns(2, gap="medium")
     with words:
         text.panel(shown)
-    left, right = st.columns([5, 4], gap="medium")
-    with left:
+    with curve:
+        _main_chart(shown)
+        about.setup(shown)
+        about.audited(shown)
+    _third(shown)
+    st.toggle(
+        "More: loss, drift, words, where the numbers come from",
+        **session.bound("more"),
+    )
+    if session.get("more"):
+        _more(shown)
+
+
+def _main_chart(shown: player.Player) -> None:
+    """What learning saved; of a model that never learns, what others save."""
+    if not shown.trace.header.its_own_twin:
+        charts.gain(shown)
+    elif player.beside():
+        charts.beside(shown)
+    else:
+        charts.loss(shown)
+
+
+def _third(shown: player.Player) -> None:
+    """The panel below the two: the needle if there is one, or the whole reading."""
+    if shown.trace.header.needle is not None:
         charts.recall(shown)
-    with right:
-        charts.drift(shown)
+    elif not shown.trace.header.its_own_twin:
         charts.overview(shown)
-    about.provenance(shown)
-    downloads.panel(shown)
+        st.caption(
+            "Nothing is planted in this reading. Choose *Read live* and plant a needle "
+            "to see how long the model can repeat it."
+        )
+    if player.beside() and not shown.trace.header.its_own_twin:
+        charts.beside(shown)
+
+
+def _more(shown: player.Player) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.loss(shown, key="loss-more")
+        text.words(shown)
+    with right:
+        if not shown.trace.header.its_own_twin:
+            charts.drift(shown)
+        if shown.trace.header.needle is not None:
+            charts.overview(shown)
+        about.provenance(shown)
+        downloads.panel(shown)
+    st.markdown(INTRO)
 
 
 if session.begin():
     arrival.arrive()
-st.title("Watch it read", anchor=False)
-st.markdown(INTRO)
+st.html(STYLE)
 stage()

@@ -17,6 +17,7 @@ from lab.plots.anatomy import singular_values as singular_values
 from lab.plots.attention import looks_by_distance as looks_by_distance
 from lab.plots.bench import reading_cost as reading_cost
 from lab.plots.bench import writing_cost as writing_cost
+from lab.plots.beside import side_by_side as side_by_side
 from lab.plots.breaking import drift_when_broken as drift_when_broken
 from lab.plots.breaking import held_back_when_broken as held_back_when_broken
 from lab.plots.breaking import loss_when_broken as loss_when_broken

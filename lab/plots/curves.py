@@ -1,8 +1,11 @@
 """What happens chunk by chunk: loss, gain, drift, and the whole reading in one strip.
 
 All functions take a `lab.traces.Trace` and draw as much as has been read. `extent` is
-the right end of the x axis in tokens and keeps the axis still while a reading grows.
+the right end of the x axis in tokens and keeps the axis still while a reading grows;
+`frame` is a trace, the whole of the one drawn, whose numbers the y axis is made for.
 """
+
+import math
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,9 +15,14 @@ from lab.traces import Trace, running_mean
 
 
 SMOOTH = 16
+# Colours of blocks that are neither the learner's, the twin's nor the summary's.
+MOVED = ("#2fa37c", "#c79a1e", "#8a6fd1", "#7a8f2a", "#3f7f8f", "#a06a4a")
+REFUSED = "#c0392b"
 
 
-def loss_per_chunk(trace: Trace, *, extent: int | None = None) -> go.Figure:
+def loss_per_chunk(
+    trace: Trace, *, extent: int | None = None, frame: Trace | None = None
+) -> go.Figure:
     """Nats per token of each chunk, learning and frozen; thick = mean of 16 chunks."""
     pairs = (
         ("frozen twin", theme.FROZEN, trace.loss_twin),
@@ -38,11 +46,15 @@ def loss_per_chunk(trace: Trace, *, extent: int | None = None) -> go.Figure:
         title="Loss per chunk",
         y="nats per token",
         xaxis=_tokens(trace, extent),
+        yaxis=theme.axis("nats per token", **_losses(frame)),
         shapes=_marks(trace),
+        showlegend=True,
     )
 
 
-def gain(trace: Trace, *, extent: int | None = None) -> go.Figure:
+def gain(
+    trace: Trace, *, extent: int | None = None, frame: Trace | None = None
+) -> go.Figure:
     """Nats per token that learning saved: a bar per chunk, a line for the mean."""
     helped = trace.gain >= 0
     bars = go.Bar(
@@ -67,22 +79,26 @@ def gain(trace: Trace, *, extent: int | None = None) -> go.Figure:
     )
     zero = dict(type="line", x0=0, x1=1, xref="paper", y0=0, y1=0, line_width=1)
     return theme.figure(
-        [bars, mean],
+        [bars, mean, _refused(trace)],
         title="What learning saved (frozen minus learning)",
         y="nats per token",
         xaxis=_tokens(trace, extent),
+        yaxis=theme.axis("nats per token", **_gains(frame)),
+        showlegend=True,
         shapes=[zero | dict(line_color=theme.INK), *_marks(trace)],
     )
 
 
-def drift(trace: Trace, *, extent: int | None = None) -> go.Figure:
+def drift(
+    trace: Trace, *, extent: int | None = None, frame: Trace | None = None
+) -> go.Figure:
     """How far each block's fast weights are from their start, in per cent."""
     lines = [
         theme.line(
             trace.ends,
             100 * trace.drift[:, block],
             name,
-            theme.BLOCKS[block % len(theme.BLOCKS)],
+            MOVED[block % len(MOVED)],
             hovertemplate="%{y:.2f} %",
         )
         for block, name in enumerate(_blocks(trace))
@@ -92,7 +108,7 @@ def drift(trace: Trace, *, extent: int | None = None) -> go.Figure:
         title="Drift of the fast weights",
         y="% of their norm",
         xaxis=_tokens(trace, extent),
-        yaxis=theme.axis("% of their norm", rangemode="tozero"),
+        yaxis=theme.axis("% of their norm", **_drifts(frame)),
         shapes=_marks(trace),
         showlegend=True,
     )
@@ -109,7 +125,7 @@ def overview(
         x=trace.ends - trace.header.chunk / 2,
         y=_blocks(trace),
         z=100 * trace.drift.T,
-        colorscale=[[0, "rgba(42, 143, 208, 0.06)"], [1, theme.LEARNING]],
+        colorscale=[[0, "rgba(47, 163, 124, 0.06)"], [1, MOVED[0]]],
         showscale=False,
         hovertemplate="%{y}, token %{x:.0f}: %{z:.2f} %<extra></extra>",
     )
@@ -142,4 +158,57 @@ def _tokens(trace: Trace, extent: int | None) -> dict:
 
 
 def _marks(trace: Trace) -> list[dict]:
-    return [theme.mark(event.token) for event in trace.header.events]
+    """Lines at the events, of which there are few; refused steps may be many."""
+    events = trace.header.events
+    return [theme.mark(e.token) for e in events if e.kind != "refused"]
+
+
+def _refused(trace: Trace) -> go.Scatter:
+    """A cross at each inner step that was refused, however many these are."""
+    at = trace.ends[trace.refused]
+    return go.Scatter(
+        x=at,
+        y=np.zeros(len(at)),
+        mode="markers",
+        marker=dict(symbol="x", color=REFUSED, size=7),
+        name="step refused",
+        hovertemplate="refused: not a finite step",
+    )
+
+
+def _losses(frame: Trace | None) -> dict:
+    """A range of whole, even nats, so that it seldom changes while a reading grows."""
+    if frame is None:
+        return {}
+    found = _finite(frame.loss, frame.loss_twin)
+    if not len(found):
+        return dict(range=[0, 2 * math.ceil(math.log(frame.header.vocab) / 2)])
+    low, high = 2 * math.floor(found.min() / 2), 2 * math.ceil(found.max() / 2)
+    return dict(range=[low, max(high, low + 2)])
+
+
+def _gains(frame: Trace | None) -> dict:
+    if frame is None:
+        return {}
+    found = _finite(frame.gain)
+    sides = [max(0.0, -found.min(initial=0)), found.max(initial=0)]
+    low, high = (1.05 * _round_up(side, 0.5) for side in sides)
+    return dict(range=[-low, high])
+
+
+def _drifts(frame: Trace | None) -> dict:
+    if frame is None:
+        return dict(rangemode="tozero")
+    return dict(range=[0, 1.03 * _round_up(100 * frame.drift.max(initial=0), 1.0)])
+
+
+def _finite(*values: np.ndarray) -> np.ndarray:
+    found = np.concatenate(values)
+    return found[np.isfinite(found)]
+
+
+def _round_up(value: float, least: float) -> float:
+    """`least`, doubled until it is at least `value`: an axis that seldom changes."""
+    while least < value and math.isfinite(value):
+        least *= 2
+    return least

@@ -85,6 +85,8 @@ def axis(title: str, **more) -> dict:
 def line(x, y, name: str, colour: str, **more) -> go.Scatter:
     """A plain line; with `faint=True`, a thin line without a legend entry."""
     faint = more.pop("faint", False)
+    if not len(x):
+        x, y = [None], [None]  # a line without a point would lose its legend
     style = dict(color=colour, width=1 if faint else 2.4) | more.pop("line", {})
     if faint:
         more = dict(opacity=0.3, showlegend=False, hoverinfo="skip") | more

@@ -42,6 +42,10 @@ class Marks:
             kept = {c: s for c, s in self.states.items() if c % self._every == 0}
             self.states = kept
 
+    def until_next(self, chunk: int) -> int:
+        """How many chunks after `chunk` the next state is kept."""
+        return 2**30 if self._most == 1 else self._every - chunk % self._every
+
     def _with_start(self, state):
         return dataclasses.replace(state, fast=self.states[0].fast)
 

@@ -19,6 +19,18 @@ def nbytes(reading: Reading) -> int:
     return _bytes_of(vars(reading), shared | {id(model)})
 
 
+def state_bytes(reading: Reading) -> int:
+    """Bytes of what the learner remembers: fast weights, window, the open chunk."""
+    state, _ = reading.states["learning"]
+    return _bytes_of(state, set())
+
+
+def full_attention_bytes(config, tokens: int) -> int:
+    """Bytes that keys and values of all tokens would take in a model of that size."""
+    head = config.d_model // config.heads
+    return 2 * config.layers * (config.kv_heads or config.heads) * head * 4 * tokens
+
+
 def process_bytes() -> int:
     """Memory of this process now, in bytes; its highest so far where now is unknown."""
     statm = Path("/proc/self/statm")

@@ -96,6 +96,7 @@ class Programs:
         self._load = load or load_model
         self._began: dict[str, float] = {}
         self._took: dict[str, float] = {}
+        self._chunk_took: dict[str, float] = {}
         self._ready = {stage: threading.Event() for stage in STAGES | LATER}
         self._later: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -168,6 +169,17 @@ class Programs:
         return f"{doing}: waiting its turn"
 
     @property
+    def seconds_per_chunk(self) -> float | None:
+        """What a chunk took here, the twin's included; None before that is known.
+
+        A model that never learns is its own twin.
+        """
+        learns = self.loaded is not None and self.loaded.model.config.learns
+        parts = ("learning", "twin") if learns else ("learning",)
+        found = [self._chunk_took.get(part) for part in parts]
+        return None if None in found else sum(found)
+
+    @property
     def now(self) -> str:
         """The work in progress, in one line; empty when finished."""
         if self.finished:
@@ -229,10 +241,10 @@ class Programs:
         return room_for(read + ASKED + 2 * config.chunk)
 
     def _make_learning(self):
-        _read_nothing(self.loaded.model, self.room)
+        self._chunk_took["learning"] = _read_nothing(self.loaded.model, self.room)
 
     def _make_twin(self):
-        _read_nothing(self.twin, self.room)
+        self._chunk_took["twin"] = _read_nothing(self.twin, self.room)
 
     def _make_needle(self):
         import ttt_core as ttt
@@ -260,17 +272,22 @@ def room_for(tokens: int) -> int:
     return -(-tokens // ROOM) * ROOM
 
 
-def _read_nothing(model, room: int) -> None:
-    """Compile reading, on two chunks: the second starts from a computed state."""
+def _read_nothing(model, room: int) -> float:
+    """Compile reading, on two chunks: the second starts from a computed state.
+
+    Returns the seconds that a third one takes.
+    """
     import jax
 
     import ttt_core as ttt
 
     state = ttt.init_state(model, capacity=room)
     tokens = np.zeros(model.config.chunk, np.int32)
-    for _ in range(2):
+    for _ in range(3):
+        began = time.perf_counter()
         state, report = ttt.read_chunk(model, state, tokens)
-    jax.block_until_ready(report)
+        jax.block_until_ready(report)
+    return time.perf_counter() - began
 
 
 def _leave() -> None:

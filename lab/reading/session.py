@@ -16,7 +16,9 @@ ready; the twin catches up, a few chunks per step, when its own program is ready
 jax is imported only when something is read: importing this file is instant.
 """
 
+import functools
 import hashlib
+import time
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from lab.measure.answers import ask
 from lab.reading.marks import Marks
 from lab.reading.plan import Plan, make_plan
 from lab.reading.programs import Programs, room_for
+from lab.reading.speed import Speed
 from lab.traces import Event, Header, Trace
 
 
@@ -63,6 +66,7 @@ class Reading:
         seed, command: recorded in the trace's provenance.
         start: where another reading ended (`lab.reading.states`), None = W0 and an
             empty window.
+        rate: a factor on the model's inner rate; another one compiles nothing.
 
     **Raises** `ValueError` for a text, or for `tokens`, of fewer than two chunks.
     """
@@ -79,6 +83,7 @@ class Reading:
         seed: int | None = None,
         command: str = "",
         start: Start | None = None,
+        rate: float = 1.0,
     ):
         if isinstance(programs, str):
             programs = Programs(programs)
@@ -95,7 +100,7 @@ class Reading:
         )
         if start:
             self.plan = self.plan.since(len(start.before))
-        self.start, self._document = start, document
+        self.start, self._document, self.pace = start, document, Speed()
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
@@ -103,11 +108,12 @@ class Reading:
             "seed": seed,
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
             **({"resumed": start.mark} if start else {}),
+            **({"rate": rate} if rate != 1 else {}),
         }
         room = max(programs.room, room_for(self.plan.most))
         states = start.states if start else {}
         self._learning = _Reader(
-            self._loaded.model, self.plan, room, states.get("learning")
+            self._loaded.model, self.plan, room, states.get("learning"), rate
         )
         # A model that never learns is its own twin, so one reading is enough.
         learns = self.config.learns
@@ -118,6 +124,11 @@ class Reading:
         )
 
     @property
+    def document(self) -> str:
+        """The text's name."""
+        return self._document
+
+    @property
     def config(self):
         """The model's configuration, `ttt_core.ModelConfig`."""
         return self._loaded.model.config
@@ -126,6 +137,21 @@ class Reading:
     def filled(self) -> int:
         """Number of chunks that the learning stream has read and learned from."""
         return self._learning.filled
+
+    @property
+    def reached(self) -> int:
+        """Bytes of the text that have been read."""
+        read = self._learning.read
+        return int(self.plan.spans[read - 1, 1]) if read else 0
+
+    def follow(self, reached: int, seconds: float) -> None:
+        """Read on to where another reading of the text is, or for about `seconds`."""
+        until = time.monotonic() + seconds
+        while self.reached < reached and not (self.done or self.waiting):
+            behind = np.searchsorted(self.plan.spans[:, 1], reached) + 1
+            self.step(int(max(1, (behind - self._learning.read) // self.config.chunk)))
+            if time.monotonic() >= until:
+                return
 
     @property
     def done(self) -> bool:
@@ -140,23 +166,47 @@ class Reading:
         usable = self.programs.ready(stage) or self.programs.error
         return None if usable else self.programs.words(stage)
 
-    def step(self) -> None:
-        """Read one chunk with learning; the frozen twin follows, or catches up.
+    def step(self, chunks: int = 1) -> int:
+        """Read `chunks` chunks with learning; the frozen twin follows, or catches up.
 
         An end of the document that fills no chunk counts as one more. A step waits for
-        its programs (see `waiting`), and does nothing once the reading is `done`.
+        its programs (see `waiting`), and does nothing once the reading is `done`. From
+        the needle on, questions are asked after each chunk, so a step reads one.
+
+        Returns how many chunks were read.
         """
         self.programs.wait(self._needed())
-        self._learning.advance()
-        for _ in range(CATCH_UP if self.programs.ready("twin") else 0):
-            if self._frozen.read < self._learning.read:
-                self._frozen.advance()
+        read = 0 if self._learning.done else self._learning.advance(chunks)
+        due = max(CATCH_UP, chunks) if self.programs.ready("twin") else 0
+        while due > 0 and (behind := self._learning.read - self._frozen.read) > 0:
+            due -= self._frozen.advance(min(due, -(-behind // self.config.chunk)))
+        self.pace.note(self._learning.read)
+        return read
+
+    def read_for(self, seconds: float, chunks: int) -> None:
+        """Read `chunks` chunks, or as many as are read within about `seconds`.
+
+        At least one step is taken. Pieces grow, so that a fast model reads many chunks
+        in one call of its program and a slow one is asked for the time after each.
+        """
+        until, piece = time.monotonic() + seconds, 1
+        while chunks > 0 and not self.done:
+            # A twin that lags behind the end of the document reads on.
+            chunks -= self.step(min(piece, chunks)) or 1
+            if time.monotonic() >= until or self.waiting:
+                return
+            piece *= 2
 
     @property
     def trace(self) -> Trace:
-        """Everything measured so far; a copy that later steps do not change."""
+        """Everything measured so far; later steps do not change it.
+
+        A step only appends, so the arrays are views; those that a lagging twin has yet
+        to fill are copies.
+        """
         learning, frozen = self._learning, self._frozen
         read, filled = learning.read, learning.filled
+        own = np.array if frozen.read < read else np.asarray
         asked = [
             np.concatenate(
                 [getattr(reader, name)[:filled] for reader in (learning, frozen)], 1
@@ -168,10 +218,10 @@ class Reading:
             text=self.plan.text,
             tokens=self.plan.ids[:read],
             spans=self.plan.spans[:read],
-            nll=learning.nll[:read].copy(),
-            nll_twin=frozen.nll[:read].copy(),
-            loss_twin=frozen.columns["loss"][:filled].copy(),
-            **{name: c[:filled].copy() for name, c in learning.columns.items()},
+            nll=learning.nll[:read],
+            nll_twin=own(frozen.nll[:read]),
+            loss_twin=own(frozen.columns["loss"][:filled]),
+            **{name: column[:filled] for name, column in learning.columns.items()},
             needle_nll=asked[0],
             needle_rank=asked[1],
         )
@@ -261,7 +311,7 @@ class Reading:
             remark=remark_on(config),
             audited=self._audited,
             fast_blocks=config.fast_blocks,
-            inner_lr=config.inner.lr,
+            inner_lr=config.inner.lr * self._learning.rate,
             total=len(self.plan.ids),
             needle=self.plan.needle,
             events=self._events(),
@@ -273,7 +323,7 @@ class Reading:
         chunk, refused = self.config.chunk, self._learning.columns["refused"]
         events = [
             Event(int(i), int(i * chunk), "refused", "inner step refused")
-            for i in np.flatnonzero(refused[: self.filled])[:20]
+            for i in np.flatnonzero(refused[: self.filled])
         ]
         if needle := self.plan.needle:
             places = [(needle.start, "needle-in", "needle planted")]
@@ -303,13 +353,14 @@ class _Reader:
 
     Arrays are as long as the plan and are filled from the front. `room`: tokens that
     full attention has room for, from the start, so that its programs are made once.
-    `state`: where to start from, None = the state before the first token.
+    `state`: where to start from, None = the state before the first token. `rate`: a
+    factor on the inner rate.
     """
 
-    def __init__(self, model, plan: Plan, room: int, state=None):
+    def __init__(self, model, plan: Plan, room: int, state=None, rate: float = 1.0):
         import ttt_core as ttt
 
-        self.model, self.plan = model, plan
+        self.model, self.plan, self.rate = model, plan, rate
         self.at = _At(state or ttt.init_state(model, capacity=room))
         self.began = int(self.at.state.position)
         self.marks = Marks(self.at.state, learns=model.config.learns)
@@ -340,27 +391,34 @@ class _Reader:
         last = self.filled == len(self.columns["loss"])
         return not last and self.filled >= self.plan.first
 
-    def advance(self) -> None:
-        """Read one chunk, or the end of the text that is too short for a chunk."""
+    def advance(self, chunks: int = 1) -> int:
+        """Read at most `chunks` chunks in one call, and the end that fills none.
+
+        Nobody looks between chunks before the needle; from there on, one is read.
+        Returns how many were read; an end of the text that fills none counts as one.
+        """
         import ttt_core as ttt
 
         chunk, (before, absent, filled, start) = self.plan.chunk, self.at
-        tokens = self.plan.ids[start : start + chunk]
-        read = start + len(tokens)
+        asks = self.asks_next
+        calm = min(self.plan.first - filled, self.marks.until_next(filled))
+        most = 1 if asks else max(1, min(chunks, calm))
+        tokens = self.plan.ids[start : start + most * chunk]
+        read, whole = start + len(tokens), len(tokens) // chunk
         # `read`, unlike `read_chunk`, enlarges the buffers of full attention.
-        state, report = ttt.read(self.model, before, tokens)
+        read_on = functools.partial(ttt.read, self.model, rate=self.rate)
+        state, report = read_on(before, tokens)
         self.nll[start:read] = report.nll
-        if len(tokens) == chunk:
-            for name, column in self.columns.items():
-                column[filled] = np.asarray(getattr(report, name))[0]
-            if self.asks_next:
-                # Up to the needle both documents are the same: one state serves both.
-                absent = before if absent is None else absent
-                absent, _ = ttt.read(self.model, absent, self.plan.absent[start:read])
-                self._ask(filled, (state, absent))
-            filled += 1
-            self.marks.note(filled, state)
-        self.at = _At(state, absent, filled, read)
+        for name, column in self.columns.items():
+            column[filled : filled + whole] = np.asarray(getattr(report, name))
+        if asks:
+            # Up to the needle both documents are the same: one state serves both.
+            absent = before if absent is None else absent
+            absent, _ = read_on(absent, self.plan.absent[start:read])
+            self._ask(filled, (state, absent))
+        self.marks.note(filled + whole, state)
+        self.at = _At(state, absent, filled + whole, read)
+        return -(-len(tokens) // chunk)
 
     def go_on(self, state, absent, nll, columns: dict, asked_nll, asked_rank) -> None:
         """Stand where another reader of the same plan stood, with what was measured."""

@@ -182,7 +182,7 @@ def test_a_text_field_keeps_its_spaces(page):
     field = page.get_by_role("textbox", name="Your text")
     field.press_sequentially("two words")
     assert field.input_value() == "two words"
-    page.get_by_role("button", name="Play").wait_for(timeout=10_000)
+    page.get_by_role("button", name="Start reading").wait_for(timeout=10_000)
 
 
 def test_a_reading_goes_on_after_a_dropped_connection_and_a_lost_message(page):

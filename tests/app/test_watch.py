@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import json
 import re
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def live(
 def test_it_opens_on_a_finished_recording_and_says_what_to_look_for(folder):
     app = opened()
     assert headline(app).startswith("**Chunk 60** of 60")
-    assert words(app).count("What to look for") == 5
+    assert words(app).count("What to look for") == 3
     assert "Recorded: sotu/1981-Carter-1, read by tiny-e2e" in words(app)
     assert not app.error
 
@@ -128,7 +129,7 @@ def test_the_first_picture_needs_neither_jax_nor_the_core(tmp_path):
         "from streamlit.testing.v1 import AppTest;"
         f"app = AppTest.from_file({str(MAIN)!r}, default_timeout=60);"
         "app.switch_page('views/watch.py').run();"
-        "assert not app.exception and len(app.get('plotly_chart')) == 5, app;"
+        "assert not app.exception and len(app.get('plotly_chart')) == 2, app;"
         "print([m for m in ('jax', 'equinox', 'ttt_core') if m in sys.modules])"
     )
     here, root = Path(__file__).parent, MAIN.parents[1]
@@ -235,6 +236,7 @@ def test_reading_live_goes_chunk_by_chunk_to_the_end(folder):
     app = live(opened(doc="sotu/1981-Carter-1"))
     assert app.button(key="play").label == "Pause"
     assert "Live: pasted text, read by nano" in words(app)
+    well(app.segmented_control(key="widget-speed").set_value(1).run())
     before = int(headline(app).split("**")[1].split()[1])
     well(app.run())
     assert int(headline(app).split("**")[1].split()[1]) == before + 1
@@ -258,12 +260,14 @@ def test_from_the_third_chunk_on_there_is_a_mean_with_its_interval(folder):
 
 
 def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
-    app = live(opened(doc="sotu/1981-Carter-1"), model="nano-static")
+    app = opened(doc="sotu/1981-Carter-1")
+    well(app.segmented_control(key="widget-source").set_value("live").run())
     assert app.selectbox(key="widget-model").options == [
         "nano",
         "nano-half",
         "nano-static (never learns)",
     ]
+    app = live(app, model="nano-static")
     assert "nano-static never learns, so it is its own twin" in headline(app)
     assert "blocks of which none learn text" in words(app)
 
@@ -294,6 +298,110 @@ def test_what_else_a_model_knows_of_the_text_is_said(noted, said):
     assert said in read(well(app).caption[0])
 
 
+def test_beside_a_model_that_never_learns_one_that_learns_reads_along(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value("nano-static").run())
+    assert app.multiselect(key="widget-beside").value == ["nano"]
+    assert "it is of use beside a model that learns" in words(app)
+    app = live(app, model="nano-static")
+    cache.programs("nano").start().wait("twin", timeout=300)
+    while app.button(key="play").label == "Pause":
+        well(app.run())
+    assert re.search(r"###### nano is \d\.\d+ ± .* than nano-static", words(app))
+    assert "no word has a colour" in words(app)
+    well(app.segmented_control(key="widget-source").set_value("recorded").run())
+    assert "nano-static" not in words(app)
+
+
+def test_another_inner_rate_is_read_with_and_noted(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.select_slider(key="widget-rate").set_value(4.0).run())
+    app = live(app)
+    well(app.run())
+    header = app.session_state["reading"].trace.header
+    assert header.inner_lr == 4.0 and header.provenance["rate"] == 4.0
+
+
+def test_the_form_folds_when_reading_starts_and_opens_again(folder):
+    app = live(opened())
+    assert not any(box.key == "widget-model" for box in app.selectbox)
+    click(app, "again")
+    assert app.selectbox(key="widget-model").value == "nano"
+    assert not app.get("plotly_chart")  # an old reading does not stay below
+    assert [b.key for b in app.button if b.proto.type == "primary"] == ["start"]
+    click(app, "back")
+    assert [b.key for b in app.button if b.proto.type == "primary"] == ["play"]
+
+
+def test_models_are_listed_with_size_and_speed_before_they_read(folder):
+    card = json.loads((folder / "models" / "nano.json").read_text())
+    card["config"] |= {"chunk": 64, "layers": 6, "window": 128}
+    card |= {"parameters": 2_101_632, "experiment": {"method": "meta"}}
+    (folder / "models" / "mine.json").write_text(json.dumps(card))
+    app = opened(doc="sotu/1790-Washington-1", model="mine")
+    options = app.selectbox(key="widget-model").options
+    assert "mine (2.1 M weights, about 3,600 tokens/s)" in options
+    assert "after every 64 tokens a gradient step changes 1 of its 6" in words(app)
+    assert re.search(r"4,096 tokens take about \d+ s here at 4×", words(app))
+
+
+def test_the_needle_of_a_recording_is_not_planted_in_my_own_text(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    assert app.session_state["needle"] == "sentence"
+    well(app.selectbox(key="widget-document").set_value("Paste a text").run())
+    assert app.session_state["needle"] == "none"
+
+
+def test_the_text_goes_where_the_visitor_goes_and_follows_again(folder):
+    app = opened()
+    click(app, "earlier")
+    gone = app.session_state["text_place"]
+    assert 0 < gone < 36
+    click(app, "later")
+    assert app.session_state["text_place"] > gone
+    click(app, "follow")
+    assert app.session_state["text_place"] is None
+
+
+def test_a_click_on_a_chart_takes_the_text_there(folder):
+    def page():
+        from app import session
+        from app.panels import charts
+
+        session.begin()
+        charts._go_to("chart", 16)
+
+    app = AppTest.from_function(page)
+    for points, place in (([{"x": 168.0}], 10), ([], 10), ([{"x": 16}], 0)):
+        app.session_state["chart"] = {"selection": {"points": points}}
+        well(app.run())
+        assert app.session_state["text_place"] == place
+
+
+def test_more_is_shown_to_who_asks_for_more(folder):
+    app = opened()
+    assert len(app.get("plotly_chart")) == 2
+    well(app.toggle(key="widget-more").set_value(True).run())
+    assert len(app.get("plotly_chart")) == 5
+    assert "Where learning saved most" in words(app)
+
+
+@pytest.mark.parametrize("grain", ["sentence", "chunk"])
+def test_the_text_is_coloured_by_sentence_or_chunk(folder, grain):
+    app = opened()
+    count = lambda: text_of(app).count("data-n=")
+    tokens = count()
+    well(app.segmented_control(key="widget-grain").set_value(grain).run())
+    assert 0 < count() < tokens
+
+
+def text_of(app: AppTest) -> str:
+    return next(h.proto.body for h in app.get("html") if "data-n=" in h.proto.body)
+
+
 def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
     app = opened(needle="My cat is called Tom.", depth="0.2")
     app = live(app)
@@ -314,7 +422,7 @@ def test_a_needle_of_my_own_is_planted_and_asked_for(folder):
 def test_bad_input_becomes_a_sentence(folder, document, text, said):
     app = live(opened(), document, text)
     assert said in problem(app)
-    assert headline(app).startswith("**Chunk 60**")
+    assert app.button(key="start") and not app.get("plotly_chart")
 
 
 def test_an_upload_that_is_not_utf_8_becomes_a_sentence(folder):

@@ -151,6 +151,43 @@ def test_each_step_is_one_chunk_and_earlier_traces_stay_as_they_were(programs):
     np.testing.assert_array_equal(whole.upto(1).nll, before.nll)
 
 
+@pytest.mark.parametrize("needle", [None, needles.passkey(3)])
+def test_many_chunks_in_a_step_are_the_same_reading(programs, needle):
+    one = finished(Reading(programs, TEXT, needle=needle))
+    reading = Reading(programs, TEXT, needle=needle)
+    seen = [reading.step(7)]
+    while not reading.done:
+        seen.append(reading.step(7))
+    same = ("tokens", "nll", "nll_twin", "loss_twin", "drift", "needle_nll", "learned")
+    for name in same:
+        np.testing.assert_array_equal(getattr(reading.trace, name), getattr(one, name))
+    first = reading.plan.first
+    assert seen[0] == min(7, first) and max(seen) == min(7, max(first, 1))
+
+
+def test_another_rate_is_read_as_the_core_reads_it(programs):
+    model = programs.loaded.model
+    trace = finished(Reading(programs, TEXT, rate=0.5))
+    _, report = ttt.read(model, ttt.init_state(model), trace.tokens, rate=0.5)
+    np.testing.assert_array_equal(trace.nll, report.nll)
+    np.testing.assert_array_equal(trace.drift, report.drift)
+    assert trace.header.inner_lr == 0.5 * model.config.inner.lr
+    assert "rate" not in Reading(programs, TEXT).trace.header.provenance
+
+
+def test_a_picture_reads_as_much_as_its_time_allows(programs):
+    reading = Reading(programs, TEXT)
+    reading.read_for(0.0, 16)
+    assert reading.filled == 1
+    reading.read_for(60.0, 7)
+    assert reading.filled == 8
+    reading.read_for(60.0, 1_000_000)
+    assert reading.done and reading.pace.tokens_per_second > 0
+    assert reading.pace.left(0) == 0
+    reading.pace.begin()
+    assert reading.pace.left(100) is None
+
+
 @pytest.mark.parametrize("at", [0.0, 0.3, 0.9])
 def test_out_of_reach_the_frozen_twin_recalls_exactly_nothing(programs, at):
     needle = needles.passkey(3)

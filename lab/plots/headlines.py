@@ -1,0 +1,57 @@
+"""What each picture of a reading says, in one sentence with its number.
+
+A heading that names the answer is read before a heading that names the axes.
+"""
+
+import numpy as np
+
+from lab.plots.needle import verdict
+from lab.traces import Trace
+
+
+SOON = "nothing to see before the second chunk"
+
+
+def loss(trace: Trace) -> str:
+    """The mean costs so far, of whole chunks that both have read."""
+    both = np.isfinite(trace.loss_twin)
+    if not both.any():
+        return "What the text costs: nothing is read yet"
+    learning, frozen = trace.loss[both].mean(), trace.loss_twin[both].mean()
+    if trace.header.its_own_twin:
+        return f"The text costs {learning:.2f} nats per token"
+    return (
+        f"The text costs {learning:.2f} nats per token with learning, {frozen:.2f} "
+        "without"
+    )
+
+
+def gain(trace: Trace) -> str:
+    """What learning saved so far."""
+    found = trace.mean_gain[np.isfinite(trace.mean_gain)]
+    if len(found) < 2:
+        return f"What learning saves: {SOON}"
+    verb = "saves" if found[-1] >= 0 else "costs"
+    return f"Learning {verb} {abs(found[-1]):.3f} nats per token so far"
+
+
+def drift(trace: Trace) -> str:
+    """How far the fast weights are from their start."""
+    if not trace.filled or not trace.drift.shape[1]:
+        return "The fast weights have not moved"
+    return f"The fast weights have moved by {100 * trace.drift[-1].mean():.1f} %"
+
+
+def overview(trace: Trace) -> str:
+    """How much of the document is read, and how far the weights have moved."""
+    share, moved = trace.read / max(1, trace.header.total), drift(trace)
+    return f"{share:.0%} of the document is read; {moved[:1].lower()}{moved[1:]}"
+
+
+def recall(trace: Trace) -> str:
+    """What is left of the needle, and what that means."""
+    known = trace.recall(learning=True)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return "The needle is still ahead"
+    return f"The needle is worth {known[-1]:+.2f} nats to its answer: {verdict(trace)}"
