@@ -76,6 +76,7 @@ LADDER = (
     ("lab.runs",),
     ("lab.training", "lab.measure", "lab.memories", "lab.results"),
     ("lab.evals", "lab.analysis", "lab.bench", "lab.reading", "lab.plots"),
+    ("lab.course",),
     ("lab.commands",),
     ("lab.cli",),
     ("lab.__main__",),

@@ -76,9 +76,7 @@ def apart(apart: dict[str, np.ndarray]) -> go.Figure:
     )
 
 
-def forgotten(
-    knows: Sequence[float], forgot: Sequence[float], chunk: int
-) -> go.Figure:
+def forgotten(knows: Sequence[float], forgot: Sequence[float], chunk: int) -> go.Figure:
     """What chunks cost a reader, and a fork whose fast weights were set back."""
     ends = chunk * np.arange(1, len(knows) + 1)
     pairs = (
@@ -143,9 +141,9 @@ def leak_by_strength(
         .update_layout(xaxis=None, yaxis=None)
         .layout
     )
-    fig.update_layout(margin=dict(t=104), hovermode="closest")
-    fig.update_xaxes(
-        theme.axis("share of the next input", tickvals=[1e-6, 1e-4, 1e-2]), type="log"
-    )
+    legend = dict(orientation="h", x=0, y=-0.2, yanchor="top", xanchor="left")
+    fig.update_layout(margin=dict(t=70), hovermode="closest", legend=legend)
+    share = theme.axis("share of the next input", tickvals=[1e-6, 1e-4, 1e-2])
+    fig.update_xaxes(share | dict(type="log", exponentformat="power"))
     fig.update_yaxes(theme.axis("nats per token"), col=1)
     return fig.update_yaxes(theme.axis("nats, logarithmic") | LOG, col=2)

@@ -3,7 +3,7 @@
 #
 # **Goal.** Watch a language model learn from a text *while it reads it*: every few dozen tokens it takes one step of gradient descent on what it has just read. You will see what that saves, how far the weights move, what they remember, and what they do not.
 #
-# **Time** 10 minutes. **You need** a CPU. Nothing is downloaded, and nothing here needs mathematics; that begins in notebook 01. The book is a novel that the model has never met, if novels are prepared (`ttt-lab data prepare eltec-eng`, once); else it is a long speech.
+# **Time** 25 minutes, or 15 for sections 1, 3, 4 and 7 (run all cells, skip the rest). **You need** a CPU. Nothing is downloaded, and nothing here needs mathematics; that begins in notebook 01. The book is a novel that the model has never met, if novels are prepared (`ttt-lab data prepare eltec-eng`, once); else it is a long speech.
 #
 # 1. A finished picture
 # 2. The model and its twin

@@ -115,6 +115,7 @@ assert not moved["frozen"][:100].any() and not moved["learning"][:100].any()
 assert moved["frozen"][edge] > 0 and not moved["frozen"][edge + 1 :].any()
 assert moved["learning"][edge + 1 :].any()
 
+
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
@@ -227,6 +228,7 @@ print(f"what the weights know is worth {worth.mean():+.3f} nats per token")
 assert worth[0] == 0 and worth.mean() > 0
 plots.forgotten(knows, forgot, config.chunk)
 
+
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
@@ -266,6 +268,7 @@ for name, one in READERS.items():
     print(f"{name:>8}: {early:.1e} moved before its time, {little:+.1e} too little")
     assert early == 0 and abs(little) < 1e-3
 
+
 # %% [markdown]
 # ## 7. A leak, planted by you
 #
@@ -299,9 +302,7 @@ def gained(much):
     return plots.loss_with_a_leak(honest, leaky, config.chunk, much)
 
 
-slider = FloatLogSlider(
-    0.1, base=10, min=-4, max=0, step=0.25, continuous_update=False
-)
+slider = FloatLogSlider(0.1, base=10, min=-4, max=0, step=0.25, continuous_update=False)
 interact(gained, much=slider)
 gained(0.1)
 

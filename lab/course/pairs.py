@@ -48,6 +48,11 @@ def script_of(notebook: Path) -> Path:
     return notebook.parent / "scripts" / f"{notebook.stem}.py"
 
 
+def all_notebooks(place: Path) -> list[Path]:
+    """The notebooks of the course, and the index of them."""
+    return [*notebooks(place), place / "index.ipynb"]
+
+
 def write_notebook(script: Path) -> Path:
     """Make a notebook from its script; cells are numbered, and there are no outputs."""
     import nbformat
