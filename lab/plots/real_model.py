@@ -96,6 +96,24 @@ def forgotten(knows: Sequence[float], forgot: Sequence[float], chunk: int) -> go
     )
 
 
+def chunk_losses(nll: dict[str, np.ndarray], *, title: str) -> go.Figure:
+    """Mean loss of each chunk of several readers, `[chunks, chunk]`, smoothed over 8."""
+    colours = (theme.FROZEN, theme.LEARNING, theme.SUMMARY, theme.BLOCKS[1])
+    lines = [
+        theme.line(
+            np.arange(1, len(loss) + 1),
+            running_mean(np.asarray(loss).mean(axis=1), 8),
+            name,
+            colour,
+            hovertemplate="%{y:.3f}",
+        )
+        for (name, loss), colour in zip(nll.items(), colours, strict=False)
+    ]
+    return theme.figure(
+        lines, title=title, y="nats per byte (mean of 8)", x="chunk", height=300
+    )
+
+
 def loss_with_a_leak(
     honest: np.ndarray, leaky: np.ndarray, chunk: int, much: float
 ) -> go.Figure:
