@@ -150,6 +150,8 @@ def _figure(figure: dict) -> str:
         validate=False,
         config={"responsive": True, "displaylogo": False, "displayModeBar": False},
     )
+    if "xaxis2" in layout:  # panels side by side: scrolled on phones, not squeezed
+        drawn = f"<div class=panels>{drawn}</div>"
     return f"<p class=title>{html.escape(title)}</p>{drawn}"
 
 
@@ -235,6 +237,7 @@ table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #7d859055; text-align: left; }
 details { margin: 1rem 0; }
 summary { cursor: pointer; color: #2a8fd0; }
+.panels { min-width: 36rem; }
 math { font-size: 1.06em; }
 math[display=block] { overflow-x: auto; overflow-y: hidden; }
 .chapters { list-style: none; padding: 0; }

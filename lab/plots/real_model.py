@@ -97,7 +97,7 @@ def forgotten(knows: Sequence[float], forgot: Sequence[float], chunk: int) -> go
 
 
 def chunk_losses(nll: dict[str, np.ndarray], *, title: str) -> go.Figure:
-    """Mean loss of each chunk of several readers, `[chunks, chunk]`, smoothed over 8."""
+    """Losses of several readers by chunk, `[chunks, chunk]`, smoothed over 8 chunks."""
     colours = (theme.FROZEN, theme.LEARNING, theme.SUMMARY, theme.BLOCKS[1])
     lines = [
         theme.line(
