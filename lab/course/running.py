@@ -7,9 +7,12 @@ once a second, and a kernel that has used no processor time for `SILENT_S` is gi
 the notebook is run again, once, in a new kernel.
 """
 
+import asyncio
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
 
@@ -17,10 +20,13 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from lab import stopping
+
 
 SILENT_S = 60.0
 LEAST_CPU_S = 0.5  # a kernel that only waits uses less than this in `SILENT_S`
 TRIES = 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stalled(RuntimeError):
@@ -35,10 +41,12 @@ class PatientClient(NotebookClient):
     """A client that waits while the kernel works, in slices of a second."""
 
     silent_s = SILENT_S
+    asked = 0  # the signal that asked for an end
 
     async def async_start_new_kernel_client(self):
         """Start as usual, and let the channel of answers be looked at every second."""
         client = await super().async_start_new_kernel_client()
+        self._end_when_asked()
         self._kernel = psutil.Process(self.km.provisioner.pid)
         channel, look = client.shell_channel, client.shell_channel.get_msg
 
@@ -55,6 +63,28 @@ class PatientClient(NotebookClient):
 
         channel.get_msg = get_msg
         return client
+
+    async def _async_poll_kernel_alive(self):
+        """As usual; a watch that outlives its kernel after a stop says nothing."""
+        try:
+            await super()._async_poll_kernel_alive()
+        except AssertionError:
+            if self.kc is not None:
+                raise
+
+    def _end_when_asked(self):
+        """Let Ctrl-C end the run; the client's own handler ends the kernel alone."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def end(number):
+            self.asked = number
+            task.cancel()
+
+        try:
+            for number in SIGNALS:
+                loop.add_signal_handler(number, end, number)
+        except (RuntimeError, ValueError, NotImplementedError):
+            pass  # another thread than the main one, or Windows
 
 
 class _Watch:
@@ -110,13 +140,30 @@ def run(
             on_cell_executed=done,
         )
         try:
-            return client.execute(env=os.environ | environment)
-        except CellExecutionError as error:
-            raise CellFailed(_sentence(notebook, error)) from error
-        except Stalled as error:
-            if not left:
+            with _handlers_kept():
+                return client.execute(env=os.environ | environment)
+        except BaseException as error:
+            if client.asked:
+                raise stopping.error_of(client.asked) from error
+            if isinstance(error, CellExecutionError):
+                raise CellFailed(_sentence(notebook, error)) from error
+            if not (left and isinstance(error, Stalled)):
                 raise
             say(f"{error} and gives no answer; a new kernel begins again.")
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """A context after which signals go where they went before."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            try:
+                signal.signal(number, handler)
+            except ValueError:  # another thread than the main one
+                pass
 
 
 class _Count:

@@ -1,5 +1,9 @@
 """A notebook in a kernel of its own: a failing cell, and a kernel that does nothing."""
 
+import os
+import signal
+import threading
+
 import nbformat
 import pytest
 
@@ -41,3 +45,14 @@ def test_a_kernel_that_works_is_waited_for(tmp_path, monkeypatch):
     one = notebook(busy)
     running.run(one, tmp_path, environment={})
     assert one.cells[0].outputs[0].text == "1\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_and_signals_go_where_they_went_before(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    soon = lambda count: threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    one = notebook("1", "import time\ntime.sleep(100)")
+    with pytest.raises(KeyboardInterrupt):
+        running.run(one, tmp_path, environment={}, cell_done=lambda n: soon(n).start())
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
