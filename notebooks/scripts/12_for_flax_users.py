@@ -201,20 +201,20 @@ def turn(rate):
     return plots.chunk_losses(pair, title=f"Plainly trained, read at rate {rate:.2g}")
 
 
-slider = FloatLogSlider(0.3, base=10, min=-2, max=1, step=0.25, continuous_update=False)
+slider = FloatLogSlider(0.1, base=10, min=-2, max=1, step=0.25, continuous_update=False)
 interact(turn, rate=slider)
 tried = {rate: float(read(plain, new, rate).mean()) for rate in (0.0, 0.1, 0.3, 1.0)}
 print({rate: round(loss, 3) for rate, loss in tried.items()})
-turn(0.3)
+turn(0.1)
 
 # %% [markdown]
 # (The slider needs a kernel; the figure beneath it stands still.)
 #
-# **What to look for.** At a small rate blue sinks below orange as the text goes on. **What would falsify it:** no rate at which it does.
+# **What to look for.** At rate 0.1 blue lies a little below orange, by a hundredth of a nat or so; at 1 far above it. This is chapter 01 again: naive learning helps a little, at a small rate. **What would falsify it:** no rate at which it helps at all.
 #
 # ## 5. Meta-train it
 #
-# **Predict.** Same model, same number of steps, same texts; the only change is the rate in the training loop. Which reader will be better on the new text, and will its frozen twin be better too?
+# **Predict.** Same model, same number of steps, same texts; the only change is the rate in the training loop. Which reader will be better on the new text? (In training a text is 16 chunks long; here it is 256.)
 
 # %%
 trained = train(1.0, quick(300, 20))
@@ -226,17 +226,17 @@ found = {
 }
 for name, nll in found.items():
     print(f"{name:>23}: {nll.mean():.3f} nats per byte")
-assert found["meta-trained, learning"].mean() < found["meta-trained, frozen"].mean()
+assert found["meta-trained, learning"].mean() < found["plain, learning"].mean()
 plots.chunk_losses(found, title="Four readers of one text")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# The meta-trained learner reads best; its frozen twin need not be better than the plain model, because nobody asked it to be.
+# Both meta-trained readers are ahead of both plain ones. But the learner falls behind *its own frozen twin* as it reads on: it was trained to learn for 16 steps at rate 1, and here it takes 256. Steps that help at first carry the weights further than anybody trained for. Train as you will read: the published models are extended to long texts for this reason (chapter 05's recipe: its second stage).
 #
 # </details>
 #
-# **What to look for.** Four lines, the meta-trained learner lowest from the first chunks on. **What would falsify the method for this model:** a plain learner, at its best rate, level with it.
+# **What to look for.** Pink and green below orange and blue. **What would falsify the method for this model:** a plain learner, at its best rate, level with the meta-trained one. That the learner does not beat its frozen twin here *is* a result against it, at this length and rate; try 0.1 in training, or fewer chunks in reading.
 #
 # ## Summary
 #
