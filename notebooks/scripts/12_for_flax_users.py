@@ -236,7 +236,7 @@ plots.chunk_losses(found, title="Four readers of one text")
 #
 # </details>
 #
-# **What to look for.** Pink and green below orange and blue. **What would falsify the method for this model:** a plain learner, at its best rate, level with the meta-trained one. That the learner does not beat its frozen twin here *is* a result against it, at this length and rate; try 0.1 in training, or fewer chunks in reading.
+# **What to look for.** Pink and green below orange and blue. **What would falsify the method for this model:** a plain learner, at its best rate, level with the meta-trained one. That the learner does not beat its frozen twin here *is* a result against it, at this length and rate. Trained and read at 0.1 instead, it does: 1.798 against 1.815 nats, and 1.836 for the plain learner. Try it: the rate is the argument of `train`.
 #
 # ## Summary
 #
