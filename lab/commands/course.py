@@ -91,6 +91,8 @@ def _make(todo: list, chapters: list, folder: Path, mode: str):
     from lab.course import pages, running
 
     opened = [nbformat.read(c.notebook, as_version=4) for c in todo]
+    for one in opened:
+        pages.check_formulas(one)
     cells = [sum(c.cell_type == "code" for c in one.cells) for one in opened]
     environment = {
         "TTT_LAB_QUICK": str(int(mode == "quick")),

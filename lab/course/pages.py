@@ -68,6 +68,16 @@ def open_chapter(notebook: Path) -> Chapter:
     return Chapter(notebook, title[1], goal[1], int(minutes[1]), source)
 
 
+def check_formulas(notebook):
+    """Convert all formulas once, before a notebook is run for minutes.
+
+    **Raises** `ImportError` with what to install.
+    """
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            with_mathml(cell.source)
+
+
 def is_made(chapter: Chapter, folder: Path, mode: str) -> bool:
     """Whether the folder has a page that was made from this source, in this mode."""
     page = folder / chapter.page
