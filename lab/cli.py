@@ -70,6 +70,8 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "inspect interference": "commands.interference:interference",
     "inspect access": "commands.access:access",
     "inspect ceiling": "commands.ceiling:ceiling",
+    "course build": "commands.course:build",
+    "course pair": "commands.course:pair",
     "bench all": "commands.bench:everything",
     "bench read": "commands.bench:read",
     "bench train": "commands.bench:train",
@@ -84,6 +86,7 @@ GROUPS = {
     "data": "Texts and tokenizers.",
     "eval": "Numbers and curves of trained models.",
     "inspect": "What got into the weights.",
+    "course": "The notebooks, as pages and as scripts.",
     "bench": "Speed and memory on this machine.",
 }
 

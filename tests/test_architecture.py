@@ -76,6 +76,7 @@ LADDER = (
     ("lab.runs",),
     ("lab.training", "lab.measure", "lab.memories", "lab.results"),
     ("lab.evals", "lab.analysis", "lab.bench", "lab.reading", "lab.plots"),
+    ("lab.course",),
     ("lab.commands",),
     ("lab.cli",),
     ("lab.__main__",),
@@ -270,7 +271,9 @@ def test_a_door_plate_lists_what_is_behind_the_door(plate):
 
 
 def is_room(path):
-    return any(path.glob("*.py")) or any(path.glob("*.ipynb"))
+    """A hidden folder is none: JupyterLab keeps its checkpoints in one."""
+    holds_code = any(path.glob("*.py")) or any(path.glob("*.ipynb"))
+    return holds_code and not path.name.startswith(".")
 
 
 def first_columns(text):

@@ -392,17 +392,23 @@ class _Reader:
         return not last and self.filled >= self.plan.first
 
     def advance(self, chunks: int = 1) -> int:
-        """Read at most `chunks` chunks in one call, and the end that fills none.
+        """Read at most `chunks` chunks, and the end that fills none.
 
         Nobody looks between chunks before the needle; from there on, one is read.
         Returns how many were read; an end of the text that fills none counts as one.
         """
+        calm = max(1, min(chunks, self.plan.first - self.filled))
+        done = self._read_on(calm)
+        while done < calm and not self.done:
+            done += self._read_on(calm - done)
+        return done
+
+    def _read_on(self, chunks: int) -> int:
+        """Read at most `chunks` chunks in one call, up to the next state that is kept."""
         import ttt_core as ttt
 
         chunk, (before, absent, filled, start) = self.plan.chunk, self.at
-        asks = self.asks_next
-        calm = min(self.plan.first - filled, self.marks.until_next(filled))
-        most = 1 if asks else max(1, min(chunks, calm))
+        asks, most = self.asks_next, min(chunks, self.marks.until_next(filled))
         tokens = self.plan.ids[start : start + most * chunk]
         read, whole = start + len(tokens), len(tokens) // chunk
         # `read`, unlike `read_chunk`, enlarges the buffers of full attention.
@@ -416,7 +422,8 @@ class _Reader:
             absent = before if absent is None else absent
             absent, _ = read_on(absent, self.plan.absent[start:read])
             self._ask(filled, (state, absent))
-        self.marks.note(filled + whole, state)
+        if len(tokens) == whole * chunk:  # not one with an open chunk
+            self.marks.note(filled + whole, state)
         self.at = _At(state, absent, filled + whole, read)
         return -(-len(tokens) // chunk)
 

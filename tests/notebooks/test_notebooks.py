@@ -1,5 +1,6 @@
 """The course: every notebook runs, in quick mode, and keeps to its form."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lab import published
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
-PATHS = sorted(FOLDER.glob("*.ipynb"))
+PATHS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+INDEX = FOLDER / "index.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FIGURE = "application/vnd.plotly.v1+json"
 FENCED = r"```python\n(.*?)```"
@@ -51,20 +53,13 @@ def test_it_runs_in_full_and_so_do_its_hidden_answers(path, monkeypatch):
 
 def run_with_answers(path, quick, monkeypatch):
     """A notebook from top to bottom, and then each exercise's hidden answer."""
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellTimeoutError
+    from lab.course import running
 
     notebook = open_notebook(path)
     skip_what_is_not_published(notebook)
     notebook.cells += [nbformat.v4.new_code_cell(code) for code in answers(notebook)]
-    monkeypatch.setenv("TTT_LAB_QUICK", quick)
     monkeypatch.delenv("XLA_FLAGS", raising=False)  # as people run it: one CPU device
-    where = {"metadata": {"path": str(FOLDER)}}
-    run = lambda: NotebookClient(notebook, timeout=150, resources=where).execute()
-    try:
-        run()
-    except CellTimeoutError:  # a kernel's answer can get lost on a busy machine
-        run()
+    running.run(notebook, FOLDER, environment={"TTT_LAB_QUICK": quick})
     widgets = [cell for cell in code(notebook) if WIDGET in shown(cell)]
     assert widgets, "a notebook of this course has at least one knob"
     for cell in widgets:
@@ -148,6 +143,63 @@ def test_every_exercise_has_an_answer_that_is_run_and_checks_itself(notebook):
     assert len(found) == len(asked)
     for answer in found:
         assert re.search(r"^assert ", answer, re.M), answer
+
+
+def plainly(script):
+    """The cells of a percent script, `(kind, source)`, without Jupytext."""
+    for part in re.split(r"^# %%", script, flags=re.M)[1:]:
+        kind, _, source = part.partition("\n")
+        source = source.strip("\n")
+        if kind.strip() == "[markdown]":
+            lines = source.split("\n")
+            source = "\n".join(re.sub("^# ?", "", line) for line in lines)
+            yield "markdown", source
+        else:
+            yield "code", source
+
+
+@pytest.mark.parametrize("path", [*PATHS, INDEX], ids=name)
+def test_a_notebook_and_its_script_agree(path):
+    script = (FOLDER / "scripts" / f"{path.stem}.py").read_text("utf-8")
+    cells = [(cell.cell_type, cell.source) for cell in open_notebook(path).cells]
+    assert list(plainly(script)) == cells, "`make pair` makes them agree"
+
+
+def test_every_script_has_its_notebook():
+    scripts = {path.stem for path in (FOLDER / "scripts").glob("*.py")}
+    assert scripts == {path.stem for path in (*PATHS, INDEX)}
+
+
+def test_jupytext_makes_the_notebook_that_is_there(tmp_path):
+    pytest.importorskip("jupytext")
+    from lab.course import pairs
+
+    (tmp_path / "scripts").mkdir()
+    for path in (*PATHS, INDEX):
+        script = FOLDER / "scripts" / f"{path.stem}.py"
+        copy = tmp_path / "scripts" / script.name
+        copy.write_bytes(script.read_bytes())
+        assert pairs.write_notebook(copy).read_bytes() == path.read_bytes()
+        assert pairs.write_script(tmp_path / path.name) == copy
+        assert copy.read_bytes() == script.read_bytes()
+
+
+def test_the_index_names_every_chapter_with_its_title_and_time():
+    index = open_notebook(INDEX).cells[0].source
+    rows = re.findall(r"^\| (\d\d) \| \[(.+)\]\((.+)\) \| (\d+) \|$", index, re.M)
+    plate = (FOLDER / "README.md").read_text("utf-8")
+    for path, row in zip(PATHS, rows, strict=True):
+        first = open_notebook(path).cells[0].source
+        minutes = re.search(r"\*\*Time\*\* (\d+) minutes", first)[1]
+        title = first.partition("\n")[0].removeprefix("# ")
+        assert row == (path.stem[:2], title, path.name, minutes)
+        assert re.search(rf"{path.name}\) .*\| {minutes} \|$", plate, re.M)
+
+
+def test_jupyterlab_shows_no_news_over_the_first_cell():
+    settings = FOLDER / ".jupyter/labconfig/default_setting_overrides.json"
+    (notices,) = json.loads(settings.read_text("utf-8")).values()
+    assert notices == {"fetchNews": "false", "checkForUpdates": False}
 
 
 def test_it_names_no_place_of_this_machine(notebook):

@@ -1,0 +1,1 @@
+"""The course as files: notebooks, their scripts, and static pages."""
