@@ -117,6 +117,7 @@ def _panels(shown: player.Player) -> None:
     )
     if session.get("more"):
         _more(shown)
+    downloads.panel(shown)
 
 
 def _main_chart(shown: player.Player) -> None:
@@ -154,7 +155,6 @@ def _more(shown: player.Player) -> None:
         if shown.trace.header.needle is not None:
             charts.overview(shown)
         about.provenance(shown)
-        downloads.panel(shown)
     st.markdown(INTRO)
 
 

@@ -404,7 +404,7 @@ class _Reader:
         return done
 
     def _read_on(self, chunks: int) -> int:
-        """Read at most `chunks` chunks in one call, up to the next state that is kept."""
+        """Read at most `chunks` chunks in a call, up to the next state that is kept."""
         import ttt_core as ttt
 
         chunk, (before, absent, filled, start) = self.plan.chunk, self.at
