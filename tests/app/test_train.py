@@ -98,7 +98,7 @@ def test_what_is_finished_is_not_trained_again(folder):  # noqa: F811
     app = trained(chosen(opened()))
     (runs.folder("tiny-e2e-nano-50k-seed3-plain") / "nano-e2e.json").unlink()
     click(well(app.run()), "resume")
-    until(lambda: not jobs.queue())
+    until(lambda: len(jobs.listing()) == 3 and not jobs.queue())
     assert [job.words[4] for job in jobs.listing()] == [
         "tiny-e2e-nano-50k-seed3-plain",
         "tiny-e2e-nano-50k-seed3-plain",
