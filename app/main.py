@@ -18,6 +18,7 @@ ICON = str(Path(__file__).with_name("icon.png"))
 # The key that plays and pauses stands beside the word.
 STYLE = """<style>
 .stMainBlockContainer {padding-top: 2.5rem}
+.stMainBlockContainer h1 {font-size: 1.75rem; padding: .4rem 0}
 .st-key-play button::after {content: "Space"; margin-left: .6em; opacity: .7;
   font-size: .8em}
 </style>"""
