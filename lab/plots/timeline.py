@@ -18,7 +18,7 @@ COLOURS = ("rgba(128, 136, 148, 0.08)", theme.FROZEN, theme.LEARNING, theme.SUMM
 def sizes(*, batch: int, seq: int, chunk: int, window: int) -> go.Figure:
     """Sequences of a batch, one above the other, cut into chunks, with one window.
 
-    The window is drawn at the last token of the first sequence.
+    The window is drawn for the last token.
     """
     chunks = [
         go.Bar(
@@ -28,13 +28,14 @@ def sizes(*, batch: int, seq: int, chunk: int, window: int) -> go.Figure:
             orientation="h",
             marker=dict(color=theme.pale(theme.LEARNING), line_color=theme.LEARNING),
             text=f"chunk {start // chunk + 1}",
+            insidetextanchor="middle",
             showlegend=False,
             hoverinfo="skip",
         )
         for start in range(0, seq, chunk)
     ]
     reach = go.Bar(
-        y=["its window"],
+        y=["window of one token"],
         x=[min(window, seq)],
         base=max(0, seq - window),
         orientation="h",

@@ -105,7 +105,7 @@ timeline.sizes(batch=3, seq=32, chunk=8, window=12)
 timeline.who_sees(documents=2, tokens=24, chunk=8, window=12)
 
 # %% [markdown]
-# **What to look for.** Read a row from left to right: it is one token being predicted. Orange is what one block's attention sees, blue what has gone into the weights, pink what is in both. At a dotted line the weights change, and all tokens up to the line turn blue for those below. At the full line another document begins: the weights are reset to the start, the window is empty, and nothing of the first document is seen. (Several blocks reach further back than one, as the line above says.) **What would falsify it:** anything but grey on the diagonal or to the right of it: a token that sees itself, or the future.
+# **What to look for.** Read a row from left to right: it is one token being predicted. Orange is what one block's attention sees, blue what has gone into the weights, pink what is in both. At a dotted line the weights change, and for the rows below all tokens up to the line are in the weights: pink while the window reaches them, then blue. At the full line another document begins: the weights are reset to the start, the window is empty, and nothing of the first document is seen. (Several blocks reach further back than one, as the line above says.) **What would falsify it:** anything but grey on the diagonal or to the right of it: a token that sees itself, or the future.
 #
 # ## 3. One chunk
 #
