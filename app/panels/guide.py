@@ -18,7 +18,7 @@ from lab.reading.verdicts import verdict
 STYLE = """<style>
 .st-key-guide {border-left: 4px solid #2a8fd0; padding: .2rem 0 .2rem .9rem;
   gap: .3rem}
-.st-key-guide p {margin: 0}
+.st-key-guide p, .st-key-guide [data-testid=stMarkdownContainer] {margin: 0}
 .st-key-guide [role=radiogroup] {gap: .1rem 1.2rem}
 .st-key-guide button {min-height: 2rem; padding: .1rem .7rem}
 [class*="st-key-POINTS"] {outline: 2px solid #2a8fd0; outline-offset: 4px;
