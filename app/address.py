@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from app.session import PASTE, SEEDS, UPLOAD
+from app.tour import STOPS
 
 
 LONGEST = 300  # characters of a needle
@@ -57,6 +58,7 @@ def write(values: Mapping) -> dict[str, str]:
         "chunk": "" if values["chunk"] is None else str(values["chunk"]),
         "needle": planted[:LONGEST],
         "depth": f"{values['depth']:g}" if planted else "",
+        "tour": str(values.get("tour") or ""),
     }
     return {name: value for name, value in params.items() if value}
 
@@ -82,6 +84,12 @@ def _depth(text: str) -> dict:
     return {"depth": depth}
 
 
+def _tour(text: str) -> dict:
+    if text not in [str(number) for number in range(1, len(STOPS) + 1)]:
+        raise ValueError(f"is none of the stops 1 to {len(STOPS)} of the tour.")
+    return {"tour": int(text)}
+
+
 def _needle(text: str) -> dict:
     if text == "none":
         return {"needle": "none"}
@@ -100,5 +108,6 @@ _MEANINGS: dict[str, Callable[[str], dict]] = {
     "model": lambda text: {"model": text},
     "chunk": _chunk,
     "needle": _needle,
+    "tour": _tour,
     "depth": _depth,
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.panels import guide
+
 
 # The icon shows two bars, the learner's lower than its twin's. A named icon would be
 # downloaded.
@@ -34,4 +36,7 @@ PAGES = [
 
 st.set_page_config(page_title="TTT-E2E Lab", page_icon=ICON, layout="wide")
 st.html(STYLE)
-st.navigation(PAGES, position="top").run()
+page = st.navigation(PAGES, position="top")
+guide.arrive()
+guide.bar(page.title)
+page.run()

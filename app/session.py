@@ -96,6 +96,12 @@ DEFAULTS = {
     "longest": 2_048,
     "hidden": "",
     "pace": None,
+    # The tour: the stop it is at, None = it does not run; the stop at which it was
+    # left; what was predicted, by stop; the stops whose answer is on screen.
+    "tour": None,
+    "tour_left": None,
+    "tour_guesses": {},
+    "tour_shown": (),
 }
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"

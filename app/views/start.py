@@ -6,7 +6,7 @@ An address that asks for a reading leads on to *Watch it read*, as it always did
 import streamlit as st
 
 from app import address, arrival, cache, session
-from app.panels import moving, recordings
+from app.panels import guide, moving, recordings
 from app.plain import plain
 from lab.reading import machine
 from lab.runs import usable_cores
@@ -28,7 +28,9 @@ def page() -> None:
     with st.container(key="start-page"):
         st.html(STYLE)
         st.title("A language model that learns while it reads", anchor=False)
-        st.markdown(INTRO)
+        with st.container(horizontal=True, vertical_alignment="center", key="intro"):
+            st.markdown(INTRO, width="stretch")
+            guide.invitation()
         moving.picture()
         st.markdown("###### Recorded readings: what learning saved, against the twin")
         recordings.panel()

@@ -25,6 +25,7 @@ from lab import checkpoints, plots, published
 from lab.data import documents, needles, tokenizers
 from lab.lessons import rates
 from lab.plots import rates as rate_plots
+from lab.plots import timeline
 from lab.quick import quick
 from lab.reading.session import Reading
 
@@ -89,6 +90,22 @@ assert count(fast) + count(slow) == count(model)
 
 # %% [markdown]
 # The last line is the point of it all. The attention of this model is a *sliding window*. Whatever it still knows about text further back than its reach, it knows through its fast weights.
+#
+# Two questions come up again and again, and one picture answers each. The first: how do sequence, chunk, batch and window relate? (The sizes are small enough to be seen; a real model has more of everything.)
+
+# %%
+timeline.sizes(batch=3, seq=32, chunk=8, window=12)
+
+# %% [markdown]
+# A *sequence* is one document, or a piece of it. It is cut into *chunks*, after each of which the weights take a step. A *batch* is several sequences side by side, each with fast weights of its own; only training has batches. The *window* slides from token to token and does not care where chunks end.
+#
+# The second: when do the weights change, when are they reset, and what does each token see?
+
+# %%
+timeline.who_sees(documents=2, tokens=24, chunk=8, window=12)
+
+# %% [markdown]
+# **What to look for.** Read a row from left to right: it is one token being predicted. Orange is what one block's attention sees, blue what has gone into the weights, pink what is in both. At a dotted line the weights change, and for the rows below all tokens up to the line are in the weights: pink while the window reaches them, then blue. At the full line another document begins: the weights are reset to the start, the window is empty, and nothing of the first document is seen. (Several blocks reach further back than one, as the line above says.) **What would falsify it:** anything but grey on the diagonal or to the right of it: a token that sees itself, or the future.
 #
 # ## 3. One chunk
 #
