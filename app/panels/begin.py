@@ -7,7 +7,7 @@ from app.panels import source as sources
 from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
 from lab.data import needles
-from lab.reading import pace
+from lab.reading import notes, pace
 from lab.reading.asking import Asking, OfReading
 
 
@@ -126,14 +126,13 @@ def _set_needle() -> None:
 
 def _beforehand() -> None:
     """How long it will take, where that is worth a word."""
-    count = cache.weights().get(session.get("model"))
-    if not count:
-        return
-    seconds = pace.beforehand(count, session.get("cap"))
+    card = cache.cards().get(session.get("model"))
+    speed = notes.tokens_per_second(card) if card else None
+    seconds = session.get("cap") / speed if speed else 0
     if seconds > SLOW:
         st.caption(
-            f"{plain(session.get('model'))} has {count / 1e6:,.0f} M weights: about "
-            f"{pace.words(seconds)} for {session.get('cap'):,} tokens on a machine "
+            f"{plain(session.get('model'))} has {notes.size(card)}: about "
+            f"{notes.about(seconds)} for {session.get('cap'):,} tokens on a machine "
             "with two cores, and the answers take their time too."
         )
 

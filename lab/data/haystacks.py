@@ -42,7 +42,6 @@ class Haystack:
 
     Attributes:
         task: a name of `needles.TASKS`.
-        source: where the text comes from.
         base: `int32 [longest]`, the text without a needle.
         told, blank: `int32`, the needle and filler of as many tokens.
         prompt, answer: `int32`, the question as a new paragraph, and its answer.
@@ -50,7 +49,6 @@ class Haystack:
     """
 
     task: str
-    source: str
     base: np.ndarray
     told: np.ndarray
     blank: np.ndarray
@@ -64,13 +62,11 @@ class Crowd:
     """A text with several needles, each of which is asked for.
 
     Attributes:
-        source: where the text comes from.
         text: `int32 [length]`.
         prompts, answers: `int32` arrays, one for each needle.
         decoy: `int32`, a question about a key that no text mentions.
     """
 
-    source: str
     text: np.ndarray
     prompts: tuple[np.ndarray, ...]
     answers: tuple[np.ndarray, ...]
@@ -140,7 +136,6 @@ class Stacks:
         ]
         return Haystack(
             task=task,
-            source=source,
             base=base,
             told=told,
             blank=blank,
@@ -182,7 +177,6 @@ class Stacks:
             parts += [base[at:cut], told]
             at = cut
         return Crowd(
-            source=source,
             text=np.concatenate([*parts, base[at:room]]),
             prompts=tuple(self._ids(f"\n\n{needle.question}") for needle in hidden),
             answers=tuple(self._ids(needle.answer) for needle in hidden),

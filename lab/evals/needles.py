@@ -141,8 +141,8 @@ def measure(
     )
     cells: list[Cell] = []
     for task in tasks:
-        rows, chosen = [], []
-        for haystack in stacks.of(task):
+        rows, haystacks = [], stacks.of(task)
+        for haystack in haystacks:
             chosen = _within(haystack, subject.limit)
             asking = functools.partial(_ask_places, subject.model, haystack, chosen)
             key = _key(haystack.base, haystack.told, haystack.prompt, haystack.answer)
@@ -150,7 +150,7 @@ def measure(
             by_place = keep(asking, marked, *key, where)[0]
             rows.append(dict(zip(map(_spot, chosen), by_place, strict=True)))
             tell(cost(haystack, subject.limit))
-        cells += _cells(task, subject, stacks, rows)
+        cells += _cells(task, subject, haystacks, rows)
     found = [
         _several(subject, stacks, count, length, tell, marked, keep)
         for count in many
@@ -213,10 +213,11 @@ def _asked_after(model, state, text: np.ndarray, haystack: Haystack):
     return ask(model, fork, haystack.prompt, haystack.answer)
 
 
-def _cells(task: str, subject: Subject, stacks: Stacks, rows: list[dict]) -> list[Cell]:
+def _cells(
+    task: str, subject: Subject, haystacks: list[Haystack], rows: list[dict]
+) -> list[Cell]:
     """Means over needles, at each place that was asked about."""
     reach, found = subject.model.config.reach, []
-    haystacks = stacks.of(task)
     for length, depth in sorted(rows[0]):
         nats, blank, exact, floor, place = np.array(
             [row[length, depth] for row in rows]

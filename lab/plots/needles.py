@@ -20,7 +20,7 @@ NATS = 4.0  # saved nats a token that count as a full colour
 
 
 def exact_by_depth(result: Needles) -> go.Figure:
-    """Share of needles found again, greedy and exact; nobody's guess counts."""
+    """Share of needles found again, greedy and exact."""
     shown = lambda cell: (cell.exact.mean, f"{cell.exact.mean:.0%}")
     return _grids(result, shown, "Found again: whole answers, greedy", 1.0)
 

@@ -7,10 +7,8 @@ lines saves it there first. The same holds for a memory that was uploaded.
 import shlex
 from dataclasses import dataclass
 
+from lab.reading.again import OWN_TEXT as MINE
 from lab.reading.asking import ASK, COMPLETE, Question
-
-
-MINE = "my.txt"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ STEP = 2.0e-3  # seconds that a chunk takes at least, however small it is
 PICTURE = 0.35  # seconds that a picture takes to be drawn
 MIXERS = {
     "window": "sliding-window attention over {window:,} tokens",
+    "sinks": "sliding-window attention over {window:,} tokens and the first few",
     "full": "full attention",
     "mamba2": "Mamba 2 states",
     "gated_delta": "Gated DeltaNet states",

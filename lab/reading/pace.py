@@ -1,28 +1,9 @@
-"""How long will it take? Said before anything is read, and while it is being read."""
+"""How long will counted work still take? Said while it is done."""
 
 import time
 from dataclasses import dataclass, field
 
-
-# Measured on two cores: weights times tokens a second, learner and frozen twin
-# together: tiny-e2e (2.1 M weights) reads 2,700 tokens/s, smollm2-inplace (134.5 M) 64.
-WORK = 7e9
-
-
-def beforehand(weights: int, tokens: int) -> float:
-    """Seconds that a model of so many weights takes for so many tokens, about."""
-    return tokens * weights / WORK
-
-
-def words(seconds: float) -> str:
-    """A stretch of time as people say it.
-
-    >>> [words(s) for s in (0.4, 12, 100, 9000)]
-    ['1 s', '12 s', '2 min', '2.5 h']
-    """
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+from lab.reading.notes import about
 
 
 @dataclass
@@ -39,4 +20,4 @@ class Pace:
         if done <= self.first:
             return ""
         each = (time.monotonic() - self.began) / (done - self.first)
-        return f"{words(each * (total - done))} left"
+        return f"{about(each * (total - done))} left"
