@@ -16,24 +16,42 @@ from lab.reading.verdicts import verdict
 
 
 STYLE = """<style>
+.stMainBlockContainer:has(.st-key-guide) {padding-top: 4rem}
 .st-key-guide {border-left: 4px solid #2a8fd0; padding: .2rem 0 .2rem .9rem;
   gap: .3rem}
 .st-key-guide p, .st-key-guide [data-testid=stMarkdownContainer] {margin: 0}
 .st-key-guide [role=radiogroup] {gap: .1rem 1.2rem}
 .st-key-guide button {min-height: 2rem; padding: .1rem .7rem}
-[class*="st-key-POINTS"] {outline: 2px solid #2a8fd0; outline-offset: 4px;
-  border-radius: 4px}
+[class*="st-key-POINTS"] {outline: 2px solid #2a8fd0; outline-offset: 1px;
+  border-radius: 4px; scroll-margin: 16rem 0 1rem}
+@media (max-width: 640px) {.st-key-guide-row > :first-child {flex-basis: 100%}}
 </style>"""
-# The panel comes into view as soon as the page has drawn it, and once.
+# While the answer is on screen, it and the way on stay in sight above the panel.
+STAYS = """<style>
+:has(> .st-key-guide) {position: sticky; top: 3.75rem; z-index: 90;
+  background: light-dark(#ffffff, #0e1117); padding-bottom: .4rem}
+@media (max-width: 640px) {
+  .st-key-guide {max-height: 38vh; overflow-y: auto; flex-wrap: nowrap}
+  [class*="st-key-POINTS"] {scroll-margin-top: calc(38vh + 5rem)}
+}
+</style>"""
+# The panel is brought into view while the page is still growing above it, and no longer
+# once the visitor moves the page.
 LEAD = """
 export default function ({ data }) {
   let tries = 0;
+  const stop = () => clearInterval(timer);
   const timer = setInterval(() => {
     const panel = document.querySelector(`[class*="st-key-${data.points}"]`);
     if (panel) panel.scrollIntoView({ block: "nearest" });
-    if (panel || ++tries > 40) clearInterval(timer);
+    if (++tries > 40) stop();
   }, 250);
-  return () => clearInterval(timer);
+  const moves = ["wheel", "touchstart", "keydown", "pointerdown"];
+  moves.forEach((move) => document.addEventListener(move, stop, { once: true }));
+  return () => {
+    stop();
+    moves.forEach((move) => document.removeEventListener(move, stop));
+  };
 }
 """
 
@@ -56,7 +74,8 @@ def bar(page: str) -> None:
         return
     session.begin()
     stop = STOPS[number - 1]
-    st.html(STYLE.replace("POINTS", stop.points if _is_shown(number) else "no-panel"))
+    style = STYLE + STAYS if _is_shown(number) else STYLE
+    st.html(style.replace("POINTS", stop.points if _is_shown(number) else "no-panel"))
     with st.container(key="guide"):
         _moves(number, stop)
         if page != stop.page:
@@ -76,6 +95,12 @@ def invitation() -> None:
         words, icon=":material/tour:", type="primary", key="tour-start"
     ):
         _enter(left or 1)
+
+
+def is_asking() -> bool:
+    """Whether a question of the tour is open on this page."""
+    number = session.get("tour")
+    return number is not None and not _is_shown(number)
 
 
 def _is_shown(number: int) -> bool:
@@ -145,7 +170,8 @@ def _found(stop: Stop) -> str:
 def _measured(stop: Stop) -> str:
     if stop.recording:
         tell = getattr(headlines, stop.points.removeprefix("chart-"))
-        return tell(cache.recording(stop.recording))
+        told = tell(cache.recording(stop.recording))
+        return f"At the end of the text: {told[:1].lower()}{told[1:]}"
     if stop.page == "When it breaks":
         found = failures.load(stop.result, "tiny-e2e")
         return verdict(found) if found else ""

@@ -47,12 +47,13 @@ def panel() -> None:
 
 def _card(name: str, header: Header) -> None:
     title, words = ABOUT.get(name, (header.document, f"Read by {header.model}."))
-    with st.container(border=True, height="stretch", key=f"card-{name}"):
+    # The button stands above the words, within the first screen.
+    with st.container(border=True, height="stretch", gap="xsmall", key=f"card-{name}"):
         st.markdown(f"**{plain(title)}**")
         st.markdown(_gain(name, header))
-        st.caption(plain(words))
         if st.button("Open", key=f"open-{name}", width="stretch"):
             _open(name)
+        st.caption(plain(words))
 
 
 def _gain(name: str, header: Header) -> str:

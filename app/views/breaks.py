@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import arrival, cache, jobs, session
 from app.gallery import GALLERY, Exhibit
-from app.panels import frame
+from app.panels import frame, guide
 from app.plain import plain
 from lab import plots
 from lab.reading import failures
@@ -33,7 +33,7 @@ def stage() -> None:
     left, right = st.columns([4, 5], gap="medium")
     with left:
         st.markdown(f"**What is done.** {exhibit.happens}")
-        guess = _question(name, exhibit)
+        guess = None if guide.is_asking() else _question(name, exhibit)
         if guess is not None and found is not None:
             _answer(exhibit, guess, verdict(found))
             frame.look(exhibit.see)
@@ -55,13 +55,16 @@ def stage() -> None:
 
 def _question(name: str, exhibit: Exhibit) -> int | None:
     """The visitor's prediction, kept as long as the visit lasts."""
-    guesses = session.get("guesses")
+    guesses, key = session.get("guesses"), f"guess-{name}"
+    if st.session_state.get(key) is None:
+        # The tour asks the same question, and its answer holds here, too.
+        st.session_state[key] = guesses.get(name)
     chosen = st.radio(
         f"**Predict first.** {exhibit.question}",
         range(len(exhibit.choices)),
-        index=guesses.get(name),
+        index=None,
         format_func=lambda n: exhibit.choices[n],
-        key=f"guess-{name}",
+        key=key,
     )
     session.put(guesses=guesses | ({} if chosen is None else {name: chosen}))
     return chosen

@@ -21,6 +21,7 @@ the same weights without learning.
 STYLE = """<style>
 .stMainBlockContainer:has(.st-key-start-page) {padding-top: 4rem}
 .st-key-start-page h1 {font-size: 1.7rem; padding: 0}
+.st-key-start-page {gap: .7rem}
 </style>"""
 
 
@@ -28,8 +29,9 @@ def page() -> None:
     with st.container(key="start-page"):
         st.html(STYLE)
         st.title("A language model that learns while it reads", anchor=False)
-        with st.container(horizontal=True, vertical_alignment="center", key="intro"):
-            st.markdown(INTRO, width="stretch")
+        words, way_in = st.columns([4, 1], vertical_alignment="center")
+        words.markdown(INTRO)
+        with way_in:
             guide.invitation()
         moving.picture()
         st.markdown("###### Recorded readings: what learning saved, against the twin")
@@ -45,8 +47,8 @@ def _links() -> None:
         )
         st.link_button("The paper", PAPER, icon=":material/open_in_new:")
     st.caption(
-        "The course, four notebooks from fast weights by hand to the gradient through "
-        "the loop: `make notebooks`. What was measured: `lab/published/README.md`."
+        "The course, notebooks from fast weights by hand to training on many devices: "
+        "`make notebooks`. What was measured: `lab/published/README.md`."
     )
 
 

@@ -84,7 +84,8 @@ def _influence(result: Influence) -> str:
 def _forgetting(result: Forgetting) -> str:
     """What the weights are worth beside the window, and the window beside them."""
     worth = (
-        f"{name} {signed(result.worth[name])} (null {signed(result.null[name])})"
+        f"{name} {signed(result.worth[name])} (an unrelated text's "
+        f"{signed(result.null[name])})"
         for name in list(result.worth)[::2]
     )
     return f"Worth, in nats a token: {'; '.join(worth)}"

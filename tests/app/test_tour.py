@@ -66,6 +66,9 @@ def test_showing_sets_the_controls_and_plays():
     app = visit(tour="8")
     click(predict(app, 8, 2), "tour-show")
     assert app.session_state["guesses"] == {"rate": 2}
+    # The page shows the answer at once, and does not ask the same question again.
+    assert app.radio(key="guess-rate").value == 2
+    assert "the figures appear here" not in words(app)
     app = visit(tour="4")
     click(predict(app, 4, 1), "tour-show")
     assert app.session_state["starting"] and app.session_state["model"] in (
