@@ -44,7 +44,7 @@ export default function ({ data }) {
   const timer = setInterval(() => {
     const panel = document.querySelector(`[class*="st-key-${data.points}"]`);
     if (panel) panel.scrollIntoView({ block: "nearest" });
-    if (++tries > 40) stop();
+    if (++tries > 120) stop();
   }, 250);
   const moves = ["wheel", "touchstart", "keydown", "pointerdown"];
   moves.forEach((move) => document.addEventListener(move, stop, { once: true }));
@@ -170,7 +170,7 @@ def _found(stop: Stop) -> str:
 def _measured(stop: Stop) -> str:
     if stop.recording:
         tell = getattr(headlines, stop.points.removeprefix("chart-"))
-        told = tell(cache.recording(stop.recording))
+        told = tell(cache.recording(stop.recording)).removesuffix(" so far")
         return f"At the end of the text: {told[:1].lower()}{told[1:]}"
     if stop.page == "When it breaks":
         found = failures.load(stop.result, "tiny-e2e")

@@ -5,7 +5,6 @@ With a folder in the variable PICTURES, the walk leaves pictures of what it sees
 """
 
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -56,11 +55,12 @@ def visit(browser, address, request):  # noqa: F811
 def test_the_tour_is_walked_to_its_end(visit):
     size, page = visit
     page.locator(".st-key-tour-start button").click(timeout=60_000)
+    guide = page.locator(".st-key-guide")
     for number, stop in enumerate(STOPS, 1):
         page.get_by_text(f"Stop {number} of 8: {stop.title}").wait_for(timeout=60_000)
         page.get_by_text(stop.choices[stop.right], exact=True).first.click()
         page.locator(".st-key-tour-show button:enabled").click(timeout=20_000)
-        page.get_by_text("As you said.").wait_for(timeout=20_000)
+        guide.get_by_text("As you said.").wait_for(timeout=20_000)
         panel = page.locator(f'[class*="st-key-{stop.points}"]').first
         panel.wait_for(timeout=60_000)
         if stop.page == "Ask it":
@@ -70,7 +70,7 @@ def test_the_tour_is_walked_to_its_end(visit):
         _is_whole(page, SIZES[size][0])
         _keep(page, size, number)
         page.locator(".st-key-tour-next button").click()
-    page.locator(".st-key-guide").wait_for(state="hidden", timeout=20_000)
+    guide.wait_for(state="hidden", timeout=20_000)
 
 
 def _ask(page):
