@@ -4,6 +4,7 @@
 # make notebooks JupyterLab on the course (PORT=8888)
 # make pair      notebooks from their scripts (BACK=--back: scripts from notebooks)
 # make course    the course as static pages (ARGS=--quick)
+# make pictures  the README's pictures of the explorer, by walking through its tour
 # make smollm2   a real language model, SmolLM2-135M (93 MB), for every command
 
 PORT   ?= 8501
@@ -20,7 +21,7 @@ AS_ROOT    = $(if $(filter 0,$(shell id -u)),--allow-root)
 TESTS  := $(BIN)/python -m pytest -p no:nbmake -n auto --maxprocesses 8 \
           --dist loadfile --no-loadscope-reorder
 
-.PHONY: explore test slow notebooks pair course smollm2 lint format clean
+.PHONY: explore test slow notebooks pair course pictures smollm2 lint format clean
 
 explore: $(READY)
 	$(BIN)/ttt-lab explore --port $(PORT)
@@ -43,6 +44,12 @@ pair: $(READY)
 # the course as pages that need no kernel and no network (ARGS=--quick)
 course: $(READY)
 	$(BIN)/ttt-lab course build $(ARGS)
+
+# two of the pictures are the README's; those of the stops are for looking at
+pictures: $(READY)
+	mkdir -p build/pictures
+	PICTURES=build/pictures $(TESTS) -m slow -n 0 tests/app/test_browser_tour.py
+	cp build/pictures/explorer*.png lab/published/
 
 smollm2: $(READY)
 	@$(BIN)/ttt-lab model show smollm2 2>/dev/null || \

@@ -208,3 +208,74 @@ def test_a_sentence_is_hidden_or_not(folder):  # noqa: F811
     well(app.toggle(key="widget-hide").set_value(False).run())
     assert read(app).session_state["reading"].plan.needle is None
     assert app.text_input(key="typed-question").value == ""
+
+
+def test_a_reading_stops_on_the_way_is_asked_and_read_on(folder):  # noqa: F811
+    app = page(opened())
+    well(app.selectbox(key="widget-cap").set_value(16_384).run())
+    app.session_state["pasted"] = SENTENCE * 3_000
+    app.session_state["document"] = "Paste a text"
+    well(app.selectbox(key="widget-model").set_value("nano").run())
+    cache.programs("nano").start().wait("needle", timeout=300)
+    click(app, "read")
+    while not app.session_state["playing"]:
+        well(app.run())
+    click(app, "enough")
+    reading = app.session_state["reading"]
+    assert 0 < reading.filled and not reading.done
+    ask(app)
+    assert len(texts(app)) == 4 and not app.error
+    before = reading.filled
+    click(app, "go-on")
+    assert reading.filled > before and app.session_state["playing"]
+
+
+def test_dials_reach_the_question(folder):  # noqa: F811
+    app = read(opened())
+    app.slider(key="dial-temperature").set_value(0.8)
+    app.slider(key="dial-top_p").set_value(0.5)
+    app.number_input(key="dial-dice").set_value(7)
+    typed(app, "The ships")
+    asked = app.session_state["asking"].question
+    assert (asked.temperature, asked.top_p, asked.seed) == (0.8, 0.5, 7)
+    finished(app)
+    assert "The text that was read, as my.txt" in labels(app)
+
+
+def labels(app):
+    return [button.label for button in app.get("download_button")]
+
+
+def test_a_grid_can_be_stopped(folder, monkeypatch):  # noqa: F811
+    from lab.reading import grid
+
+    app = read(opened(), text=SENTENCE * 30)
+    monkeypatch.setattr(grid, "LENGTHS", (160, 320))
+    well(app.selectbox(key="widget-longest").set_value(1_024).run())
+    well(app.text_input(key="widget-hidden").set_value("The cat is Tom|Tom").run())
+    click(app, "fill")
+    assert not app.session_state["grid"].done
+    assert app.session_state["grid"].needle.answer.strip() == "Tom"
+    click(app, "stop-grid")
+    assert app.session_state["grid"].done and not app.error
+    assert "fill" in [button.key for button in app.button]
+
+
+def test_a_memory_takes_a_form_is_uploaded_and_mixed_by_a_share(folder):  # noqa: F811
+    app = read(opened())
+    for name, form in (("ships", "float16"), ("boats", "rank8")):
+        well(app.text_input(key="memory-name").set_value(name).run())
+        well(app.selectbox(key="memory-form").set_value(form).run())
+        click(app, "keep")
+        assert app.session_state["memory"][1].card.form.startswith(form[:4])
+    assert "Download the memory" in labels(app)
+    well(app.segmented_control(key="widget-answerer").set_value("memory").run())
+    file = next(path for path in memories.paths() if path.stem == "ships")
+    upload = app.file_uploader(key="memory-upload")
+    upload.set_value([("mine.memory", file.read_bytes(), "application/octet-stream")])
+    well(app.run())
+    assert app.session_state["memory"][0] == "mine.memory"
+    well(app.selectbox(key="mix-with").set_value("boats").run())
+    well(app.slider(key="mix-share").set_value(0.25).run())
+    click(app, "mix")
+    assert app.session_state["memory"][1].card.mixed[-1] == "0.25 * boats"

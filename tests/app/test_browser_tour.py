@@ -1,7 +1,7 @@
 """The guided tour in a real browser, on what is published, from Start to its end.
 
-With a folder in the variable PICTURES, the walk leaves pictures of what it sees there;
-`make pictures` makes those of the README so.
+With a folder in the variable PICTURES, the walk leaves pictures of what it sees there:
+every stop at both sizes, and the two of the README (`make pictures`).
 """
 
 import os
@@ -15,8 +15,6 @@ from app.tour import STOPS
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
 SIZES = {"wide": (1280, 720), "phone": (390, 844)}
-# What the README and the pages of the app show, by the stop that shows it.
-SHOWN = {1: "explorer", 3: "explorer-needle", 4: "explorer-ask", 5: "explorer-teachers"}
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,11 +64,26 @@ def test_the_tour_is_walked_to_its_end(visit):
         if stop.page == "Ask it":
             _ask(page)
         _await_rest(page)
-        assert _is_in_sight(page, panel), stop.title
+        _await_sight(page, panel)
         _is_whole(page, SIZES[size][0])
-        _keep(page, size, number)
+        _keep(page, f"stop-{number}-{size}")
         page.locator(".st-key-tour-next button").click()
     guide.wait_for(state="hidden", timeout=20_000)
+    if size == "wide":
+        _pages(page)
+
+
+def _pages(page):
+    """The two pages that the README shows, as they are after the tour."""
+    page.get_by_text("Ask it", exact=True).first.click()
+    page.get_by_text("The weights alone make").first.wait_for(timeout=60_000)
+    _keep(page, "explorer-ask")
+    page.get_by_text("Start", exact=True).first.click()
+    page.locator(".st-key-open-carter-1981-needle button").click(timeout=60_000)
+    page.get_by_text("Recorded: sotu/1981-Carter-1").first.wait_for(timeout=60_000)
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(1_000)  # the last points of the curve are drawn
+    _keep(page, "explorer")
 
 
 def _ask(page):
@@ -90,9 +103,15 @@ def _await_rest(page):
     page.get_by_test_id("stStatusWidget").wait_for(state="hidden", timeout=60_000)
 
 
-def _is_in_sight(page, panel) -> bool:
-    place, high = panel.bounding_box(), page.viewport_size["height"]
-    return place["y"] < high and place["y"] + place["height"] > 0
+def _await_sight(page, panel):
+    """Wait until the panel is on the screen, to which the page brings it by itself."""
+    high = page.viewport_size["height"]
+    for _ in range(100):
+        place = panel.bounding_box()
+        if place and place["y"] < high and place["y"] + place["height"] > 0:
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"out of sight: {place}")
 
 
 def _is_whole(page, wide: int):
@@ -102,6 +121,6 @@ def _is_whole(page, wide: int):
     assert page.get_by_test_id("stAlertContentError").count() == 0
 
 
-def _keep(page, size: str, number: int):
+def _keep(page, name: str):
     if folder := os.environ.get("PICTURES"):
-        page.screenshot(path=Path(folder) / f"{size}-{number}.png")
+        page.screenshot(path=Path(folder) / f"{name}.png")

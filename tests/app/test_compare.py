@@ -51,3 +51,9 @@ def test_every_figure_of_ours_can_be_chosen(kind):
         name = part if isinstance(part, str) else part.content
         assert name
     from app.views.compare import PANELS  # noqa: F401
+
+
+def test_another_question_is_chosen():
+    app = compare("compare")
+    well(app.segmented_control(key="widget-compared").set_value("bench-read").run())
+    assert app.session_state["compared"] == "bench-read" and not app.error

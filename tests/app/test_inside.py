@@ -113,6 +113,20 @@ def test_a_pasted_text_becomes_a_file_with_a_name_that_tells_others_nothing(aske
     assert path.read_text("utf-8") == BRAVE * 40
 
 
+def test_a_file_another_model_and_a_length_are_chosen(asked):
+    app = inside(look_document="Upload a text file")
+    upload = app.file_uploader(key="look-upload")
+    upload.set_value([("mine.txt", BRAVE.encode("utf-16"), "text/plain")])
+    well(app.run())
+    well(app.selectbox(key="widget-look_model").set_value("tiny-e2e-recall").run())
+    well(app.selectbox(key="widget-look_cap").set_value(4_096).run())
+    begin(app)
+    ((_, _, title, options),) = asked
+    assert (options["model"], options["tokens"]) == ("tiny-e2e-recall", 4_096)
+    path = runs.folder("..").resolve() / options["document"]
+    assert path.read_text("utf-8") == BRAVE and "mine" not in title
+
+
 def test_an_empty_text_is_refused_with_a_sentence(asked):
     app = begin(inside(look_document="Paste a text", pasted=" "))
     assert not asked and "The text is empty" in app.error[0].value

@@ -120,3 +120,11 @@ def test_the_first_page_needs_neither_jax_nor_the_core():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr
+
+
+def test_a_text_of_ones_own_and_the_paper_are_a_click_away():
+    app = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    (link,) = app.get("page_link")
+    assert link.proto.label == "Read a text of mine"
+    assert link.proto.page.endswith("watch")
+    assert "2512.23675" in app.get("link_button")[0].proto.url

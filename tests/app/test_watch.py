@@ -210,6 +210,14 @@ def test_a_url_for_something_unrecorded_opens_live_reading(folder):
     assert app.slider(key="widget-depth").value == 0.4
 
 
+def test_a_sentence_of_ones_own_is_planted(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.button_group(key="widget-needle").set_value("sentence").run())
+    well(app.text_input(key="widget-sentence").set_value("The cat is Tom.").run())
+    assert app.query_params["needle"] == "The cat is Tom."
+
+
 def test_a_url_that_wants_no_needle_opens_the_recording_without(folder):
     app = opened(needle="none")
     assert app.segmented_control(key="widget-source").value == "recorded"
