@@ -99,6 +99,7 @@ def drift(
             100 * trace.drift[:, block],
             name,
             MOVED[block % len(MOVED)],
+            line=dict(dash=theme.DASHES[block % len(theme.DASHES)]),
             hovertemplate="%{y:.2f} %",
         )
         for block, name in enumerate(_blocks(trace))

@@ -94,11 +94,14 @@ def twins(meta: list[dict], plain: list[dict]) -> go.Figure:
 def by_rate(runs: dict[float, list[dict]]) -> go.Figure:
     """Training loss of runs at several outer rates, smoothed over ten steps."""
     lines = []
-    for colour, (rate, found) in zip(theme.BLOCKS, runs.items(), strict=False):
+    looks = zip(theme.BLOCKS, theme.DASHES, runs.items(), strict=False)
+    for colour, dash, (rate, found) in looks:
         steps, loss = _points(found, "loss")
         windows = [loss[max(0, i - 9) : i + 1] for i in range(len(loss))]
         means = [sum(window) / len(window) for window in windows]
-        lines.append(theme.line(steps, means, f"rate {rate:g}", colour))
+        lines.append(
+            theme.line(steps, means, f"rate {rate:g}", colour, line=dict(dash=dash))
+        )
     return theme.figure(
         lines,
         title="Which outer rate? (mean of ten steps)",

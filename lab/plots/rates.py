@@ -55,6 +55,7 @@ def gain_by_chunk(sweep, *, limits: tuple[float, float] | None = None) -> go.Fig
             gain,
             f"{rate:g}",
             theme.BLOCKS[i % len(theme.BLOCKS)],
+            line=dict(dash=theme.DASHES[i % len(theme.DASHES)]),
             hovertemplate="%{y:+.3f}",
         )
         for i, (rate, gain) in enumerate(zip(sweep.rates, sweep.gain, strict=True))

@@ -63,9 +63,12 @@ def apart(apart: dict[str, np.ndarray]) -> go.Figure:
             np.maximum(running_mean(difference, 64), 1e-9),
             name,
             colour,
+            line=dict(dash=dash),
             hovertemplate="%{y:.1e}",
         )
-        for (name, difference), colour in zip(apart.items(), theme.BLOCKS, strict=False)
+        for (name, difference), colour, dash in zip(
+            apart.items(), theme.BLOCKS, theme.DASHES, strict=False
+        )
     ]
     return theme.figure(
         lines,

@@ -21,11 +21,10 @@ FROZEN = "#e0641a"
 SUMMARY = "#c2659b"
 INK = "#7d8590"
 GRID = "rgba(128, 136, 148, 0.22)"
-# Losses to gains, pale at zero on light and dark pages alike.
-SIGNED = [[0, FROZEN], [0.5, "rgba(128, 136, 148, 0.08)"], [1, LEARNING]]
-
 # Colours of blocks, first to last: shades of blue would vanish on one of the two pages.
 BLOCKS = ("#2a8fd0", "#2fa37c", "#c2659b", "#c79a1e", "#8a6fd1", "#e0641a")
+# Six colours cannot all be told apart by colour-blind eyes; with these, lines can.
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 # Signed numbers, orange below zero and blue above; small ones fade into either page.
 SIGNED = (

@@ -1,5 +1,6 @@
 """Plots: they draw what the trace holds, at any length, and escape what they show."""
 
+import itertools
 import re
 
 import numpy as np
@@ -92,3 +93,41 @@ def test_a_lagging_twin_leaves_tokens_uncoloured():
     trace.nll_twin[:] = np.nan
     shown = plots.coloured_text(trace, ahead=0)
     assert "background" not in shown and "twin is not here yet" in shown
+
+
+# What red-, green- and blue-blind eyes make of linear red, green and blue
+# (Machado et al. 2009, severity 1).
+BLIND = {
+    "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998]],
+    "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+              [-0.011820, 0.042940, 0.968881]],
+    "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+             [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+PAGES = {"light": "#ffffff", "dark": "#0e1117"}
+
+
+def seen(colour: str, eyes: str) -> np.ndarray:
+    """A colour in CIELAB, as such eyes see it."""
+    given = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(given > 0.04045, ((given + 0.055) / 1.055) ** 2.4, given / 12.92)
+    linear = np.clip(BLIND[eyes] @ linear, 0, 1)
+    xyz = [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]]
+    x, y, z = np.cbrt(np.maximum(np.array(xyz) @ linear, 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", BLIND)
+def test_colour_blind_eyes_tell_learner_twin_and_summary_apart(eyes):
+    colours = {"learner": theme.LEARNING, "twin": theme.FROZEN, "sum": theme.SUMMARY}
+    apart = lambda one, two: np.linalg.norm(seen(one, eyes) - seen(two, eyes))
+    for one, two in itertools.combinations(colours, 2):
+        assert apart(colours[one], colours[two]) > 15, (one, two)
+    for colour in colours.values():
+        assert min(apart(colour, page) for page in PAGES.values()) > 30
+
+
+def test_lines_of_one_figure_never_differ_in_colour_only():
+    lines = plots.drift(synthetic(fast_blocks=6)).data
+    assert len({line.line.dash for line in lines}) == 6
