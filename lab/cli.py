@@ -70,6 +70,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "inspect interference": "commands.interference:interference",
     "inspect access": "commands.access:access",
     "inspect ceiling": "commands.ceiling:ceiling",
+    "report": "commands.report:report",
     "course build": "commands.course:build",
     "course pair": "commands.course:pair",
     "bench all": "commands.bench:everything",

@@ -4,8 +4,6 @@ Results are the published ones and those of one's own run folder (`ttt-lab eval`
 `ttt-lab bench`). Nothing is measured here.
 """
 
-from typing import NamedTuple
-
 import streamlit as st
 
 from app import arrival, kept, session
@@ -14,6 +12,7 @@ from app.plain import one_line, plain
 from lab import plots
 from lab.evals import in_words
 from lab.evals.paper import PAPER, REPORTED
+from lab.evals.questions import QUESTIONS, Question
 from lab.results import Kept
 
 
@@ -26,53 +25,6 @@ pinned; their difference comes with its interval.
 MOST = 370  # pixels of a figure's height: two stand side by side
 
 
-class Panel(NamedTuple):
-    """A question: its name, what it asks, its figures, what to look for."""
-
-    title: str
-    question: str
-    figures: dict[str, str]
-    look_for: str
-
-
-PANELS = {
-    "compare": Panel(
-        "Position",
-        "Which model reads better, and does that last?",
-        {"gap": "Lead", "loss": "Loss"},
-        "lines that rise: the lead of the model that learns should grow with the "
-        "position, for what is learned early helps later. A lead that is there from "
-        "the first tokens on is a better start.",
-    ),
-    "context": Panel(
-        "Context",
-        "What is more context worth?",
-        {"loss": "Loss", "gap": "Behind"},
-        "lines that go on falling: a window stops gaining where its reach ends.",
-    ),
-    "recall": Panel(
-        "Recall",
-        "What is left of a fact?",
-        {"nats": "Nats", "first": "First choice", "whole": "Answers"},
-        "solid lines right of the dotted mark: attention sees nothing of the fact "
-        "there. A decoy that runs as high says that a name is kept, and no fact.",
-    ),
-    "bench-read": Panel(
-        "Latency",
-        "What does a token cost, early and late?",
-        {"reading": "Reading", "writing": "Writing"},
-        "flat lines: the cost stays the same however much was read. A slope is a cache "
-        "that grows.",
-    ),
-    "decompose": Panel(
-        "Parts",
-        "A better start, or learning while reading?",
-        {"bars": "Parts", "curves": "Along the text"},
-        "blue beside orange: orange is there before anything is learned.",
-    ),
-}
-
-
 def page() -> None:
     """A question, a result that answers it, and the paper's beside it."""
     st.title("Compare", anchor=False)
@@ -80,8 +32,8 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="panel-row"):
         st.segmented_control(
             "Question",
-            PANELS,
-            format_func=lambda kind: PANELS[kind].title,
+            QUESTIONS,
+            format_func=lambda kind: QUESTIONS[kind].title,
             label_visibility="collapsed",
             wrap=True,
             **session.bound("compared"),
@@ -94,7 +46,7 @@ def page() -> None:
     except (ValueError, OSError) as problem:
         st.error(plain(str(problem)), icon=":material/error:")
         return
-    _panel(one, result, PANELS[one.kind])
+    _panel(one, result, QUESTIONS[one.kind])
     findings.problems()
 
 
@@ -103,7 +55,8 @@ def _choose(kind: str) -> Kept | None:
     found = {(one.name, kept.is_own(one)): one for one in kept.listed(kind)}
     if not found:
         st.info(
-            f"No result of this kind is kept here: `ttt-lab {_verb(kind)}` makes one."
+            "No result of this kind is kept here: `ttt-lab "
+            f"{QUESTIONS[kind].command}` makes one."
         )
         return None
     chosen = st.selectbox(
@@ -122,18 +75,14 @@ def _named(kind: str, name: str, own: bool) -> str:
     return f"{short}, measured here" if own else short
 
 
-def _verb(kind: str) -> str:
-    return "bench read" if kind == "bench-read" else f"eval {kind}"
-
-
-def _panel(one: Kept, result, panel: Panel) -> None:
+def _panel(one: Kept, result, asked: Question) -> None:
     """The headline, our figure and the paper's, two models pinned, the files."""
     said = in_words.headline(result)
-    st.markdown(f"**{panel.question}** {plain(said)}")
+    st.markdown(f"**{asked.question}** {plain(said)}")
     ours, theirs = st.columns(2, gap="medium")
     with ours:
         with st.container(horizontal=True, key="figure-row"):
-            part = _part(one.kind, panel)
+            part = _part(one.kind, asked)
             only = _only(one, result)
         knobs = {} if only is None else {"only": only}
         drawn = kept.figure(one, part, **knobs)
@@ -141,7 +90,7 @@ def _panel(one: Kept, result, panel: Panel) -> None:
         findings.show(
             kept.figure(one, part, **knobs), key=key, headline=said, most=MOST
         )
-        st.caption(f"**What to look for:** {plain(panel.look_for)}")
+        st.caption(f"**What to look for:** {plain(asked.look_for)}")
     with theirs:
         _paper(one.kind, in_words.labels(result))
     _pinned(one, result)
@@ -169,17 +118,17 @@ def _only(one: Kept, result) -> tuple[str, ...] | None:
     return tuple(shown) or tuple(names)
 
 
-def _part(kind: str, panel: Panel) -> str:
+def _part(kind: str, asked: Question) -> str:
     """Which of our figures is shown, by its short name."""
     shown = st.segmented_control(
         "Figure",
-        panel.figures,
-        default=next(iter(panel.figures)),
-        format_func=panel.figures.get,
+        asked.figures,
+        default=next(iter(asked.figures)),
+        format_func=asked.figures.get,
         label_visibility="collapsed",
         key=f"figure-{kind}",
     )
-    return shown or next(iter(panel.figures))
+    return shown or next(iter(asked.figures))
 
 
 def _paper(kind: str, names: list[str]) -> None:

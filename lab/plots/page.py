@@ -39,6 +39,10 @@ h1 { font-size: 1.45rem; line-height: 1.25; margin: .4rem 0; }
 h2 { font-size: 1.05rem; margin: 2rem 0 .4rem; }
 p { margin: .3rem 0; } section { margin-top: 1.2rem; }
 .look, footer { color: %s; font-size: .92rem; }
+.beside section { min-width: 0; }
+@media (min-width: 760px) {
+  .beside { display: grid; gap: 0 1rem; grid-template-columns: 1fr 1fr; }
+}
 .lead { font-size: 1.1rem; } code { font-size: .9em; }
 .learning { color: %s; font-weight: 600; } .frozen { color: %s; font-weight: 600; }
 """
@@ -69,10 +73,12 @@ def album(title: str, lead: str, sections: list["Section"]) -> str:
         parts.append(f'<h2 id="{escaped(one.name)}">{escaped(one.name)}</h2>')
         parts.append(f'<p class="look">{escaped(one.headline)}</p>')
         parts += [f'<p class="look">{escaped(words)}</p>' for words in one.words]
+        parts.append(f'<div class="{"beside" if one.beside else "below"}">')
         for part, figure in one.figures.items():
             parts.append(f"<section>{_shown(figure, f'{one.name}-{part}', script)}")
             parts.append("</section>")
             script = False
+        parts.append("</div>")
     return _whole(title, parts)
 
 
@@ -80,13 +86,15 @@ def album(title: str, lead: str, sections: list["Section"]) -> str:
 class Section:
     """Part of an `album`: its name, what was found in a sentence, and its figures.
 
-    `words`: paragraphs on how to read them.
+    `words`: paragraphs on how to read them. `beside`: whether figures stand side by
+    side where there is room.
     """
 
     name: str
     headline: str
     figures: dict[str, go.Figure]
     words: tuple[str, ...] = ()
+    beside: bool = False
 
 
 def _whole(title: str, parts: list[str]) -> str:

@@ -50,7 +50,6 @@ def test_every_figure_of_ours_can_be_chosen(kind):
     for part in group.options:
         name = part if isinstance(part, str) else part.content
         assert name
-    from app.views.compare import PANELS  # noqa: F401
 
 
 def test_another_question_is_chosen():

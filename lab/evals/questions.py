@@ -1,0 +1,69 @@
+"""The questions that models are compared by: what each asks, shows, and is asked with.
+
+The page *Compare* and `ttt-lab report` put the same questions, with the same figures.
+"""
+
+from typing import NamedTuple
+
+
+class Question(NamedTuple):
+    """A question: its name, what it asks, its figures, what to look for, its command.
+
+    `figures`: a label for each figure of `lab.plots.results`, the main one first.
+    `alike`: the one that shows what the paper's figure shows.
+    """
+
+    title: str
+    question: str
+    figures: dict[str, str]
+    look_for: str
+    command: str
+    alike: str
+
+
+QUESTIONS = {
+    "compare": Question(
+        "Position",
+        "Which model reads better, and does that last?",
+        {"gap": "Lead", "loss": "Loss"},
+        "lines that rise: the lead of the model that learns should grow with the "
+        "position, for what is learned early helps later. A lead that is there from "
+        "the first tokens on is a better start.",
+        "eval compare tiny-e2e tiny-swa tiny-naive tiny-full",
+        "loss",
+    ),
+    "context": Question(
+        "Context",
+        "What is more context worth?",
+        {"loss": "Loss", "gap": "Behind"},
+        "lines that go on falling: a window stops gaining where its reach ends.",
+        "eval context",
+        "loss",
+    ),
+    "recall": Question(
+        "Recall",
+        "What is left of a fact?",
+        {"nats": "Nats", "first": "First choice", "whole": "Answers"},
+        "solid lines right of the dotted mark: attention sees nothing of the fact "
+        "there. A decoy that runs as high says that a name is kept, and no fact.",
+        "eval recall tiny-e2e tiny-e2e-recall",
+        "whole",
+    ),
+    "bench-read": Question(
+        "Latency",
+        "What does a token cost, early and late?",
+        {"reading": "Reading", "writing": "Writing"},
+        "flat lines: the cost stays the same however much was read. A slope is a cache "
+        "that grows.",
+        "bench read",
+        "reading",
+    ),
+    "decompose": Question(
+        "Parts",
+        "A better start, or learning while reading?",
+        {"bars": "Parts", "curves": "Along the text"},
+        "blue beside orange: orange is there before anything is learned.",
+        "eval decompose tiny-e2e tiny-swa",
+        "bars",
+    ),
+}
