@@ -20,6 +20,12 @@ DEFAULTS = {
     "cap": 4_096,
     # A factor on the model's inner rate.
     "rate": 1.0,
+    # Its inner rule, chunk and window, which are those of the model `inner_of` only;
+    # None = as the model was trained.
+    "inner_of": None,
+    "inner_rule": None,
+    "inner_chunk": None,
+    "inner_window": None,
     # Models that read the same text beside it; None = those that the model calls for.
     # `companions` holds their readings, or their `Programs` while these are made.
     "beside": None,

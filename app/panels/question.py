@@ -156,7 +156,7 @@ def _ask(source) -> None:
     except ValueError as problem:
         session.put(problem=str(problem), asking=None)
         return
-    cache.shelf().order(source.programs.name, now=True)
+    cache.shelf().order(source.programs.called, now=True)
     session.put(asking=Asking(source, asked), problem=None)
 
 

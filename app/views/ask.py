@@ -10,7 +10,7 @@ import time
 import streamlit as st
 
 from app import arrival, cache, session
-from app.panels import begin, columns, grid, memory, question
+from app.panels import begin, columns, grid, learning, memory, question
 from app.panels.pulse import PLAYING, WAITING, pulse
 from app.plain import plain
 
@@ -101,4 +101,4 @@ st.title("Ask it", anchor=False)
 st.markdown(INTRO)
 stage()
 if cache.models():
-    cache.shelf().order(session.get("model"), now=False, after=0.5)
+    cache.shelf().order(learning.called(), now=False, after=0.5)

@@ -109,6 +109,7 @@ class Reading:
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
             **({"resumed": start.mark} if start else {}),
             **({"rate": rate} if rate != 1 else {}),
+            **programs.changes.recorded,
         }
         room = max(programs.room, room_for(self.plan.most))
         states = start.states if start else {}
