@@ -5,7 +5,15 @@ import streamlit as st
 from app import cache, session
 from app.plain import plain
 from lab.reading import asked_again, asking
-from lab.reading.asking import ASK, COMPLETE, CONTINUE, Asking, OfMemory, Question
+from lab.reading.asking import (
+    ASK,
+    COMPLETE,
+    CONTINUE,
+    Asking,
+    OfMemory,
+    OfReading,
+    Question,
+)
 
 
 KINDS = {ASK: "Ask", COMPLETE: "Complete a sentence", CONTINUE: "Continue the text"}
@@ -158,6 +166,8 @@ def _ask(source) -> None:
         return
     cache.shelf().order(source.programs.called, now=True)
     session.put(asking=Asking(source, asked), problem=None)
+    if isinstance(source, OfReading):
+        source.reading.note_question(asked.text or "how the text goes on", source.chunk)
 
 
 def _typed() -> dict[str, str]:

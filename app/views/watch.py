@@ -161,6 +161,7 @@ def _more(shown: player.Player) -> None:
     with right:
         if not shown.trace.header.its_own_twin:
             charts.drift(shown)
+            charts.gradients(shown)
         if shown.trace.header.needle is not None:
             charts.overview(shown)
         about.provenance(shown)

@@ -30,6 +30,7 @@ from lab.plots.context import gap_by_context as gap_by_context
 from lab.plots.context import loss_by_context as loss_by_context
 from lab.plots.curves import drift as drift
 from lab.plots.curves import gain as gain
+from lab.plots.curves import gradients as gradients
 from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition

@@ -37,6 +37,8 @@ from lab.traces import Event, Header, Trace
 
 # A stream that lags behind reads this many chunks in one step.
 CATCH_UP = 4
+MOST_ASKED = 200  # questions that a trace marks
+LABEL = 120  # characters of such a mark
 
 
 class Start(NamedTuple):
@@ -101,6 +103,7 @@ class Reading:
         if start:
             self.plan = self.plan.since(len(start.before))
         self.start, self._document, self.pace = start, document, Speed()
+        self._asked: list[Event] = []
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
@@ -319,6 +322,13 @@ class Reading:
             provenance=self._provenance,
         )
 
+    def note_question(self, words: str, chunk: int | None = None) -> None:
+        """Mark that a question was asked after `chunk` chunks, None = all so far."""
+        after = self.filled if chunk is None else min(chunk, self.filled)
+        if after and len(self._asked) < MOST_ASKED:
+            place, label = after * self.config.chunk, f"asked: {words}"
+            self._asked.append(Event(after - 1, place, "asked", label[:LABEL]))
+
     def _events(self) -> tuple[Event, ...]:
         """The moments so far that deserve a mark."""
         chunk, refused = self.config.chunk, self._learning.columns["refused"]
@@ -326,6 +336,7 @@ class Reading:
             Event(int(i), int(i * chunk), "refused", "inner step refused")
             for i in np.flatnonzero(refused[: self.filled])
         ]
+        events += self._asked
         if needle := self.plan.needle:
             places = [(needle.start, "needle-in", "needle planted")]
             if reach := self.config.reach:

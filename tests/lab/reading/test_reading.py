@@ -384,3 +384,19 @@ def test_a_model_is_opened_before_anything_is_compiled():
     assert opened._thread is None
     assert Reading(opened, TEXT).trace.read == 0 and opened._thread is None
     assert opened.start().wait("needle", timeout=300).finished
+
+
+def test_questions_are_marked_where_they_were_asked(programs):
+    reading = Reading(programs, TEXT)
+    reading.note_question("too early")
+    while not reading.done:
+        reading.step()
+    reading.note_question("Who counts?", 2)
+    reading.note_question("And now? " * 99)
+    found = [e for e in reading.trace.header.events if e.kind == "asked"]
+    assert [e.label[:12] for e in found] == ["asked: Who c", "asked: And n"]
+    chunk = reading.config.chunk
+    assert [e.token for e in found] == [2 * chunk, reading.filled * chunk]
+    assert found[0] not in reading.trace.upto(1).header.events
+    assert found[0] in reading.trace.upto(2).header.events
+    assert len(found[1].label) == 120
