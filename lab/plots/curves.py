@@ -80,7 +80,7 @@ def gain(
     )
     zero = dict(type="line", x0=0, x1=1, xref="paper", y0=0, y1=0, line_width=1)
     return theme.figure(
-        [bars, mean, _refused(trace), _signs(trace, extent)],
+        [bars, mean, _signs(trace, extent), _refused(trace)],
         yaxis9=events.AXIS,
         title="What learning saved (frozen minus learning)",
         y="nats per token",

@@ -443,7 +443,7 @@ def test_more_is_shown_to_who_asks_for_more(folder):
     app = opened()
     assert len(app.get("plotly_chart")) == 2
     well(app.toggle(key="widget-more").set_value(True).run())
-    assert len(app.get("plotly_chart")) == 5
+    assert len(app.get("plotly_chart")) == 6
     assert "Where learning saved most" in words(app)
 
 

@@ -400,3 +400,51 @@ def test_questions_are_marked_where_they_were_asked(programs):
     assert found[0] not in reading.trace.upto(1).header.events
     assert found[0] in reading.trace.upto(2).header.events
     assert len(found[1].label) == 120
+
+
+class Slow:
+    """A reader whose chunk takes a while, in place of a model's."""
+
+    def __init__(self, reader, seconds, calls):
+        self.reader, self.seconds, self.calls = reader, seconds, calls
+
+    def __getattr__(self, name):
+        return getattr(self.reader, name)
+
+    def advance(self, chunks=1):
+        self.calls.append(chunks)
+        time.sleep(self.seconds * chunks)
+        return self.reader.advance(chunks)
+
+
+@pytest.mark.parametrize("how", ["follow", "read_for"])
+def test_no_piece_of_a_slow_model_takes_much_longer_than_was_asked_for(programs, how):
+    ahead, reading = Reading(programs, TEXT), Reading(programs, TEXT)
+    while not ahead.done:
+        ahead.step(4)
+    calls = []
+    reading._learning = Slow(reading._learning, 0.1, calls)
+    began = time.monotonic()
+    if how == "follow":
+        reading.follow(ahead.reached, 0.25)
+    else:
+        reading.read_for(0.25, 1_000)
+    assert time.monotonic() - began < 0.25 + 0.1 + 0.3
+    assert 1 <= sum(calls) <= 4, "it asks for the time after each chunk"
+    while reading.reached < ahead.reached:
+        reading.follow(ahead.reached, 60.0)
+    np.testing.assert_array_equal(reading.trace.nll, ahead.trace.nll)
+
+
+def test_the_twin_of_a_slow_model_catches_up_in_short_steps(programs, monkeypatch):
+    reading = Reading(programs, TEXT)
+    monkeypatch.setattr(Programs, "ready", lambda self, stage: stage != "twin")
+    reading.step(6)
+    monkeypatch.undo()
+    chunk = reading.config.chunk
+    monkeypatch.setattr(Programs, "seconds_per_chunk", 0.7)
+    reading.step()
+    assert reading._frozen.read == 2 * chunk
+    monkeypatch.setattr(Programs, "seconds_per_chunk", 0.01)
+    reading.step()
+    assert reading._frozen.read == 6 * chunk
