@@ -58,6 +58,8 @@ DEFAULTS = {
     "subject": None,
     "look": "influence",
     "taught": 0,
+    # How much of a memory is taken, in the look at its strength.
+    "strength": 1.0,
     # A look to be taken; `looked` names this visitor's texts, `look_job` is the job and
     # `look_opens` what is shown when it is done.
     "look_document": "The text in Watch it read",
@@ -79,6 +81,9 @@ DEFAULTS = {
     "training_problem": None,
     # "When it breaks": the failure on screen, what was predicted, by failure.
     "failure": "rate",
+    "breaking_model": "tiny-e2e",
+    "breaking_plays": False,
+    "breaking_upto": {},
     "guesses": {},
     "was_breaking": False,
     "breaking_problem": None,
