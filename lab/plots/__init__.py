@@ -58,6 +58,7 @@ from lab.plots.results import result_figure as result_figure
 from lab.plots.results import result_figures as result_figures
 from lab.plots.retention import memory_by_age as memory_by_age
 from lab.plots.retention import memory_map as memory_map
+from lab.plots.strength import saved_by_strength as saved_by_strength
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index
