@@ -117,6 +117,9 @@ DEFAULTS = {
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"
 SEEDS = 10_000  # pass-keys to choose from
+BESIDE = 3  # models that read the same text beside the first
+# Factors on the inner rate; the small ones are for rules with steps of their own size.
+RATES = (0.001, 0.01, 0.03, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def begin() -> bool:

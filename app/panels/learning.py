@@ -4,13 +4,12 @@ import streamlit as st
 
 from app import cache, session
 from app.plain import plain
+from app.session import RATES
 from lab.reading import changes as lab_changes
 from lab.reading.changes import RULES, Changes, choices
 from lab.reading.notes import about
 
 
-# The small ones are for rules whose steps are much longer than the gradient's.
-RATES = (0.001, 0.01, 0.03, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 NOUNS = {
     "rule": "Inner rule",
     "chunk": "Tokens between two inner steps",

@@ -5,12 +5,10 @@ import streamlit as st
 from app import cache, player, session
 from app.panels import learning
 from app.plain import one_line, plain
+from app.session import BESIDE
 from lab.reading import notes
 from lab.reading.programs import Programs
 from lab.reading.session import Reading
-
-
-MOST = 3  # models that read the same text beside the first
 
 
 def choose() -> None:
@@ -58,7 +56,7 @@ def along() -> list[str]:
     """
     models, chosen = cache.models(), session.get("model")
     if (asked := session.get("beside")) is not None:
-        return [name for name in asked if name in _others()][:MOST]
+        return [name for name in asked if name in _others()][:BESIDE]
     if not models.get(chosen):
         return []
     learners = [name for name, remark in models.items() if not remark]
@@ -73,7 +71,7 @@ def choose_along() -> None:
         "Beside it, on the same text",
         _others(),
         format_func=label,
-        max_selections=MOST,
+        max_selections=BESIDE,
         placeholder="No other model",
         key="widget-beside",
         on_change=_keep_along,

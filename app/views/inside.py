@@ -6,7 +6,7 @@ own is a command outside the web process, and is opened here when it is done.
 
 import streamlit as st
 
-from app import arrival, kept, session
+from app import address, arrival, kept, session
 from app.panels import findings, look_into
 from app.plain import one_line, plain
 from lab import plots, published
@@ -49,6 +49,7 @@ def page() -> None:
         )
         return
     _look(subjects[chosen])
+    address.share(session.everything(), also="look")
     findings.problems()
 
 
@@ -327,4 +328,5 @@ ASIDE = {
 
 if session.begin():
     arrival.arrive()
+    session.put(look_problem=session.get("problem"))
 page()
