@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import cache, session
 from app.plain import plain
-from lab.reading import asked_again, asking
+from lab.reading import asked_again, asking, changes
 from lab.reading.asking import (
     ASK,
     COMPLETE,
@@ -70,6 +70,11 @@ def again(source) -> None:
         st.code(
             asked_again.lines(asked, work.question), language="python", wrap_lines=True
         )
+        if said := _changed(work.source):
+            st.caption(
+                f"They ask {plain(asked.model)} as it was trained, and this reading "
+                f"was made with {plain(said)}, which only `ttt-lab stream` takes."
+            )
         if asked.document == asked_again.MINE and not asked.memory:
             st.caption("They read the text from `my.txt`, beside you.")
             st.download_button(
@@ -83,6 +88,13 @@ def again(source) -> None:
             )
         if asked.memory:
             st.caption("The name is that of a file beside you, or of a kept memory.")
+
+
+def _changed(source) -> str:
+    """What was changed in the way in which a reading learned, in words."""
+    if isinstance(source, OfMemory):
+        return ""
+    return changes.in_words(source.reading.trace.header.provenance)
 
 
 def _fields(kind: str, left, right) -> None:

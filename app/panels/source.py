@@ -65,7 +65,7 @@ def _summary(shown: Player | None) -> None:
     if shown is not None:
         header = shown.trace.header
         changed = changes.in_words(header.provenance)
-        reader = f"{header.model} with {changed}" if changed else header.model
+        reader = f"{header.model}, changed" if changed else header.model
         said = f"{header.document} read by {reader}, {header.total:,} tokens"
     st.markdown(plain(said), width="content")
     st.button("Another text or model", key="again", on_click=_open)

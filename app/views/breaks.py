@@ -231,6 +231,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="failure-row
         list(GALLERY),
         format_func=lambda name: GALLERY[name].title,
         label_visibility="collapsed",
+        wrap=True,
         **session.bound("failure"),
     )
     if len(_learners()) > 1:

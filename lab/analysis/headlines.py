@@ -121,13 +121,18 @@ def _interference(result: Interference) -> str:
 
 def _strength(result: Strength) -> str:
     """What all of the memory saves, and how much of it would save most."""
-    full, others = result.at(1.0), []
-    for kind, found in result.passages.items():
-        others.append(f"{signed(found.saved[full])} on what was {kind}")
-    least = result.best()
+    full, least = result.at(1.0), result.best()
     where = "no other amount saves more" if least == 1 else f"most at alpha {least:g}"
-    told = ", ".join(others).replace("was unrelated", "is unrelated")
-    return f"All of the memory saves {told}, in nats a token; on its own text {where}"
+    words = {
+        "read": "on what it read",
+        "unread": "on the text that follows",
+        "unrelated": "on another text",
+    }
+    told = ", ".join(
+        f"{signed(found.saved[full])} {words[kind]}"
+        for kind, found in result.passages.items()
+    )
+    return f"All of the memory saves {told}, in nats a token; on what it read {where}"
 
 
 def _access(result: Access) -> str:

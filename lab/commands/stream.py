@@ -114,8 +114,6 @@ def stream(
     learner = _learner(model, fast, window, chunk, console)
     sizes = {} if learner != model else {"window": window, "chunk": chunk}
     changed, model = Changes(rule=rule, **sizes), learner
-    if changed:
-        changes.check(changed, checkpoints.card(model), model)
     reading = opened(
         document,
         model,

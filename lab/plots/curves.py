@@ -174,7 +174,8 @@ def clip_of(trace: Trace) -> float | None:
 def _above(bound: float) -> dict:
     """What the red line is, at its right end."""
     label = theme.label(1.0, f"clip {bound:.3g} ", y=bound, xref="paper", yref="y")
-    return label | dict(xanchor="right", yanchor="bottom", font_color=REFUSED)
+    colours = dict(font_color=REFUSED, bgcolor="rgba(128, 136, 148, 0.25)")
+    return label | dict(xanchor="right", yanchor="bottom") | colours
 
 
 def overview(

@@ -56,7 +56,7 @@ def recall(
     events = [e for e in trace.header.events if e.kind.startswith("needle")]
     end = extent or max(trace.read, trace.header.chunk)
     return theme.figure(
-        [*nats, *ranks, marks.signs(trace, end, at=0.44)],
+        [*nats, *ranks, marks.signs(trace, end, at=0.04)],
         yaxis9=marks.AXIS,
         title="Needle recall",
         y="nats recalled",

@@ -70,7 +70,7 @@ def test_nothing_is_saved_with_none_of_it_or_where_nothing_was_learned(
 def test_kinds_that_have_no_passages_are_left_out(measured):
     assert list(measured.passages) == ["read", "unrelated"]
     assert measured.passages["unrelated"].chunks == 5
-    assert "unread" not in headline(measured)
+    assert "that follows" not in headline(measured)
     figure = plots.saved_by_strength(measured, alpha=0.5)
     assert len(figure.data) == 4 and len(figure.layout.shapes) == 3
 
