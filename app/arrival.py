@@ -10,6 +10,9 @@ from lab.data import needles
 from lab.traces import Header
 
 
+LIVE = {"beside", "rate", "inner_rule", "inner_chunk", "inner_window"}
+
+
 def arrive() -> None:
     """On the first visit, show the recording or set up the live reading of the address.
 
@@ -26,13 +29,28 @@ def arrive() -> None:
         if name in asked and values[name] not in known:
             problems.append(_unknown(name, values.pop(name), known))
             asked.remove(name)
+    if "beside" in values:
+        values["beside"] = _known_beside(values["beside"], problems)
     session.put(**values)
-    if name := _fitting(headers, asked):
+    # A recording holds one model that learned as it was trained to.
+    live = values.keys() & LIVE
+    if not live and (name := _fitting(headers, asked)):
         show(name)
     else:
-        session.put(source="live" if asked else "recorded")
+        session.put(source="live" if asked or live else "recorded")
     _settle_model(problems)
+    if any(name.startswith("inner_") for name in values):
+        session.put(inner_of=session.get("model"))
     session.put(problem=" ".join(problems) or None)
+
+
+def _known_beside(names: list[str], problems: list[str]) -> list[str]:
+    """Those models that are here, and a sentence on each that is not."""
+    models = list(cache.models())
+    for name in names:
+        if name not in models:
+            problems.append(_unknown("model", name, models))
+    return [name for name in names if name in models]
 
 
 def show(name: str) -> None:

@@ -9,6 +9,7 @@ from lab.measure import certificates
 from lab.measure.again import Words, words_of
 from lab.plots import moving as drawn
 from lab.reading import machine
+from lab.reading.changes import AS_TRAINED, Changes
 from lab.reading.programs import Programs
 from lab.traces import Header, Trace
 
@@ -108,6 +109,6 @@ def shelf() -> Shelf:
     return Shelf()
 
 
-def programs(model: str) -> Programs:
+def programs(model: str, changes: Changes = AS_TRAINED) -> Programs:
     """A model and its programs; they are made once somebody has `ordered` them."""
-    return shelf().programs(model)
+    return shelf().programs(model, changes)

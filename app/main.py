@@ -17,7 +17,7 @@ ICON = str(Path(__file__).with_name("icon.png"))
 # Streamlit leaves six rem above the title for a menu, and this app has no menu.
 # The key that plays and pauses stands beside the word.
 STYLE = """<style>
-.stMainBlockContainer {padding-top: 2.5rem}
+.stMainBlockContainer {padding-top: 4rem}
 .stMainBlockContainer h1 {font-size: 1.75rem; padding: .4rem 0}
 .st-key-play button::after {content: "Space"; margin-left: .6em; opacity: .7;
   font-size: .8em}

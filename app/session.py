@@ -20,6 +20,12 @@ DEFAULTS = {
     "cap": 4_096,
     # A factor on the model's inner rate.
     "rate": 1.0,
+    # Its inner rule, chunk and window, which are those of the model `inner_of` only;
+    # None = as the model was trained.
+    "inner_of": None,
+    "inner_rule": None,
+    "inner_chunk": None,
+    "inner_window": None,
     # Models that read the same text beside it; None = those that the model calls for.
     # `companions` holds their readings, or their `Programs` while these are made.
     "beside": None,
@@ -52,6 +58,8 @@ DEFAULTS = {
     "subject": None,
     "look": "influence",
     "taught": 0,
+    # How much of a memory is taken, in the look at its strength.
+    "strength": 1.0,
     # A look to be taken; `looked` names this visitor's texts, `look_job` is the job and
     # `look_opens` what is shown when it is done.
     "look_document": "The text in Watch it read",
@@ -73,6 +81,9 @@ DEFAULTS = {
     "training_problem": None,
     # "When it breaks": the failure on screen, what was predicted, by failure.
     "failure": "rate",
+    "breaking_model": "tiny-e2e",
+    "breaking_plays": False,
+    "breaking_upto": {},
     "guesses": {},
     "was_breaking": False,
     "breaking_problem": None,
@@ -106,6 +117,9 @@ DEFAULTS = {
 PASTE = "Paste a text"
 UPLOAD = "Upload a text file"
 SEEDS = 10_000  # pass-keys to choose from
+BESIDE = 3  # models that read the same text beside the first
+# Factors on the inner rate; the small ones are for rules with steps of their own size.
+RATES = (0.001, 0.01, 0.03, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def begin() -> bool:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from weakref import WeakSet, WeakValueDictionary
 
+from lab.reading.changes import AS_TRAINED, Changes
 from lab.reading.programs import STAGES, Programs
 from lab.reading.session import Reading
 
@@ -30,12 +31,16 @@ class Shelf:
         self._worker: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def programs(self, model: str) -> Programs:
-        """The programs of `model`, the same for everybody who holds them."""
+    def programs(self, model: str, changes: Changes = AS_TRAINED) -> Programs:
+        """The programs of `model`, the same for everybody who holds them.
+
+        A model with changes is another one, by the name `changes.called(model)`.
+        """
         with self._lock:
-            found = self._known.get(model)
+            name = changes.called(model)
+            found = self._known.get(name)
             if found is None:
-                found = self._known[model] = Programs(model)
+                found = self._known[name] = Programs(model, changes=changes)
             if found not in self._recent:
                 self._recent.append(found)
             return found

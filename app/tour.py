@@ -211,7 +211,7 @@ STOPS = (
         why="Meta-training made the weights for one length of step. Nothing raises an "
         "alarm, for all numbers stay finite; only the loss tells.",
         onward="Five more failures are above, each with a prediction.",
-        before={"failure": "rate", "guesses": {}},
+        before={"failure": "rate", "breaking_model": "tiny-e2e", "guesses": {}},
         shown={"failure": "rate"},
         result="rate",
     ),

@@ -68,6 +68,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "inspect anatomy": "commands.anatomy:anatomy",
     "inspect directions": "commands.directions:directions",
     "inspect interference": "commands.interference:interference",
+    "inspect strength": "commands.strength:strength",
     "inspect access": "commands.access:access",
     "inspect ceiling": "commands.ceiling:ceiling",
     "report": "commands.report:report",

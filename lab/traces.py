@@ -164,9 +164,10 @@ class Header:
     @property
     def identity(self) -> dict:
         """Which reading it is: readings that agree in this have the same numbers."""
-        text, since = map(self.provenance.get, ("document_hash", "resumed"))
+        named = ("document_hash", "resumed", "rate")
+        text, since, rate = map(self.provenance.get, named)
         return {
-            "model": self.model_hash,
+            "model": [self.model_hash, rate] if rate else self.model_hash,
             "document": [text, since] if since else text,
             "needle": dataclasses.asdict(self.needle) if self.needle else None,
             "tokens": self.total,

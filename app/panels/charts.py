@@ -52,6 +52,17 @@ def drift(player: Player) -> None:
     )
 
 
+def gradients(player: Player) -> None:
+    """How large the inner gradients are, and where they are clipped."""
+    figure = plots.gradients(_drawn(player), whole=player.shown, **_axes(player))
+    _chart("gradients", figure, headlines.gradients(player.shown), player)
+    _look(
+        "what is above the red line is shortened to it before the step, so that no "
+        "single page moves the weights too far. A red cross is a step that the guard "
+        "refused because it was not finite; no size alone is refused."
+    )
+
+
 def overview(player: Player) -> None:
     """The whole reading in one strip."""
     cursor = player.chunk / plots.together(player.trace)

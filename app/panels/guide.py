@@ -235,6 +235,7 @@ def _read() -> None:
     model = named[0] if named else next(iter(models))
     cache.shelf().forget(model)
     cache.shelf().order(model, now=True)
+    session.put(inner_of=None)
     session.put(model=model, starting=True, playing=False, reading=None)
 
 

@@ -35,7 +35,7 @@ def form() -> None:
             "Which look",
             names,
             format_func=lambda name: (
-                "All nine, one after the other"
+                "All ten, one after the other"
                 if name == ALL
                 else f"{LOOKS[name].title}: {LOOKS[name].question}"
             ),
@@ -124,7 +124,7 @@ def _start() -> None:
     wanted, model = session.get("wanted_look"), session.get("look_model")
     try:
         document, shown = _document()
-        title = "Nine looks" if wanted == ALL else f"The look “{LOOKS[wanted].title}”"
+        title = "Ten looks" if wanted == ALL else f"The look “{LOOKS[wanted].title}”"
         job = jobs.start(
             f"inspect {wanted}",
             [],

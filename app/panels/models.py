@@ -3,13 +3,12 @@
 import streamlit as st
 
 from app import cache, player, session
+from app.panels import learning
 from app.plain import one_line, plain
+from app.session import BESIDE
 from lab.reading import notes
 from lab.reading.programs import Programs
 from lab.reading.session import Reading
-
-
-MOST = 3  # models that read the same text beside the first
 
 
 def choose() -> None:
@@ -57,7 +56,7 @@ def along() -> list[str]:
     """
     models, chosen = cache.models(), session.get("model")
     if (asked := session.get("beside")) is not None:
-        return [name for name in asked if name in models and name != chosen][:MOST]
+        return [name for name in asked if name in _others()][:BESIDE]
     if not models.get(chosen):
         return []
     learners = [name for name, remark in models.items() if not remark]
@@ -70,9 +69,9 @@ def choose_along() -> None:
     st.session_state["widget-beside"] = along()
     st.multiselect(
         "Beside it, on the same text",
-        [name for name in cache.models() if name != session.get("model")],
+        _others(),
         format_func=label,
-        max_selections=MOST,
+        max_selections=BESIDE,
         placeholder="No other model",
         key="widget-beside",
         on_change=_keep_along,
@@ -81,7 +80,9 @@ def choose_along() -> None:
 
 def begin() -> None:
     """Have the programs of the models made that will read along."""
-    session.put(companions={name: cache.programs(name) for name in along()})
+    chosen = session.get("model")
+    named = {f"{name} as trained" if name == chosen else name: name for name in along()}
+    session.put(companions={said: cache.programs(name) for said, name in named.items()})
 
 
 def bring_along() -> None:
@@ -92,7 +93,7 @@ def bring_along() -> None:
     for name, one in list(companions.items()):
         if not isinstance(one, Programs):
             continue
-        cache.shelf().order(name, now=True)
+        cache.shelf().order(one.called, now=True)
         try:
             if one.ready("model") or one.error:
                 companions[name] = _follower(one, first)
@@ -106,6 +107,12 @@ def _follower(programs: Programs, first: Reading) -> Reading:
     reading = Reading(programs, text, document=first.document, command="explorer")
     cache.shelf().readings.add(reading)
     return reading
+
+
+def _others() -> list[str]:
+    """Models that may read along: a changed model's own self is another one."""
+    mine = None if learning.changes() else session.get("model")
+    return [name for name in cache.models() if name != mine]
 
 
 def _tokens_per_second(name: str) -> float | None:

@@ -4,8 +4,16 @@ import streamlit as st
 
 from app import cache, session
 from app.plain import plain
-from lab.reading import asked_again, asking
-from lab.reading.asking import ASK, COMPLETE, CONTINUE, Asking, OfMemory, Question
+from lab.reading import asked_again, asking, changes
+from lab.reading.asking import (
+    ASK,
+    COMPLETE,
+    CONTINUE,
+    Asking,
+    OfMemory,
+    OfReading,
+    Question,
+)
 
 
 KINDS = {ASK: "Ask", COMPLETE: "Complete a sentence", CONTINUE: "Continue the text"}
@@ -62,6 +70,11 @@ def again(source) -> None:
         st.code(
             asked_again.lines(asked, work.question), language="python", wrap_lines=True
         )
+        if said := _changed(work.source):
+            st.caption(
+                f"They ask {plain(asked.model)} as it was trained, and this reading "
+                f"was made with {plain(said)}, which only `ttt-lab stream` takes."
+            )
         if asked.document == asked_again.MINE and not asked.memory:
             st.caption("They read the text from `my.txt`, beside you.")
             st.download_button(
@@ -75,6 +88,13 @@ def again(source) -> None:
             )
         if asked.memory:
             st.caption("The name is that of a file beside you, or of a kept memory.")
+
+
+def _changed(source) -> str:
+    """What was changed in the way in which a reading learned, in words."""
+    if isinstance(source, OfMemory):
+        return ""
+    return changes.in_words(source.reading.trace.header.provenance)
 
 
 def _fields(kind: str, left, right) -> None:
@@ -156,8 +176,10 @@ def _ask(source) -> None:
     except ValueError as problem:
         session.put(problem=str(problem), asking=None)
         return
-    cache.shelf().order(source.programs.name, now=True)
+    cache.shelf().order(source.programs.called, now=True)
     session.put(asking=Asking(source, asked), problem=None)
+    if isinstance(source, OfReading):
+        source.reading.note_question(asked.text or "how the text goes on", source.chunk)
 
 
 def _typed() -> dict[str, str]:

@@ -3,18 +3,17 @@
 import streamlit as st
 
 from app import arrival, cache, player, session
-from app.panels import models
+from app.panels import learning, models
 from app.plain import one_line, plain
 from app.player import Player
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
-from lab.reading import plan
+from lab.reading import changes, plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
 
 
-RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 CAPS = (4_096, 16_384, 65_536, 262_144)
 SOURCES = {"recorded": "A recorded reading", "live": "Read live"}
 _PIN = ("needle", "seed", "sentence")
@@ -65,7 +64,9 @@ def _summary(shown: Player | None) -> None:
     said = f"{session.get('document')} read by {session.get('model')}"
     if shown is not None:
         header = shown.trace.header
-        said = f"{header.document} read by {header.model}, {header.total:,} tokens"
+        changed = changes.in_words(header.provenance)
+        reader = f"{header.model}, changed" if changed else header.model
+        said = f"{header.document} read by {reader}, {header.total:,} tokens"
     st.markdown(plain(said), width="content")
     st.button("Another text or model", key="again", on_click=_open)
 
@@ -80,7 +81,7 @@ def _close() -> None:
 
 def chosen() -> Programs:
     """The programs of the model chosen; the session holds them, so they stay."""
-    programs = cache.programs(session.get("model"))
+    programs = cache.programs(session.get("model"), learning.changes())
     session.put(programs=programs)
     return programs
 
@@ -170,7 +171,7 @@ def _live() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="start-row"):
         with st.popover(_needle_label(), icon=":material/push_pin:"):
             _needle()
-        _rate()
+        learning.panel()
         st.button(
             "Start reading",
             type="primary",
@@ -216,22 +217,6 @@ def _change_document() -> None:
 def _keep_upload() -> None:
     file = st.session_state["upload"]
     session.put(uploaded=(file.name, file.getvalue()) if file else None)
-
-
-def _rate() -> None:
-    """How large inner steps are: data to the programs, so a change is instant."""
-    rate = session.get("rate")
-    with st.popover(f"Inner rate {rate:g}×", icon=":material/speed:"):
-        st.caption(
-            "A factor on the rate that the model was trained with. Instant: nothing is "
-            "compiled anew."
-        )
-        st.select_slider(
-            "Inner rate",
-            RATES,
-            format_func=lambda rate: f"{rate:g}×",
-            **session.bound("rate"),
-        )
 
 
 def _needle_label() -> str:
@@ -290,7 +275,7 @@ def _planned() -> needles.Needle | None:
 
 
 def _start() -> None:
-    cache.shelf().forget(session.get("model"))
+    cache.shelf().forget(learning.called())
     session.put(starting=True, playing=False, problem=None, reading=None)
     session.put(source="live", companions={}, form=False)
 

@@ -7,6 +7,7 @@ from app import session
 from app.panels import keys
 from app.plain import plain
 from app.player import Player
+from lab.plots import events
 from lab.reading import notes
 
 
@@ -34,9 +35,15 @@ def headline(player: Player) -> None:
     with st.container(key="headline", gap=None):
         st.markdown(
             f"**Chunk {player.chunk:,}** of {player.total:,} · "
-            f"{trace.read:,} tokens read · {_saved(trace)}{_pace(player)}"
+            f"{trace.read:,} tokens read · {_saved(trace)}{_pace(player)}{_in(trace)}"
         )
         keys.space("play")
+
+
+def _in(trace) -> str:
+    """The chapter that is being read, if the text has any."""
+    heading = events.now_in(trace)
+    return f" · in *{plain(heading)}*" if heading else ""
 
 
 def _pace(player: Player) -> str:

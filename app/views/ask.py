@@ -9,8 +9,8 @@ import time
 
 import streamlit as st
 
-from app import arrival, cache, session
-from app.panels import begin, columns, grid, memory, question
+from app import address, arrival, cache, player, session
+from app.panels import begin, columns, grid, learning, memory, question
 from app.panels.pulse import PLAYING, WAITING, pulse
 from app.plain import plain
 
@@ -85,6 +85,8 @@ def _go_on() -> None:
     if session.get("playing") or session.get("starting") or busy:
         session.put(picture=session.get("picture") + 1)
         pulse(session.get("picture"), pause=WAITING if waits else PLAYING)
+    else:
+        address.share(player.settings(player.current()), also="ask")
 
 
 def _problem() -> None:
@@ -101,4 +103,4 @@ st.title("Ask it", anchor=False)
 st.markdown(INTRO)
 stage()
 if cache.models():
-    cache.shelf().order(session.get("model"), now=False, after=0.5)
+    cache.shelf().order(learning.called(), now=False, after=0.5)

@@ -1,4 +1,4 @@
-"""Inside the weights: nine looks at what a document left in a model's fast weights.
+"""Inside the weights: ten looks at what a document left in a model's fast weights.
 
 What is shown at once was found before, by `ttt-lab inspect`. A look at a text of one's
 own is a command outside the web process, and is opened here when it is done.
@@ -6,17 +6,19 @@ own is a command outside the web process, and is opened here when it is done.
 
 import streamlit as st
 
-from app import arrival, kept, session
+from app import address, arrival, kept, session
 from app.panels import findings, look_into
 from app.plain import one_line, plain
 from lab import plots, published
 from lab.analysis.headlines import headline
 from lab.analysis.looks import LOOKS
+from lab.measure.intervals import signed
+from lab.plots.strength import NAMES
 from lab.results import Kept
 
 
 INTRO = """
-After a document, only the fast weights have changed. Nine looks ask what of the
+After a document, only the fast weights have changed. Ten looks ask what of the
 document is in them, each beside what one would see if nothing were.
 """
 # The figure that is shown first, where it is not the first of its kind.
@@ -47,6 +49,7 @@ def page() -> None:
         )
         return
     _look(subjects[chosen])
+    address.share(session.everything(), also="look")
     findings.problems()
 
 
@@ -129,6 +132,8 @@ def _figure(one: Kept, result, said: str):
         more = dict(on_select=_pick, selection_mode="points")
     if part == "blocks":
         knobs = {"time": _time(result)}
+    if one.kind == "strength":
+        knobs = {"alpha": _alpha(result)}
     drawn = kept.figure(one, part, **knobs)
     # A click is a selection of this figure, and the next figure has none.
     key = f"figure-{one.kind}-{part}-{knobs.get('number', '')}"
@@ -182,6 +187,34 @@ def _time(result) -> int:
         key=f"time-{result.subject.stem}",
     )
     return tokens.index(shown)
+
+
+def _alpha(result) -> float:
+    """How much of the memory is taken; every amount was measured beforehand."""
+    if session.get("strength") not in result.alphas:
+        session.put(strength=result.alphas[result.at(1.0)])
+    st.select_slider(
+        "How much of the memory is taken: 0 = the weights before reading, 1 = all",
+        result.alphas,
+        format_func=lambda alpha: f"{alpha:g}",
+        **session.bound("strength"),
+    )
+    return session.get("strength")
+
+
+def _costs(result) -> None:
+    """What each kind of passage costs with the amount chosen."""
+    at = result.at(session.get("strength"))
+    st.markdown(f"###### With {result.alphas[at]:g} times the memory")
+    rows = [
+        {
+            "passages": NAMES[kind],
+            "nats a token": f"{found.costs[at]:.3f}",
+            "saved": signed(found.saved[at]),
+        }
+        for kind, found in result.passages.items()
+    ]
+    st.table(rows)
 
 
 def _teachers(result) -> None:
@@ -290,8 +323,10 @@ ASIDE = {
     "words": _passages,
     "retention": _chunks_kept,
     "directions": _said_by_directions,
+    "strength": _costs,
 }
 
 if session.begin():
     arrival.arrive()
+    session.put(look_problem=session.get("problem"))
 page()

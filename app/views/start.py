@@ -81,7 +81,8 @@ def _work(at_work: dict[str, str]) -> str:
 
 
 if address.asks(st.query_params) and session.is_new():
-    st.switch_page("views/watch.py", query_params=st.query_params.to_dict())
+    page_asked = address.view(st.query_params)
+    st.switch_page(page_asked, query_params=st.query_params.to_dict())
 if session.begin():
     arrival.arrive()
 page()

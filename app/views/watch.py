@@ -12,7 +12,16 @@ then the third panel; the rest is drawn only for who asks for more.
 import streamlit as st
 
 from app import address, arrival, cache, player, session
-from app.panels import about, charts, downloads, models, source, text, transport
+from app.panels import (
+    about,
+    charts,
+    downloads,
+    learning,
+    models,
+    source,
+    text,
+    transport,
+)
 from app.panels.pulse import PLAYING, WAITING, pulse
 from app.plain import plain
 
@@ -70,7 +79,7 @@ def _stage() -> None:
         # This comes last, and a little later: no compiling delays the first picture.
         source.chosen()
         waits = session.get("starting") or session.get("playing")
-        cache.shelf().order(session.get("model"), now=waits, after=0.5)
+        cache.shelf().order(learning.called(), now=waits, after=0.5)
 
 
 def _step() -> player.Player | None:
@@ -152,6 +161,7 @@ def _more(shown: player.Player) -> None:
     with right:
         if not shown.trace.header.its_own_twin:
             charts.drift(shown)
+            charts.gradients(shown)
         if shown.trace.header.needle is not None:
             charts.overview(shown)
         about.provenance(shown)

@@ -14,6 +14,7 @@ from lab.analysis.forgetting import Forgetting
 from lab.analysis.influence import Influence
 from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
+from lab.analysis.strength import Strength
 from lab.analysis.words import Group, Words
 from lab.measure.intervals import Interval, signed
 
@@ -119,6 +120,22 @@ def _interference(result: Interference) -> str:
     )
 
 
+def _strength(result: Strength) -> str:
+    """What all of the memory saves, and how much of it would save most."""
+    full, least = result.at(1.0), result.best()
+    where = "no other amount saves more" if least == 1 else f"most at alpha {least:g}"
+    words = {
+        "read": "on what it read",
+        "unread": "on the text that follows",
+        "unrelated": "on another text",
+    }
+    told = ", ".join(
+        f"{signed(found.saved[full])} {words[kind]}"
+        for kind, found in result.passages.items()
+    )
+    return f"All of the memory saves {told}, in nats a token; on what it read {where}"
+
+
 def _access(result: Access) -> str:
     """What is stored and what can be had at the longest distance, by model."""
     parts = []
@@ -151,5 +168,6 @@ _HEADLINES = {
     Influence: _influence,
     Interference: _interference,
     Retention: _retention,
+    Strength: _strength,
     Words: _words,
 }

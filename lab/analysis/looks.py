@@ -112,6 +112,17 @@ LOOKS = {
         40.0,
         0.3,
     ),
+    "strength": Look(
+        "Strength",
+        "How much of the memory is best?",
+        "blue, passages that were read: it rises from alpha 0, and the best amount may "
+        "lie beyond all of it. Where pink falls while blue still rises, more of the "
+        "memory costs the rest of the language.",
+        "if blue, pink and orange rose together, the change would be a better model "
+        "of English and no memory of this text.",
+        8.0,
+        0.42,
+    ),
     "access": Look(
         "Access",
         "Is a fact stored, or can it be had?",

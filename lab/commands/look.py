@@ -32,6 +32,7 @@ LOOKS = (
     "anatomy",
     "directions",
     "interference",
+    "strength",
     "access",
     "ceiling",
 )

@@ -31,7 +31,8 @@ from lab.commands.terminal import Terminal
 from lab.data import documents, needles, tokenizers
 from lab.interop import kept as kept_models
 from lab.plots import theme
-from lab.reading import kept, states
+from lab.reading import changes, kept, states
+from lab.reading.changes import AS_TRAINED, Changes
 from lab.reading.programs import Programs
 from lab.reading.session import Reading, Start
 from lab.runs import shown
@@ -67,6 +68,8 @@ def stream(
     ] = None,
     window: Annotated[int | None, option("TOKENS")] = None,
     chunk: Annotated[int | None, option("TOKENS")] = None,
+    rule: Annotated[str | None, option("RULE")] = None,
+    rate: float = 1.0,
     out: Annotated[Path | None, option("FILE")] = None,
     html: Annotated[Path | None, option("FILE|FOLDER")] = None,
     save_state: Annotated[Path | None, option("FILE")] = None,
@@ -85,8 +88,11 @@ def stream(
         tokens: read at most this many tokens (default: all).
         fast: how a pretrained model learns, by the MLPs of its last blocks, by second
             MLPs beside them, or not at all (default: inplace).
-        window: tokens that such a model's attention sees (default: 512).
-        chunk: tokens between two of its inner steps (default: 64).
+        window: tokens that attention sees (default: as trained; 512 for a pretrained
+            model that is given fast weights).
+        chunk: tokens between two inner steps (default: as trained; else 64).
+        rule: the inner rule, such as sgd, momentum, muon or adam (default: as trained).
+        rate: a factor on the model's inner rate.
         out: file of the trace (default: in `.runs/streams/`, named after what is read).
         html: a file or folder for the figures, as one HTML page.
         save_state: a file for the stream's state at the end: all that is needed to go
@@ -103,11 +109,25 @@ def stream(
     if not 0 <= at <= 1:
         raise ValueError(f"--at must be from 0, the start, to 1, the end: got {at:g}.")
     console = Terminal()
-    model = _learner(model, fast, window, chunk, console)
+    if not 0 <= rate < math.inf:
+        raise ValueError(f"--rate must be >= 0: got {rate:g}.")
+    learner = _learner(model, fast, window, chunk, console)
+    sizes = {} if learner != model else {"window": window, "chunk": chunk}
+    changed, model = Changes(rule=rule, **sizes), learner
     reading = opened(
-        document, model, tokens, console, needle=needle, at=at, resume=resume
+        document,
+        model,
+        tokens,
+        console,
+        needle=needle,
+        at=at,
+        resume=resume,
+        changed=changed,
+        rate=rate,
     )
     header = reading.trace.header
+    if said := changes.in_words(header.provenance):
+        console.print(f"{header.model} with {said}.", soft_wrap=True)
     path = _free(out, header) if out else kept.place(header, document)
     for place in filter(None, (path, html, save_state)):  # not when all has been read
         files.check_writable(Path(place).absolute().parent)
@@ -147,7 +167,7 @@ def _learner(
         learns = checkpoints.card(model)["config"]["fast_blocks"] > 0
         fast = None if learns else "inplace"
     if fast in (None, "none"):
-        if asked:
+        if asked and fast == "none":
             raise ValueError(
                 f"--{' and --'.join(asked)} say how a pretrained model learns: add "
                 "--fast inplace or --fast added."
@@ -172,6 +192,8 @@ def opened(
     needle: str | None = None,
     at: float = 0.3,
     resume: Path | None = None,
+    changed: Changes = AS_TRAINED,
+    rate: float = 1.0,
 ) -> Reading:
     """A reading that is ready to begin.
 
@@ -187,7 +209,8 @@ def opened(
     words = documents.load(document).text
     planted, seed = parse_needle(needle)
     with console.status("opening the model"):
-        programs = Programs(model, text=words, tokens=tokens).open()
+        made = Programs(model, text=words, tokens=tokens, changes=changed)
+        programs = made.open()
     start = _start(programs, words, tokens, resume, console) if resume else None
     with console.status("cutting the text into tokens"):  # seconds, if it is long
         return Reading(
@@ -198,8 +221,12 @@ def opened(
             at=at,
             tokens=tokens,
             seed=seed,
-            command=_command(model, document, needle, at, tokens, resume),
+            command=shlex.join(
+                _command(model, document, needle, at, tokens, resume)
+                + changes.options({"rate": rate, **programs.changes.recorded})
+            ),
             start=start,
+            rate=rate,
         )
 
 
@@ -510,9 +537,9 @@ def _recalled(trace: traces.Trace) -> list[str]:
     ]
 
 
-def _command(model, document, needle, at, tokens, resume) -> str:
+def _command(model, document, needle, at, tokens, resume) -> list[str]:
     words = ["ttt-lab", "stream", document, "--model", model]
     words += ["--needle", needle, "--at", f"{at:g}"] if needle else []
     words += ["--tokens", str(tokens)] if tokens else []
     words += ["--resume", str(resume)] if resume else []
-    return shlex.join(words)
+    return words

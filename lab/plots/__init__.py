@@ -30,6 +30,7 @@ from lab.plots.context import gap_by_context as gap_by_context
 from lab.plots.context import loss_by_context as loss_by_context
 from lab.plots.curves import drift as drift
 from lab.plots.curves import gain as gain
+from lab.plots.curves import gradients as gradients
 from lab.plots.curves import loss_per_chunk as loss_per_chunk
 from lab.plots.curves import overview as overview
 from lab.plots.decompose import decomposition as decomposition
@@ -57,6 +58,7 @@ from lab.plots.results import result_figure as result_figure
 from lab.plots.results import result_figures as result_figures
 from lab.plots.retention import memory_by_age as memory_by_age
 from lab.plots.retention import memory_map as memory_map
+from lab.plots.strength import saved_by_strength as saved_by_strength
 from lab.plots.text import coloured_text as coloured_text
 from lab.plots.toy import gain_by_index as gain_by_index
 from lab.plots.toy import loss_by_index as loss_by_index

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.plots import theme
+from lab.plots import events, theme
 from lab.traces import Trace, running_mean
 
 
@@ -42,9 +42,10 @@ def loss_per_chunk(
         for name, colour, loss in pairs
     ]
     return theme.figure(
-        lines,
+        [*lines, _signs(trace, extent)],
         title="Loss per chunk",
         y="nats per token",
+        yaxis9=events.AXIS,
         xaxis=_tokens(trace, extent),
         yaxis=theme.axis("nats per token", **_losses(frame)),
         shapes=_marks(trace),
@@ -79,7 +80,8 @@ def gain(
     )
     zero = dict(type="line", x0=0, x1=1, xref="paper", y0=0, y1=0, line_width=1)
     return theme.figure(
-        [bars, mean, _refused(trace)],
+        [bars, mean, _signs(trace, extent), _refused(trace)],
+        yaxis9=events.AXIS,
         title="What learning saved (frozen minus learning)",
         y="nats per token",
         xaxis=_tokens(trace, extent),
@@ -105,7 +107,8 @@ def drift(
         for block, name in enumerate(_blocks(trace))
     ]
     return theme.figure(
-        lines,
+        [*lines, _signs(trace, extent)],
+        yaxis9=events.AXIS,
         title="Drift of the fast weights",
         y="% of their norm",
         xaxis=_tokens(trace, extent),
@@ -113,6 +116,67 @@ def drift(
         shapes=_marks(trace),
         showlegend=True,
     )
+
+
+def gradients(
+    trace: Trace,
+    *,
+    extent: int | None = None,
+    frame: Trace | None = None,
+    whole: Trace | None = None,
+) -> go.Figure:
+    """The norm of each inner gradient, and the clip as a red line, if steps met it.
+
+    No value is refused for its size: what is above the clip is shortened to it, and
+    only a step that is not finite is refused (a red cross). `whole`: the trace before
+    chunks were taken together, whose steps show the clip.
+    """
+    norms = theme.line(
+        trace.ends,
+        np.where(np.isfinite(trace.grad_norm), trace.grad_norm, np.nan),
+        "norm of the gradient",
+        theme.LEARNING,
+        hovertemplate="%{y:.3f}",
+    )
+    bound = clip_of(whole or trace)
+    line = dict(type="line", x0=0, x1=1, xref="paper", y0=bound, y1=bound)
+    red = [] if bound is None else [line | dict(line=dict(color=REFUSED, width=1.6))]
+    word = [] if bound is None else [_above(bound)]
+    return theme.figure(
+        [norms, _refused(trace), _signs(trace, extent)],
+        yaxis9=events.AXIS,
+        title="Norm of each inner gradient",
+        y="norm",
+        xaxis=_tokens(trace, extent),
+        yaxis=theme.axis("norm", **_norms(frame)),
+        shapes=[*_marks(trace), *red],
+        annotations=word,
+        showlegend=True,
+    )
+
+
+def clip_of(trace: Trace) -> float | None:
+    """The norm to which gradients were shortened; None if no step shows it.
+
+    A step of the paper's rule is as long as rate times norm, unless the clip makes the
+    step shorter: all shortened steps are then of one length.
+    """
+    if trace.header.inner_lr <= 0:
+        return None
+    taken = np.isfinite(trace.grad_norm) & (trace.update_norm > 0)
+    norms, steps = trace.grad_norm[taken], trace.update_norm[taken]
+    steps = steps / trace.header.inner_lr
+    short = steps[norms > 1.01 * steps]
+    if len(short) < 2 or short.max() > 1.01 * short.min():
+        return None
+    return float(np.median(short))
+
+
+def _above(bound: float) -> dict:
+    """What the red line is, at its right end."""
+    label = theme.label(1.0, f"clip {bound:.3g} ", y=bound, xref="paper", yref="y")
+    colours = dict(font_color=REFUSED, bgcolor="rgba(128, 136, 148, 0.25)")
+    return label | dict(xanchor="right", yanchor="bottom") | colours
 
 
 def overview(
@@ -159,9 +223,13 @@ def _tokens(trace: Trace, extent: int | None) -> dict:
 
 
 def _marks(trace: Trace) -> list[dict]:
-    """Lines at the events, of which there are few; refused steps may be many."""
-    events = trace.header.events
-    return [theme.mark(e.token) for e in events if e.kind != "refused"]
+    """Lines where the needle is; refused steps and questions may be many."""
+    found = trace.header.events
+    return [theme.mark(e.token) for e in found if e.kind.startswith("needle")]
+
+
+def _signs(trace: Trace, extent: int | None) -> go.Scatter:
+    return events.signs(trace, extent or max(trace.read, trace.header.chunk))
 
 
 def _refused(trace: Trace) -> go.Scatter:
@@ -195,6 +263,13 @@ def _gains(frame: Trace | None) -> dict:
     sides = [max(0.0, -found.min(initial=0)), found.max(initial=0)]
     low, high = (1.05 * _round_up(side, 0.5) for side in sides)
     return dict(range=[-low, high])
+
+
+def _norms(frame: Trace | None) -> dict:
+    if frame is None:
+        return dict(rangemode="tozero")
+    found = _finite(frame.grad_norm)
+    return dict(range=[0, 1.06 * _round_up(found.max(initial=0), 1.0)])
 
 
 def _drifts(frame: Trace | None) -> dict:

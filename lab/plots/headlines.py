@@ -5,6 +5,7 @@ A heading that names the answer is read before a heading that names the axes.
 
 import numpy as np
 
+from lab.plots.curves import clip_of
 from lab.plots.needle import verdict
 from lab.traces import Trace
 
@@ -40,6 +41,21 @@ def drift(trace: Trace) -> str:
     if not trace.filled or not trace.drift.shape[1]:
         return "The fast weights have not moved"
     return f"The fast weights have moved by {100 * trace.drift[-1].mean():.1f} %"
+
+
+def gradients(trace: Trace) -> str:
+    """How many steps were shortened, and how many were refused."""
+    if not trace.filled:
+        return f"How large the gradients are: {SOON}"
+    bound, refused = clip_of(trace), int(trace.refused.sum())
+    above = 0 if bound is None else int((trace.grad_norm > 1.01 * bound).sum())
+    steps = f"{above:,} of {trace.filled:,} inner steps were shortened to the clip"
+    if bound is None:
+        known = trace.grad_norm[np.isfinite(trace.grad_norm)]
+        steps = "No inner gradient is finite"
+        if len(known):
+            steps = f"Inner gradients have a norm of {np.median(known):.2f}, the median"
+    return f"{steps}; {refused:,} refused" if refused else f"{steps}; none was refused"
 
 
 def overview(trace: Trace) -> str:

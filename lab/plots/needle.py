@@ -10,6 +10,7 @@ import math
 import numpy as np
 import plotly.graph_objects as go
 
+from lab.plots import events as marks
 from lab.plots import theme
 from lab.traces import Trace
 
@@ -55,7 +56,8 @@ def recall(
     events = [e for e in trace.header.events if e.kind.startswith("needle")]
     end = extent or max(trace.read, trace.header.chunk)
     return theme.figure(
-        nats + ranks,
+        [*nats, *ranks, marks.signs(trace, end, at=0.04)],
+        yaxis9=marks.AXIS,
         title="Needle recall",
         y="nats recalled",
         height=390,

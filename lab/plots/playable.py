@@ -21,6 +21,7 @@ from lab.measure.intervals import batch_means
 from lab.plots import theme
 from lab.plots.coarse import coarse
 from lab.plots.curves import drift, gain, loss_per_chunk
+from lab.plots.events import chapters_read
 from lab.plots.needle import recall
 from lab.plots.page import LOOKS, escaped, origin
 from lab.plots.text import FULL, whole_characters
@@ -133,7 +134,7 @@ def _json(trace: Trace) -> str:
         "recall": told_recall(trace),
         "events": [
             {"at": event.token / trace.header.chunk, "label": visible(event.label)}
-            for event in trace.header.events[:MOST_EVENTS]
+            for event in [*trace.header.events, *chapters_read(trace)][:MOST_EVENTS]
         ],
         "figures": {name: _plain(fig.to_plotly_json()) for name, fig in _drawn(trace)},
         **_text(trace),

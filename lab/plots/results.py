@@ -13,6 +13,7 @@ from lab.analysis.forgetting import Forgetting
 from lab.analysis.influence import Influence
 from lab.analysis.interference import Interference
 from lab.analysis.retention import Retention
+from lab.analysis.strength import Strength
 from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
 from lab.bench.speed import SpeedBench
@@ -55,6 +56,7 @@ from lab.plots.recall import (
     whole_answers_by_distance,
 )
 from lab.plots.retention import memory_by_age, memory_map
+from lab.plots.strength import saved_by_strength
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
 from lab.plots.words import (
@@ -102,6 +104,7 @@ FIGURES = {
         "first": first_choice_by_distance,
         "whole": whole_answers_by_distance,
     },
+    Strength: {"saved": saved_by_strength},
     Retention: {"map": memory_map, "ages": memory_by_age},
     SpeedBench: {"shares": speed_shares},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},

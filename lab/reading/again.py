@@ -4,6 +4,7 @@ import re
 import shlex
 
 from lab.data import documents
+from lab.reading import changes
 from lab.traces import Trace
 
 
@@ -20,6 +21,7 @@ def command(trace: Trace) -> str:
     if needle:
         parts = (needle.sentence, needle.question, needle.answer.strip())
         words += ["--needle", "|".join(parts), "--at", f"{_depth(trace):.6g}"]
+    words += changes.options(header.provenance)
     return shlex.join([*words, "--tokens", str(_tokens(trace))])
 
 
@@ -33,14 +35,29 @@ def python(trace: Trace) -> str:
         planted = f"needle = needles.Needle{parts!r}\n"
         more += f", needle=needle, at={_byte(trace)}"
         imports += ", needles"
-    name = _document(trace)
+    if (rate := changes.rate(trace.header.provenance)) != 1:
+        more += f", rate={rate!r}"
+    name, (extra, model) = _document(trace), _model(trace)
     return (
-        f"{imports}\nfrom lab.reading.session import Reading\n\n"
+        f"{imports}\n{extra}from lab.reading.session import Reading\n\n"
         f"text = documents.load({name!r}).text\n{planted}"
-        f"reading = Reading({trace.header.model!r}, text, document={name!r}, {more})\n"
+        f"reading = Reading({model}, text, document={name!r}, {more})\n"
         "while not reading.done:\n    reading.step()\n"
         'traces.save("reading.npz", reading.trace)\n'
     )
+
+
+def _model(trace: Trace) -> tuple[str, str]:
+    """Imports, and the model with what was changed in it, as Python."""
+    changed, model = changes.of(trace.header.provenance), repr(trace.header.model)
+    if not changed:
+        return "", model
+    known = ", ".join(f"{k}={v!r}" for k, v in changed.recorded.items())
+    imports = (
+        "from lab.reading.changes import Changes\n"
+        "from lab.reading.programs import Programs\n"
+    )
+    return imports, f"Programs({model}, changes=Changes({known}))"
 
 
 def _document(trace: Trace) -> str:

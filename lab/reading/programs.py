@@ -11,6 +11,8 @@ interpreter waits at its end for the program that is being compiled (`_leave`).
 """
 
 import atexit
+import dataclasses
+import functools
 import os
 import sys
 import threading
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from lab.reading.changes import AS_TRAINED, Changes
 
 
 # The stages, in order: words for a stage while it is being made, and once it is ready.
@@ -40,6 +44,8 @@ ASKED = 512  # tokens of a needle, its question and its answer, and more
 PATIENCE = 30.0  # seconds that the end of the process waits for a program
 _at_work: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
 _leaving = threading.Event()
+_saved = threading.local()  # seconds of compiling that the cache on disk saved
+_SAVED = "/jax/compilation_cache/compile_time_saved_sec"
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Programs:
         text, tokens: what will be read, and at most how much, if that is known. The
             programs of full attention are made for that length, and so once; without
             it, for `ROOM` tokens.
+        changes: what is changed in the model's way of learning; `called` is a name for
+            both together.
     """
 
     def __init__(
@@ -86,8 +94,10 @@ class Programs:
         load: Callable[[str], Loaded] | None = None,
         text: str = "",
         tokens: int | None = None,
+        changes: Changes = AS_TRAINED,
     ):
-        self.name = name
+        self.name, self.changes = name, changes
+        self.called = changes.called(name)
         self.room = ROOM
         self._text, self._tokens = text, tokens
         self.loaded: Loaded | None = None
@@ -96,6 +106,7 @@ class Programs:
         self._load = load or load_model
         self._began: dict[str, float] = {}
         self._took: dict[str, float] = {}
+        self._compiled: dict[str, float] = {}
         self._chunk_took: dict[str, float] = {}
         self._ready = {stage: threading.Event() for stage in STAGES | LATER}
         self._later: set[str] = set()
@@ -212,10 +223,22 @@ class Programs:
         finally:
             self._ready[stage].set()
 
+    @property
+    def seconds_to_compile(self) -> float | None:
+        """What a fresh compiling of these programs takes; None before all is ready.
+
+        Of a program that came out of the cache on disk, the time that JAX noted when
+        the program was compiled.
+        """
+        parts = [self._compiled.get(stage) for stage in STAGES if stage != "model"]
+        return None if None in parts else sum(parts)
+
     def _make(self, stage: str):
         self._began[stage] = time.monotonic()
+        _saved.seconds = 0.0
         getattr(self, f"_make_{stage}")()
         self._took[stage] = time.monotonic() - self._began[stage]
+        self._compiled[stage] = self._took[stage] + _saved.seconds
         self._ready[stage].set()
 
     def _make_model(self):
@@ -224,9 +247,22 @@ class Programs:
         # The last to register is the first to run: before JAX takes itself down.
         atexit.unregister(_leave)
         atexit.register(_leave)
-        self.loaded = self._load(self.name)
+        _listen()
+        self.loaded = self._changed(self._load(self.name))
         self.twin = ttt.without_learning(self.loaded.model)
         self.room = self._room()
+
+    def _changed(self, loaded: Loaded) -> Loaded:
+        """The model with the changes, and with a hash of its own."""
+        from lab import checkpoints
+
+        if not self.changes:
+            return loaded
+        config = checkpoints.config_to_dict(loaded.model.config)
+        self.changes = self.changes.beyond(config)
+        model = self.changes.apply(loaded.model, loaded.name)
+        digest = checkpoints.model_hash(model)
+        return dataclasses.replace(loaded, model=model, hash=digest)
 
     def _room(self) -> int:
         """Tokens that the text will fill, as far as the text is known."""
@@ -288,6 +324,18 @@ def _read_nothing(model, room: int) -> float:
         state, report = ttt.read_chunk(model, state, tokens)
         jax.block_until_ready(report)
     return time.perf_counter() - began
+
+
+@functools.cache
+def _listen() -> None:
+    """Add up, thread by thread, the compiling that the cache on disk saves."""
+    import jax
+
+    def note(event: str, seconds: float, **_):
+        if event == _SAVED:
+            _saved.seconds = getattr(_saved, "seconds", 0.0) + seconds
+
+    jax.monitoring.register_event_duration_secs_listener(note)
 
 
 def _leave() -> None:

@@ -35,8 +35,12 @@ from lab.reading.speed import Speed
 from lab.traces import Event, Header, Trace
 
 
-# A stream that lags behind reads this many chunks in one step.
-CATCH_UP = 4
+# A stream that lags behind reads this many chunks in one step, of a slow model fewer:
+# nothing can be stopped within a step.
+CATCH_UP, CATCH_UP_SLOWLY = 4, 2
+SLOW = 0.25  # seconds a chunk
+MOST_ASKED = 200  # questions that a trace marks
+LABEL = 120  # characters of such a mark
 
 
 class Start(NamedTuple):
@@ -101,6 +105,7 @@ class Reading:
         if start:
             self.plan = self.plan.since(len(start.before))
         self.start, self._document, self.pace = start, document, Speed()
+        self._asked: list[Event] = []
         self._provenance = {
             "command": command,
             "commit": runs.commit(),
@@ -109,6 +114,7 @@ class Reading:
             "document_hash": hashlib.sha256(self.plan.text).hexdigest(),
             **({"resumed": start.mark} if start else {}),
             **({"rate": rate} if rate != 1 else {}),
+            **programs.changes.recorded,
         }
         room = max(programs.room, room_for(self.plan.most))
         states = start.states if start else {}
@@ -146,12 +152,11 @@ class Reading:
 
     def follow(self, reached: int, seconds: float) -> None:
         """Read on to where another reading of the text is, or for about `seconds`."""
-        until = time.monotonic() + seconds
-        while self.reached < reached and not (self.done or self.waiting):
-            behind = np.searchsorted(self.plan.spans[:, 1], reached) + 1
-            self.step(int(max(1, (behind - self._learning.read) // self.config.chunk)))
-            if time.monotonic() >= until:
-                return
+        if self.reached >= reached or self.done or self.waiting:
+            return
+        goal = int(np.searchsorted(self.plan.spans[:, 1], reached)) + 1
+        behind = goal - self._learning.read
+        self.read_for(seconds, max(1, -(-behind // self.config.chunk)))
 
     @property
     def done(self) -> bool:
@@ -177,25 +182,35 @@ class Reading:
         """
         self.programs.wait(self._needed())
         read = 0 if self._learning.done else self._learning.advance(chunks)
-        due = max(CATCH_UP, chunks) if self.programs.ready("twin") else 0
+        spare = CATCH_UP_SLOWLY if self._is_slow else CATCH_UP
+        due = max(spare, chunks) if self.programs.ready("twin") else 0
         while due > 0 and (behind := self._learning.read - self._frozen.read) > 0:
             due -= self._frozen.advance(min(due, -(-behind // self.config.chunk)))
         self.pace.note(self._learning.read)
         return read
 
+    @property
+    def _is_slow(self) -> bool:
+        """Whether a chunk takes so long that a button would be heard late."""
+        return (self.programs.seconds_per_chunk or 0.0) > SLOW
+
     def read_for(self, seconds: float, chunks: int) -> None:
         """Read `chunks` chunks, or as many as are read within about `seconds`.
 
         At least one step is taken. Pieces grow, so that a fast model reads many chunks
-        in one call of its program and a slow one is asked for the time after each.
+        in one call of its program, but never beyond what fits into the time that is
+        left: nothing is heard within a piece.
         """
         until, piece = time.monotonic() + seconds, 1
         while chunks > 0 and not self.done:
             # A twin that lags behind the end of the document reads on.
-            chunks -= self.step(min(piece, chunks)) or 1
-            if time.monotonic() >= until or self.waiting:
+            began = time.monotonic()
+            chunks -= (read := self.step(min(piece, chunks)) or 1)
+            now = time.monotonic()
+            if now >= until or self.waiting:
                 return
-            piece *= 2
+            fits = (until - now) * read / max(now - began, 1e-9)
+            piece = max(1, min(2 * piece, int(fits)))
 
     @property
     def trace(self) -> Trace:
@@ -318,6 +333,13 @@ class Reading:
             provenance=self._provenance,
         )
 
+    def note_question(self, words: str, chunk: int | None = None) -> None:
+        """Mark that a question was asked after `chunk` chunks, None = all so far."""
+        after = self.filled if chunk is None else min(chunk, self.filled)
+        if after and len(self._asked) < MOST_ASKED:
+            place, label = after * self.config.chunk, f"asked: {words}"
+            self._asked.append(Event(after - 1, place, "asked", label[:LABEL]))
+
     def _events(self) -> tuple[Event, ...]:
         """The moments so far that deserve a mark."""
         chunk, refused = self.config.chunk, self._learning.columns["refused"]
@@ -325,6 +347,7 @@ class Reading:
             Event(int(i), int(i * chunk), "refused", "inner step refused")
             for i in np.flatnonzero(refused[: self.filled])
         ]
+        events += self._asked
         if needle := self.plan.needle:
             places = [(needle.start, "needle-in", "needle planted")]
             if reach := self.config.reach:

@@ -12,6 +12,12 @@ sys.path.append(str(Path(__file__).parents[1] / "lab"))
 RATES = {"nano": 1.0, "nano-half": 0.5, "nano-static": 0.0}
 
 
+# Those of the preset "nano", whose file imports jax.
+SIZES = dict(
+    vocab=257, bos=256, d_model=32, layers=4, heads=2, d_ff=64, window=16, chunk=8
+) | {"fast_blocks": 1}
+
+
 def write(folder: Path) -> Path:
     """Fill `folder` as `lab/published` is filled."""
     from synthetic_trace import synthetic
@@ -20,7 +26,8 @@ def write(folder: Path) -> Path:
 
     (folder / "models").mkdir(parents=True, exist_ok=True)
     for name, rate in RATES.items():
-        config = {"inner": {"lr": rate}, "fast_blocks": 1}
+        inner = {"lr": rate, "clip": 1.0, "rule": "sgd"}
+        config = SIZES | {"inner": inner, "mixers": ["window"]}
         card = {"tokenizer": "bytes", "config": config, "sha256": "0" * 64}
         (folder / "models" / f"{name}.json").write_text(json.dumps(card))
     traces.save(folder / "traces" / "carter.npz", synthetic(chunks=60, tail=0))

@@ -1,5 +1,6 @@
 """The view "When it breaks", driven without a browser."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -120,6 +121,38 @@ def test_without_a_record_the_page_says_how_to_get_one(monkeypatch, tmp_path):
     assert "Nothing is recorded here yet" in words(app)
 
 
-def test_without_the_model_nothing_can_be_provoked(monkeypatch):
-    monkeypatch.setattr(cache, "models", lambda: {"nano": ""})
+def test_without_a_model_that_learns_nothing_can_be_provoked(monkeypatch):
+    monkeypatch.setattr(cache, "models", lambda: {"nano": "never learns"})
     assert opened().button(key="provoke").disabled
+
+
+def test_a_failure_plays_from_its_beginning_to_its_end_and_can_be_paused():
+    app = guess(opened(), "rate", 1)
+    points = app.slider(key="upto-rate").value
+    click(app, "play-failure")
+    shown = [app.slider(key="upto-rate-playing").value]
+    assert shown[0] < points and app.button(key="play-failure").label == "Pause"
+    while app.session_state["breaking_plays"]:
+        well(app.run())
+        shown.append(app.session_state["breaking_upto"]["rate"])
+    assert shown == sorted(shown) and shown[-1] == points and len(shown) > 8
+    click(app, "play-failure")
+    click(app, "play-failure")
+    assert app.button(key="play-failure").label == "Play"
+    well(app.slider(key="upto-rate").set_value(5).run())
+    assert app.session_state["breaking_upto"]["rate"] == 5
+    assert app.slider(key="upto-rate").value == 5
+
+
+def test_another_model_that_learns_is_broken_by_the_same_command():
+    app = guess(opened(), "rate", 1)
+    well(app.selectbox(key="widget-breaking_model").set_value("nano").run())
+    assert "Nothing is recorded here yet of nano" in words(app)
+    click(app, "provoke")
+    until(lambda: not jobs.queue())
+    assert jobs.listing()[0].command == "ttt-lab eval breaking rate --model nano"
+    found = failures.load("rate", "tiny-e2e")
+    failures.save(dataclasses.replace(found, model="nano"))
+    well(app.run())
+    assert "The answer that is right is that of tiny" in words(app).replace("\\", "")
+    assert len(app.get("plotly_chart")) == 2

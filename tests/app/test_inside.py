@@ -77,6 +77,18 @@ def test_the_weights_can_be_seen_at_an_earlier_time():
     assert "After 0 tokens" in words(app)
 
 
+def test_the_strength_of_a_memory_is_chosen_and_its_costs_change():
+    app = inside(look="strength", subject=("tiny-e2e", "eltec-eng/ENG18840_Lee", False))
+    assert "With 1 times the memory" in words(app)
+    costs = app.table[0].value["nats a token"].tolist()
+    (slider,) = app.select_slider
+    well(slider.set_value(0.5).run())
+    assert "With 0.5 times the memory" in words(app)
+    assert app.table[0].value["nats a token"].tolist() != costs
+    well(app.select_slider[0].set_value(0.0).run())
+    assert app.table[0].value["saved"].tolist()[0].startswith("+0.000")
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """Commands that were asked for; none is begun."""

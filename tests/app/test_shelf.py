@@ -17,7 +17,7 @@ class Made:
     at_work: list[str]
     together = 0
 
-    def __init__(self, name):
+    def __init__(self, name, changes=None):
         self.name, self.error, self.finished = name, None, False
 
     def wait(self, stage):

@@ -20,6 +20,7 @@ from app import cache
 from lab import published
 from lab.measure import certificates
 from lab.reading import programs
+from lab.reading.changes import Changes
 
 
 MAIN = Path(__file__).parents[2] / "app" / "main.py"
@@ -332,6 +333,63 @@ def test_another_inner_rate_is_read_with_and_noted(folder):
     assert header.inner_lr == 4.0 and header.provenance["rate"] == 4.0
 
 
+def test_rule_chunk_and_window_are_changed_and_stand_in_command_and_trace(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value("nano").run())
+    well(app.selectbox(key="widget-inner_rule").set_value("momentum").run())
+    chunk = app.selectbox(key="widget-inner_chunk")
+    half = cache.cards()["nano"]["config"]["chunk"] // 2
+    well(chunk.set_value(half).run())
+    changed = Changes("momentum", half)
+    app = live_with(app, changed)
+    header = app.session_state["reading"].trace.header
+    assert (header.chunk, header.provenance["rule"]) == (half, "momentum")
+    well(app.run())
+    assert f"--rule momentum --chunk {half}" in " ".join(c.value for c in app.code)
+    assert f"nano with rule momentum, chunk {half}" in words(app)
+
+
+def live_with(app: AppTest, changed: Changes) -> AppTest:
+    """Press Start on a pasted text, with a changed way of learning."""
+    well(app.selectbox(key="widget-document").set_value("Paste a text").run())
+    well(app.text_area(key="widget-pasted").set_value(SENTENCE * 8).run())
+    ready = cache.programs("nano", changed).start()
+    click(app, "start")
+    ready.wait("needle", timeout=300)
+    return well(app.run())
+
+
+def test_sizes_that_do_not_go_together_are_said_before_the_start(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value("nano").run())
+    sizes = app.selectbox(key="widget-inner_chunk").options
+    window = cache.cards()["nano"]["config"]["window"]
+    assert any(int(size.split()[0]) > window for size in sizes)
+    most = max(int(size.split()[0]) for size in sizes)
+    well(app.selectbox(key="widget-inner_chunk").set_value(most).run())
+    assert "must not exceed `window`" in words(app).replace("\\", "")
+    click(app, "as-trained")
+    assert "must not exceed" not in words(app)
+
+
+def test_changes_are_of_one_model_and_marked_with_their_cost(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-model").set_value("nano").run())
+    assert "instant" in app.select_slider(key="widget-rate").label
+    assert "recompiles" in app.selectbox(key="widget-inner_rule").label
+    well(app.selectbox(key="widget-inner_rule").set_value("adam").run())
+    well(app.selectbox(key="widget-model").set_value("nano-half").run())
+    assert app.selectbox(key="widget-inner_rule").value == "sgd"
+    # Models' labels say their speed once it is known, and AppTest looks them up.
+    ready = cache.programs("nano-half").start().wait("needle", timeout=300)
+    assert ready.seconds_to_compile > 0
+    app = opened(model="nano-half", doc="sotu/1790-Washington")
+    assert "recompiles (about " in app.selectbox(key="widget-inner_rule").label
+
+
 def test_the_form_folds_when_reading_starts_and_opens_again(folder):
     app = live(opened())
     assert not any(box.key == "widget-model" for box in app.selectbox)
@@ -393,7 +451,7 @@ def test_more_is_shown_to_who_asks_for_more(folder):
     app = opened()
     assert len(app.get("plotly_chart")) == 2
     well(app.toggle(key="widget-more").set_value(True).run())
-    assert len(app.get("plotly_chart")) == 5
+    assert len(app.get("plotly_chart")) == 6
     assert "Where learning saved most" in words(app)
 
 

@@ -360,3 +360,40 @@ def test_a_small_drift_is_not_shown_as_none():
 
     shares = (0.231, 0.0000312, 0.0009, 0.0)
     assert [_share(one) for one in shares] == ["23.1%", "0.003%", "0.09%", "0.0%"]
+
+
+def test_rule_chunk_window_and_rate_are_read_with_and_said(ships, capsys):
+    knobs = dict(rule="momentum", chunk=8, window=16, rate=0.5)
+    trace = traces.load(stream.stream(ships, model="nano", **knobs))
+    assert (trace.header.chunk, trace.header.window) == (8, 16)
+    assert trace.header.inner_lr == 0.5
+    assert "nano with rule momentum, chunk 8, window 16, inner rate 0.5" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    words = trace.header.provenance["command"]
+    assert words.endswith("--rule momentum --chunk 8 --window 16 --rate 0.5")
+    plain = traces.load(stream.stream(ships, model="nano"))
+    assert "--rule" not in plain.header.provenance["command"]
+    assert plain.header.identity != trace.header.identity
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        (dict(rule="adm"), "did you mean 'adam'"),
+        (dict(chunk=64), "must not exceed `window`"),
+        (dict(model="static", rule="adam"), "no inner rule to change"),
+        (dict(rate=-1.0), "--rate must be >= 0"),
+        (dict(rate=float("nan")), "--rate must be >= 0"),
+    ],
+)
+def test_ways_of_learning_that_a_model_cannot_have_are_sentences(ships, knobs, said):
+    with pytest.raises(ValueError, match=said):
+        stream.stream(ships, **{"model": "nano"} | knobs)
+
+
+def test_readings_at_two_rates_have_two_files(ships):
+    once, half = (stream.stream(ships, model="nano", rate=r) for r in (1.0, 0.5))
+    assert once != half
+    nll = [traces.load(path).nll for path in (once, half)]
+    assert np.abs(nll[0] - nll[1]).max() > 1e-3

@@ -384,3 +384,65 @@ def test_a_model_is_opened_before_anything_is_compiled():
     assert opened._thread is None
     assert Reading(opened, TEXT).trace.read == 0 and opened._thread is None
     assert opened.start().wait("needle", timeout=300).finished
+
+
+def test_questions_are_marked_where_they_were_asked(programs):
+    reading = Reading(programs, TEXT)
+    reading.note_question("too early")
+    while not reading.done:
+        reading.step()
+    reading.note_question("Who counts?", 2)
+    reading.note_question("And now? " * 99)
+    found = [e for e in reading.trace.header.events if e.kind == "asked"]
+    assert [e.label[:12] for e in found] == ["asked: Who c", "asked: And n"]
+    chunk = reading.config.chunk
+    assert [e.token for e in found] == [2 * chunk, reading.filled * chunk]
+    assert found[0] not in reading.trace.upto(1).header.events
+    assert found[0] in reading.trace.upto(2).header.events
+    assert len(found[1].label) == 120
+
+
+class Slow:
+    """A reader whose chunk takes a while, in place of a model's."""
+
+    def __init__(self, reader, seconds, calls):
+        self.reader, self.seconds, self.calls = reader, seconds, calls
+
+    def __getattr__(self, name):
+        return getattr(self.reader, name)
+
+    def advance(self, chunks=1):
+        self.calls.append(chunks)
+        time.sleep(self.seconds * chunks)
+        return self.reader.advance(chunks)
+
+
+@pytest.mark.parametrize("how", ["follow", "read_for"])
+def test_no_piece_of_a_slow_model_takes_much_longer_than_was_asked_for(programs, how):
+    ahead, reading = Reading(programs, TEXT), Reading(programs, TEXT)
+    while not ahead.done:
+        ahead.step(4)
+    calls = []
+    reading._learning = Slow(reading._learning, 0.1, calls)
+    if how == "follow":
+        reading.follow(ahead.reached, 0.45)
+    else:
+        reading.read_for(0.45, 1_000)
+    assert 1 <= sum(calls) <= 5, "no piece is begun that does not fit"
+    while reading.reached < ahead.reached:
+        reading.follow(ahead.reached, 60.0)
+    np.testing.assert_array_equal(reading.trace.nll, ahead.trace.nll)
+
+
+def test_the_twin_of_a_slow_model_catches_up_in_short_steps(programs, monkeypatch):
+    reading = Reading(programs, TEXT)
+    monkeypatch.setattr(Programs, "ready", lambda self, stage: stage != "twin")
+    reading.step(6)
+    monkeypatch.undo()
+    chunk = reading.config.chunk
+    monkeypatch.setattr(Programs, "seconds_per_chunk", 0.7)
+    reading.step()
+    assert reading._frozen.read == 2 * chunk
+    monkeypatch.setattr(Programs, "seconds_per_chunk", 0.01)
+    reading.step()
+    assert reading._frozen.read == 6 * chunk
