@@ -81,8 +81,7 @@ def test_the_strength_of_a_memory_is_chosen_and_its_costs_change():
     app = inside(look="strength", subject=("tiny-e2e", "eltec-eng/ENG18840_Lee", False))
     assert "With 1 times the memory" in words(app)
     costs = app.table[0].value["nats a token"].tolist()
-    (slider,) = app.select_slider
-    well(slider.set_value(0.5).run())
+    well(app.select_slider(key="widget-strength").set_value(0.5).run())
     assert "With 0.5 times the memory" in words(app)
     assert app.table[0].value["nats a token"].tolist() != costs
     well(app.select_slider[0].set_value(0.0).run())
