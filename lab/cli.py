@@ -54,6 +54,7 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval context": "commands.context:context",
     "eval decompose": "commands.decompose:decompose",
     "eval tune-inner": "commands.tune_inner:tune_inner",
+    "eval rules": "commands.rules:rules",
     "eval recall": "commands.recall:recall",
     "eval needles": "commands.needles:needles",
     "eval attention": "commands.attention:attention",
