@@ -19,6 +19,11 @@ PIECES = [
     [0.5, "#8a6fd1"],
     [1, "#c2659b"],
 ]
+LOOKS = (  # of differences; the first is what the others are compared with
+    theme.Look(theme.INK, "circle"),
+    theme.Look(theme.LEARNING, "x"),
+    theme.Look(theme.SUMMARY, "diamond"),
+)
 GIB = 2**30
 
 
@@ -57,14 +62,13 @@ def who_holds(layout) -> go.Figure:
 def moved_apart(gradient: np.ndarray, apart: Mapping[str, np.ndarray]) -> go.Figure:
     """Differences between meshes, weight by weight, against the gradient's size.
 
-    `gradient [weights]`; `apart`: words -> differences `[weights]`. Zeros are left out.
+    `gradient [weights]`; `apart`: words -> differences `[weights]`, three at most, of
+    which the first is what the others are compared with. Zeros are left out.
     """
-    looks = zip(apart.items(), ("circle", "diamond", "x", "square"), strict=False)
-    colours = (theme.BLOCKS[1], theme.SUMMARY, theme.LEARNING, theme.FROZEN)
     points = []
-    for ((words, difference), symbol), colour in zip(looks, colours, strict=False):
+    for (words, difference), look in zip(apart.items(), LOOKS, strict=False):
         there = (difference > 0) & (gradient != 0)
-        marker = dict(color=colour, symbol=symbol, size=5, opacity=0.55)
+        marker = dict(color=look.colour, symbol=look.symbol, size=5, opacity=0.55)
         x, y = abs(gradient[there]), difference[there]
         points.append(go.Scattergl(x=x, y=y, name=words, mode="markers", marker=marker))
     log = dict(type="log", exponentformat="power")
@@ -108,7 +112,7 @@ def memory(plans: Mapping[str, Mapping[str, int]], limit: float) -> go.Figure:
         bargap=0.35,
         hovermode="closest",
         shapes=[theme.mark(limit, theme.INK, "solid")],
-        annotations=[theme.label(limit, f" it has {limit:g}", y=1.0)],
+        annotations=[theme.label(limit, f"it has {limit:g}", yanchor="bottom")],
         legend=dict(orientation="h", x=0, y=-0.25, yanchor="top", traceorder="normal"),
     )
     return fig.update_yaxes(autorange="reversed", title=None, automargin=True)

@@ -153,14 +153,14 @@ for name, (data, cut) in SHOWN.items():
     its_loss, found, after = step_on(data, cut)
     print(f"mesh {name}: loss {its_loss:.6f}, gradient off by {distance(found):.0e}")
     assert abs(its_loss - loss) < 1e-4 and distance(found) < 1e-4
-    apart[f"AdamW, {name}"] = abs(after - weights)
-    apart[f"gradient alone, {name}"] = 1e-2 * abs(found - gradient)
+    apart["by the gradient itself"] = 1e-2 * abs(found - gradient)
+    apart[f"by AdamW, {name}"] = abs(after - weights)
 plots.moved_apart(gradient, apart)
 
 # %%
-worst = np.argmax(apart["AdamW, 2 x 4"])
-by_adam = apart["AdamW, 2 x 4"].max()
-by_gradient = apart["gradient alone, 2 x 4"].max()
+worst = np.argmax(apart["by AdamW, 2 x 4"])
+by_adam = apart["by AdamW, 2 x 4"].max()
+by_gradient = apart["by the gradient itself"].max()
 print(f"furthest apart after AdamW: {by_adam:.0e}; had the step been")
 print(f"the gradient times the same rate: {by_gradient:.0e}")
 print(f"that weight's gradient: {abs(gradient[worst]):.0e}", end=", ")
@@ -177,7 +177,7 @@ assert abs(gradient[worst]) < np.median(abs(gradient))
 #
 # </details>
 #
-# **What to look for.** The steps that follow the gradient lie low, whatever its size. Those of AdamW climb towards the left, where gradients are small. **What would falsify that it is rounding:** AdamW's points high up on the right, too: a large gradient that differs.
+# **What to look for.** Grey, had the step been the gradient times the rate: the smaller a gradient, the smaller its error. AdamW's points do the opposite. On the right they lie flat, at the last bit of the weights themselves; on the left, where gradients are small, they climb. **What would falsify that it is rounding:** AdamW's points high up on the right, too: a large gradient that differs.
 #
 # How large would a real mistake be? Suppose that devices forgot to average, and each went on with the gradient of its own sequence. We can have that without another program: give all devices the first sequence.
 
@@ -227,7 +227,7 @@ plots.memory({f"cut in {cut}": plan(128, cut)[1].memory for cut in CUTS}, 80)
 #
 # </details>
 #
-# **What to look for.** The line is an H100. Whole, the 64 sequences of the extension fill 64 of the 128 devices, and the others stand idle; cut in two, a pair of devices shares each sequence, and every part is halved. From there on the parts of the model (weights, AdamW, gradient) go on shrinking, but each group of devices reads two sequences at once, then four, so that what belongs to sequences does not shrink any more. **What would falsify a plan:** a training that needs much more. `lab/LOG.md` has the measured peaks.
+# **What to look for.** The line is an H100. Whole, the 64 sequences of the extension fill 64 of the 128 devices, and the others stand idle; cut in two, a pair of devices shares each sequence, and every part is about halved. From there on the parts of the model (weights, AdamW, gradient) go on shrinking, but each group of devices reads two sequences at once, then four, so that what belongs to sequences does not shrink any more. **What would falsify a plan:** a training that needs much more. `lab/LOG.md` has the measured peaks.
 #
 # ## 5. Several hosts
 #
@@ -261,8 +261,8 @@ from lab.training import devices, hosts
 hosts.join_hosts(sys.argv[1], int(sys.argv[2]))
 me, (heard,) = jax.process_index(), hosts.agree(10 + jax.process_index())
 share, of = devices.rows(devices.make_mesh(8))
-print(f"process {me + 1} of {jax.process_count()}: {jax.local_device_count()} devices of",
-      f"{jax.device_count()}, share {share + 1} of {of}, heard {heard},",
+print(f"process {me + 1} of {jax.process_count()}:", jax.local_device_count(),
+      f"devices of {jax.device_count()}, share {share + 1} of {of}, heard {heard},",
       "writes files" if hosts.is_leader() else "writes nothing")
 """
 with socket.socket() as free:
