@@ -14,6 +14,6 @@
 # | 11 | [Scale up](11_scale_up.ipynb) | 30 |
 # | 12 | [For Flax users](12_for_flax_users.ipynb) | 20 |
 #
-# **A student** who wants to understand the method reads 00, 01, 02, 03. **An engineer** who wants to use and train such models reads 00, 04, 05, 11, and 12 with models of Flax. Who has a quarter of an hour reads sections 1, 3, 4 and 7 of chapter 00.
+# **A student** who wants to understand the method reads 00, 01, 02, 03. **An engineer** who wants to use and train such models reads 00, 04, 05, 11, and 12 with models of Flax. Who has a quarter of an hour reads sections 1, 3, 4 and 8 of chapter 00.
 #
 # Follow a link, then *Run* > *Run All Cells*, or go cell by cell with Shift-Enter, which is better: predict first. The same chapters as pages to read without a kernel: `ttt-lab course build`.
