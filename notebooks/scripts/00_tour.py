@@ -263,7 +263,7 @@ rate_plots.gain_by_rate(compared)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It depends less on the rate than you may have thought. Too slow is clearly worse; then comes a broad top, and far to the right steps overshoot. The start was meta-trained *for* rate 1, on novels. A text unlike those may ask for larger steps. The intervals are wide and this is one text: do not read much into neighbouring points.
+# A little worse. Too slow is clearly worse; then comes a broad top, at half the rate and the whole one; to the right of it steps overshoot, until learning does harm. The start was meta-trained *for* rate 1, on novels, of which this is one. A text unlike those may ask for larger steps. The intervals are wide and this is one text: do not read much into neighbouring points.
 #
 # </details>
 #
