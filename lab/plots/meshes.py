@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from lab.plots import theme
 
 
-COPY = "rgba(128, 136, 148, 0.18)"
+COPY = "#aab2bc"  # opaque, so that plotly finds the colour of its letters on dark pages
 PIECES = [
     [0, COPY],
     [0.001, COPY],
