@@ -25,6 +25,7 @@ LOOKS = (  # of differences; the first is what the others are compared with
     theme.Look(theme.SUMMARY, "diamond"),
 )
 GIB = 2**30
+MOST = 2_000  # points of a colour: more would only cover each other
 
 
 def who_holds(layout) -> go.Figure:
@@ -63,14 +64,15 @@ def moved_apart(gradient: np.ndarray, apart: Mapping[str, np.ndarray]) -> go.Fig
     """Differences between meshes, weight by weight, against the gradient's size.
 
     `gradient [weights]`; `apart`: words -> differences `[weights]`, three at most, of
-    which the first is what the others are compared with. Zeros are left out.
+    which the first is what the others are compared with. Zeros are left out, and where
+    points lie close, most of them.
     """
     points = []
     for (words, difference), look in zip(apart.items(), LOOKS, strict=False):
-        there = (difference > 0) & (gradient != 0)
+        there = _spread(abs(gradient), (difference > 0) & (gradient != 0))
         marker = dict(color=look.colour, symbol=look.symbol, size=5, opacity=0.55)
         x, y = abs(gradient[there]), difference[there]
-        points.append(go.Scattergl(x=x, y=y, name=words, mode="markers", marker=marker))
+        points.append(go.Scatter(x=x, y=y, name=words, mode="markers", marker=marker))
     log = dict(type="log", exponentformat="power")
     return theme.figure(
         points,
@@ -82,6 +84,17 @@ def moved_apart(gradient: np.ndarray, apart: Mapping[str, np.ndarray]) -> go.Fig
         yaxis=theme.axis("difference") | log,
         showlegend=True,
     )
+
+
+def _spread(x: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Indices of at most `MOST` points that are there, spread along a log axis."""
+    found = np.flatnonzero(there)
+    if len(found) <= MOST:
+        return found
+    found = found[np.argsort(x[found])]
+    places = np.geomspace(x[found[0]], x[found[-1]], MOST)
+    nearest = np.searchsorted(x[found], places).clip(max=len(found) - 1)
+    return found[np.unique(nearest)]
 
 
 def memory(plans: Mapping[str, Mapping[str, int]], limit: float) -> go.Figure:

@@ -62,6 +62,13 @@ def test_weights_that_do_not_differ_are_not_drawn():
     np.testing.assert_allclose(points.x, [1e-7])
 
 
+def test_of_many_points_the_few_with_small_gradients_are_all_drawn():
+    gradient = np.concatenate([[1e-7, 3e-7, 1e-6], np.linspace(0.1, 1, 50_000)])
+    (points,) = plots.moved_apart(gradient, {"AdamW": np.ones(50_003)}).data
+    np.testing.assert_allclose(points.x[:3], [1e-7, 3e-7, 1e-6])
+    assert 100 < len(points.x) <= plots.MOST
+
+
 def test_memory_is_stacked_in_gib_beside_what_the_device_has():
     found = plots.memory({"cut in 2": {"weights": 2**30, "kept": 2**31}}, 80)
     assert [bar.x[0] for bar in found.data] == [1, 2]
