@@ -70,9 +70,12 @@ def outer_loss(w0, x, y, rate):
 # %%
 w0, rate = jnp.array([-0.4, 0.9]), 0.8
 w, losses = read(w0, x, y, rate)
-print("loss of each chunk:", losses)
-print("w at the end:      ", w)
-print("meta-gradient:     ", jax.grad(outer_loss)(w0, x, y, rate))
+for words, numbers in (
+    ("loss of each chunk", losses),
+    ("w at the end", w),
+    ("meta-gradient", jax.grad(outer_loss)(w0, x, y, rate)),
+):
+    print(f"{words:>18}:", *(f"{number:.4f}" for number in numbers))
 assert losses[-1] < losses[0]
 
 # %% [markdown]
@@ -213,6 +216,8 @@ interact(look, rate=slider)
 plots.landscapes([two_kinds.view(world, r, here) for r in quick((0, 0.3, 1.0), (0, 1))])
 
 # %% [markdown]
+# (The slider needs a running kernel and shows one rate; the figure beneath it stands still, so that a reader without a kernel can compare three.)
+#
 # <details><summary>Answer</summary>
 #
 # To the left, towards the quiet documents. Whatever reading will soon learn by itself, the start need not know. (Turn the rate up to 1.2 and it comes back: such steps overshoot in loud documents, so a bad start is paid for over several chunks again.)
@@ -228,7 +233,7 @@ np.testing.assert_allclose(still.rests["none"], still.rests["second"], atol=1e-3
 
 rests = two_kinds.view(world, 1.0, here).rests
 at = {o: two_kinds.mean_loss(jnp.asarray(r), world, 1.0) for o, r in rests.items()}
-print({order: round(float(loss), 4) for order, loss in at.items()})
+print("loss at rest:", *(f"{order} {loss:.4f}" for order, loss in at.items()))
 assert at["second"] < min(at["first"], at["none"])
 
 # %% [markdown]
@@ -327,7 +332,8 @@ memory = remat.matrix_memory(
     chunks=64, choices=quick((None, 1, 2, 4, 8, 16, 32, 64), (None, 1, 8))
 )
 copies = {n: size / memory.copy for n, size in memory.temporary.items()}
-print("copies of W:", {n: round(count, 1) for n, count in copies.items()})
+for n, count in copies.items():
+    print(f"remat={n}: {count:.1f} copies of W")
 assert min(copies, key=copies.get) == 8
 plots.memory(memory)
 

@@ -107,7 +107,8 @@ assert same[:, 6:].all() and not same[:, 4].all()
 tuning = world.draw(seed=998, count=quick(32, 4))
 learner = world.as_learner(plain, chunk=1, lr=1.0)
 tried = world.best_rate(learner, tuning, quick((0.1, 0.3, 1, 3), (1,)))
-print({rate: round(loss, 3) for rate, loss in tried.items()})
+for rate, loss in tried.items():
+    print(f"rate {rate:g}: {loss:.3f} nats per symbol")
 rate = next(iter(tried))
 naive = world.read(learner, texts, rate)
 known = {"none": none.mean(axis=0), "best": floor.mean(axis=0)}
@@ -196,6 +197,8 @@ interact(frame, shot=SelectionSlider(options=checkpoints, continuous_update=Fals
 frame(film[-1])
 
 # %% [markdown]
+# (The slider needs a running kernel; the figure beneath it stands still at the last checkpoint, for those who read this page without one.)
+#
 # <details><summary>Answer</summary>
 #
 # The end. After 50 outer steps most of the distance to grey is gone in the second half of the texts, while the first eight symbols have gained nothing yet. Steps that write half of a pair do for a text in which every pair comes back many times. The beginning needs steps that write a pair at once, and a start that is not surer than it can be; that comes last.

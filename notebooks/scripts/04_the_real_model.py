@@ -317,6 +317,8 @@ assert saved[-1] > 0.1 and early[-1] > 0 and little[-1] > 0.1
 plots.leak_by_strength(much, saved, early, little)
 
 # %% [markdown]
+# (The slider needs a running kernel; the figure beneath it stands still at a tenth, and the last one compares all strengths.)
+#
 # <details><summary>Answer</summary>
 #
 # Better, by tenths of a nat, without any training: logits compare the stream with embeddings, and the answer's embedding is now in the stream. That is as much as all learning while reading brings, for one wrong line of code. A model that had been *trained* with the leak would have found far more of it.

@@ -204,11 +204,11 @@ def turn(rate):
 slider = FloatLogSlider(0.1, base=10, min=-2, max=1, step=0.25, continuous_update=False)
 interact(turn, rate=slider)
 tried = {rate: float(read(plain, new, rate).mean()) for rate in (0.0, 0.1, 0.3, 1.0)}
-print({rate: round(loss, 3) for rate, loss in tried.items()})
+print(*(f"rate {rate:g}: {loss:.3f}" for rate, loss in tried.items()), sep=", ")
 turn(0.1)
 
 # %% [markdown]
-# (The slider needs a kernel; the figure beneath it stands still.)
+# (The slider needs a running kernel; the figure beneath it stands still at one rate, for those who read this page without one.)
 #
 # **What to look for.** At rate 0.1 blue lies a little below orange, by a hundredth of a nat or so; at 1 far above it. This is chapter 01 again: naive learning helps a little, at a small rate. **What would falsify it:** no rate at which it helps at all.
 #
