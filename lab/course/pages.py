@@ -6,6 +6,7 @@ A page says in its head which source it was made from, so that a build goes on w
 one was stopped.
 """
 
+import functools
 import hashlib
 import html
 import re
@@ -22,6 +23,8 @@ from lab.course.formulas import with_mathml
 FIGURE = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SCRIPT = "plotly.min.js"
+ROOT = Path(__file__).parents[2]
+SHOWN = ("ttt_core", "lab/lessons", "lab/plots")
 LEFT_OUT = "<p class=still>A slider in the notebook; its figure stands still.</p>"
 
 
@@ -29,7 +32,8 @@ LEFT_OUT = "<p class=still>A slider in the notebook; its figure stands still.</p
 class Chapter:
     """A notebook of the course, and what its first cell says of it.
 
-    `minutes`: the reading time; `source`: a hash of the notebook.
+    `minutes`: the reading time; `source`: a hash of the notebook, and of the code that
+    computes and draws what it shows.
     """
 
     notebook: Path
@@ -64,8 +68,18 @@ def open_chapter(notebook: Path) -> Chapter:
             f"{notebook.name} must begin with `# title`, `**Goal.**` and "
             "`**Time** N minutes`."
         )
-    source = hashlib.sha256(text.encode()).hexdigest()[:16]
+    source = hashlib.sha256((text + _code()).encode()).hexdigest()[:16]
     return Chapter(notebook, title[1], goal[1], int(minutes[1]), source)
+
+
+@functools.cache
+def _code() -> str:
+    """A hash of the packages that notebooks show: another picture is another page."""
+    found = hashlib.sha256()
+    for folder in SHOWN:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def check_formulas(notebook):

@@ -45,7 +45,7 @@ def test_a_page_has_figures_links_and_no_other_host(tmp_path):
     assert re.findall(r'<script[^>]* src="([^"]*)"', text) == ["plotly.min.js"]
 
 
-def test_a_page_knows_its_source_and_its_mode(tmp_path):
+def test_a_page_knows_its_source_and_its_mode(tmp_path, monkeypatch):
     one, notebook = chapter(tmp_path)
     assert not pages.is_made(one, tmp_path, "quick")
     pages.write_page(one, notebook, [one], tmp_path, "quick")
@@ -53,6 +53,9 @@ def test_a_page_knows_its_source_and_its_mode(tmp_path):
     assert not pages.is_made(one, tmp_path, "full")
     changed, _ = chapter(tmp_path, first=FIRST + " Changed.")
     assert not pages.is_made(changed, tmp_path, "quick")
+    # Code that draws the figures is part of the source.
+    monkeypatch.setattr(pages, "_code", lambda: "another way to draw")
+    assert not pages.is_made(chapter(tmp_path)[0], tmp_path, "quick")
 
 
 def test_the_index_lists_chapters_with_their_times(tmp_path):
