@@ -92,7 +92,10 @@ def _panel(one: Kept, result, asked: Question) -> None:
         )
         st.caption(f"**What to look for:** {plain(asked.look_for)}")
     with theirs:
-        _paper(one.kind, in_words.labels(result))
+        if one.kind in REPORTED:
+            _paper(one.kind, in_words.labels(result))
+        else:
+            _beside(one, asked)
     _pinned(one, result)
     with st.expander("Where these numbers come from"):
         for note in getattr(result, "notes", ()):
@@ -139,6 +142,15 @@ def _paper(kind: str, names: list[str]) -> None:
     drawn = plots.reported_curves(reported, in_words.systems(names))
     findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
     st.caption(f"**Beside ours:** {plain(reported.verdict)}")
+
+
+def _beside(one: Kept, asked: Question) -> None:
+    """Where the paper has no such figure: ours of another kind."""
+    with st.container(height=40, border=False, vertical_alignment="center"):
+        st.caption(plain(f"{PAPER} has no counterpart."))
+    other = list(asked.figures)[-1]
+    drawn = kept.figure(one, other)
+    findings.show(drawn, key=f"beside-{one.kind}", headline=asked.question, most=MOST)
 
 
 def _pinned(one: Kept, result) -> None:

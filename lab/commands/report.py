@@ -122,6 +122,10 @@ def _section(one: Kept):
         systems = in_words.systems(in_words.labels(result))
         figures["paper"] = reported_curves(theirs, systems)
         words.append(f"The paper ({theirs.source}, {PAPER}): {theirs.verdict}")
+    else:
+        words.append(f"{PAPER} has no counterpart.")
+        other = list(asked.figures)[-1]
+        figures[other] = result_figure(one.kind, result, other)
     words += [_origin(one)]
     told = in_words.headline(result)
     return Section(_name(asked, one), told, figures, tuple(words), beside=True)

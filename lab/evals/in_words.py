@@ -12,7 +12,9 @@ from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
+from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
+from lab.evals.rules import PAPERS, Rules
 from lab.measure.intervals import Interval, interval, signed
 from lab.measure.positions import short
 
@@ -194,7 +196,41 @@ def _taken_apart(result: Decomposition) -> str:
     )
 
 
+def _needled(result: Needles) -> str:
+    """What readers that learn find again out of attention's reach, over all tasks."""
+    said = []
+    for label in result.labels:
+        cells = [one for one in result.cells if one.label == label and one.beyond]
+        if label.endswith(FROZEN) or not cells:
+            continue
+        exact = np.mean([one.exact.mean for one in cells])
+        nats = np.mean([one.nats.mean for one in cells])
+        said.append(
+            f"{label} writes {exact:.0%} of the needles that attention cannot reach, "
+            f"and saves {nats:+.2f} nats on a token of their answers"
+        )
+    return f"{'; '.join(said)}." if said else ""
+
+
+def _ruled(result: Rules) -> str:
+    """The best inner rule against the paper's, each at its best rate."""
+    others = [row for row in result.rows if row.rule != PAPERS]
+    if not others:
+        return ""
+    best = others[0]
+    told = (
+        f"{best.rule} saves {signed(best.over_sgd)} nats a token over the paper's rule"
+        if best.over_sgd.mean > 0
+        else f"no rule saves more than the paper's; {best.rule} comes next, "
+        f"{signed(best.over_sgd)} nats a token"
+    )
+    sure = "" if best.over_sgd.sign else "; the interval includes zero"
+    return f"As {result.model} reads, {told}{sure}."
+
+
 _HEADLINES = {
+    Needles: _needled,
+    Rules: _ruled,
     Comparison: _compared,
     Contexts: _contexts,
     Recall: _recalled,

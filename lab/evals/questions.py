@@ -49,6 +49,15 @@ QUESTIONS = {
         "eval recall tiny-e2e tiny-e2e-recall",
         "whole",
     ),
+    "rules": Question(
+        "Rules",
+        "Which inner rule suits a model?",
+        {"gain": "At its best rate", "rates": "At every rate"},
+        "bars that stand above the paper's (blue) by more than their intervals. A rule "
+        "whose line falls steeply right of its best rate breaks easily.",
+        "eval rules",
+        "gain",
+    ),
     "bench-read": Question(
         "Latency",
         "What does a token cost, early and late?",
