@@ -52,11 +52,15 @@ QUESTIONS = {
     "rules": Question(
         "Rules",
         "Which inner rule suits a model?",
-        {"gain": "At its best rate", "rates": "At every rate"},
-        "bars that stand above the paper's (blue) by more than their intervals. A rule "
-        "whose line falls steeply right of its best rate breaks easily.",
+        {
+            "over": "Against the paper's",
+            "gain": "Over frozen",
+            "rates": "At every rate",
+        },
+        "marks above zero by more than their intervals: zero is the paper's rule. A "
+        "rule whose line falls steeply right of its best rate breaks easily.",
         "eval rules",
-        "gain",
+        "over",
     ),
     "bench-read": Question(
         "Latency",

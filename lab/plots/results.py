@@ -57,7 +57,7 @@ from lab.plots.recall import (
     whole_answers_by_distance,
 )
 from lab.plots.retention import memory_by_age, memory_map
-from lab.plots.rules import gain_by_rate_and_rule, gain_by_rule
+from lab.plots.rules import gain_by_rate_and_rule, gain_by_rule, gain_over_sgd
 from lab.plots.strength import saved_by_strength
 from lab.plots.toy import gain_by_index, loss_by_index
 from lab.plots.tune_inner import gain_by_inner_rate
@@ -108,7 +108,11 @@ FIGURES = {
     },
     Strength: {"saved": saved_by_strength},
     Retention: {"map": memory_map, "ages": memory_by_age},
-    Rules: {"gain": gain_by_rule, "rates": gain_by_rate_and_rule},
+    Rules: {
+        "over": gain_over_sgd,
+        "gain": gain_by_rule,
+        "rates": gain_by_rate_and_rule,
+    },
     SpeedBench: {"shares": speed_shares},
     Toy: {"loss": loss_by_index, "gain": gain_by_index},
     Tuning: {"gain": gain_by_inner_rate},

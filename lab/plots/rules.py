@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from lab.evals.rules import Rules
+from lab.evals.rules import PAPERS, Rules
 from lab.plots import theme
 from lab.plots.compare import SYMBOLS, zero_line
 
@@ -15,7 +15,7 @@ def gain_by_rule(result: Rules) -> go.Figure:
         x=[f"{row.rule}<br>{row.rate:g}" for row in result.rows],
         y=ends[0],
         marker_color=[
-            theme.LEARNING if row.rule == "sgd" else theme.BLOCKS[1]
+            theme.LEARNING if row.rule == PAPERS else theme.BLOCKS[1]
             for row in result.rows
         ],
         error_y=theme.whiskers(*ends),
@@ -32,17 +32,41 @@ def gain_by_rule(result: Rules) -> go.Figure:
     return fig.update_layout(showlegend=False).update_xaxes(type="category")
 
 
+def gain_over_sgd(result: Rules) -> go.Figure:
+    """What each rule saves over the paper's, paired over documents; 95 % intervals."""
+    rows = [row for row in result.rows if row.rule != PAPERS]
+    overs = [row.over_sgd for row in rows]
+    ends = [[getattr(one, end) for one in overs] for end in ("mean", "low", "high")]
+    points = go.Scatter(
+        x=[f"{row.rule}<br>{row.rate:g}" for row in rows],
+        y=ends[0],
+        mode="markers",
+        marker=dict(color=theme.BLOCKS[1], size=10),
+        error_y=theme.whiskers(*ends),
+        hovertemplate="%{y:+.4f}",
+    )
+    fig = theme.tall(
+        [points],
+        title=f"{result.model}: what each inner rule saves over the paper's",
+        y="nats per token",
+        x="inner rule, best rate",
+        shapes=[zero_line()],
+    )
+    return fig.update_layout(showlegend=False).update_xaxes(type="category")
+
+
 def gain_by_rate_and_rule(result: Rules) -> go.Figure:
     """What each rule saves at every rate tried; below the frame, it does harm."""
-    lines = []
-    for i, row in enumerate(sorted(result.rows, key=lambda row: row.rule)):
+    lines, colours = [], (theme.LEARNING, *theme.BLOCKS[1:], theme.INK)
+    rows = sorted(result.rows, key=lambda row: (row.rule != PAPERS, row.rule))
+    for i, row in enumerate(rows):
         best = max(range(len(row.tried)), key=lambda n: row.tried[n].rate == row.rate)
         lines.append(
             theme.line(
                 [n - best for n in range(len(row.tried))],
                 [one.gain for one in row.tried],
                 row.rule,
-                theme.BLOCKS[i % len(theme.BLOCKS)],
+                colours[i % len(colours)],
                 mode="lines+markers",
                 line=dict(dash=theme.DASHES[i % len(theme.DASHES)]),
                 marker=dict(symbol=SYMBOLS[i % len(SYMBOLS)], size=8),
