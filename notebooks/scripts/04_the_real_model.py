@@ -48,7 +48,9 @@ ids = np.asarray(tokenizers.load("bpe-4k").encode(text))
 # * **`jax.jit(f)`** is `f`, compiled, once for each shape of its arguments.
 # * **Equinox** (`eqx`) makes modules of pytrees: `eqx.tree_at(where, tree, new)` is a copy of a tree with one part exchanged, and `eqx.filter_jit` is `jit` for arguments that are not all arrays.
 #
-# The text is a State of the Union address. A model is an embedding, a row of blocks, and logits. Each block adds to the stream of activations what its attention found, then what its MLPs make of it. The last blocks have *two* MLPs: a slow one, as all blocks have, and a fast one, whose weights change while reading.
+# The text that is read here is a State of the Union address.
+#
+# A model is an embedding, a row of blocks, and logits. Each block adds to the stream of activations what its attention found, then what its MLPs make of it. The last blocks have *two* MLPs: a slow one, as all blocks have, and a fast one, whose weights change while reading.
 
 # %%
 count = lambda tree: sum(array.size for array in jax.tree.leaves(tree))
