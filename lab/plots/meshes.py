@@ -115,6 +115,7 @@ def memory(plans: Mapping[str, Mapping[str, int]], limit: float) -> go.Figure:
         )
         for i, part in enumerate(parts)
     ]
+    below = -55 / (60 + 42 * len(names))  # the axis and its title take 55 pixels
     fig = theme.figure(
         bars,
         title="Memory of one device",
@@ -126,6 +127,6 @@ def memory(plans: Mapping[str, Mapping[str, int]], limit: float) -> go.Figure:
         hovermode="closest",
         shapes=[theme.mark(limit, theme.INK, "solid")],
         annotations=[theme.label(limit, f"it has {limit:g}", yanchor="bottom")],
-        legend=dict(orientation="h", x=0, y=-0.25, yanchor="top", traceorder="normal"),
+        legend=dict(orientation="h", x=0, y=below, yanchor="top", traceorder="normal"),
     )
     return fig.update_yaxes(autorange="reversed", title=None, automargin=True)

@@ -80,7 +80,7 @@ plots.loss_per_chunk(trace)
 #
 # ## 2. The model and its twin
 #
-# Now live. A model is a pytree of arrays. Most of them are *slow*: fixed once training is over. The *fast* ones, one MLP in each of the last blocks, are what learns while reading.
+# Now live. A model is a *pytree* of arrays: objects in objects, with arrays at the ends, as a PyTorch module with its parameters. Most arrays are *slow*: fixed once training is over. The *fast* ones, one MLP in each of the last blocks, are what learns while reading. Training chose where they start, so that learning from there helps: it is *meta-training*, and chapter 02 is about it.
 
 # %%
 model = checkpoints.load(MODEL)
@@ -94,7 +94,7 @@ print(f"so nothing older than {config.reach} tokens can reach it")
 assert count(fast) + count(slow) == count(model)
 
 # %% [markdown]
-# The last line is the point of it all. The attention of this model is a *sliding window*. Whatever it still knows about text further back than its reach, it knows through its fast weights.
+# The last line is the point of it all. The attention of this model is a *sliding window*: in each block a token sees itself and the 127 before it, and six blocks pass on what they saw, 6 × 127 = 762 tokens back. Whatever it still knows about text further back than its reach, it knows through its fast weights.
 #
 # Two questions come up again and again, and one picture answers each. The first: how do sequence, chunk, batch and window relate? (The sizes are small enough to be seen; a real model has more of everything.)
 
@@ -146,7 +146,7 @@ np.testing.assert_allclose(report.nll, frozen.nll, atol=1e-4)
 readers = {"learning": model, "frozen": twin}
 states = {name: ttt.init_state(reader) for name, reader in readers.items()}
 print("chunk  learning  frozen  saved")
-for i in range(quick(12, 4)):
+for i in range(quick(12, 4)):  # the tests of this course take the smaller number
     piece, loss = ids[i * config.chunk : (i + 1) * config.chunk], {}
     for name, reader in readers.items():
         states[name], report = ttt.read_chunk(reader, states[name], piece)
@@ -244,7 +244,7 @@ plots.recall(live)
 #
 # ## 6. A knob: how fast should it learn?
 #
-# The inner rate is data to the compiled program, so turning it costs nothing but reading again. 1 is the rate the model was trained for. The slider reads the beginning of the text at one rate; the figure below it stands still and compares several.
+# How far an inner step goes is the *inner rate*. JAX compiles a function once and then only feeds it numbers; the rate is one of them, so turning it costs nothing but reading again. 1 is the rate the model was trained for. The slider reads the beginning of the text at one rate; the figure below it stands still and compares several.
 #
 # **Predict.** Is twice the rate better, worse, or the same?
 
@@ -366,7 +366,7 @@ assert live.recall(learning=False)[-1] == 0.0
 #
 # ## Exercises
 #
-# **1.** Plant a sentence of your own: `needles.from_sentence("The name of the cat is Bartholomew.")`. Is a word easier to keep than a number? Does it help to plant it twice?
+# **1.** Plant a sentence of your own: `needles.from_sentence("The name of the cat is Bartholomew.")`. Is a word easier to keep than a number? Does it help to plant it twice? (A needle has a `sentence`, a `question` and an `answer`; `dataclasses.replace(needle, sentence=...)` plants something else and asks the same.)
 #
 # <details><summary>Answer</summary>
 #
@@ -398,11 +398,11 @@ assert live.recall(learning=False)[-1] == 0.0
 #
 # </details>
 #
-# **2.** Is the saving about *this* text, or about this kind of text? Let one learner read the other novel first, freeze it (`ttt.without_learning`, with its state's `fast` merged in), and compare on the first text: frozen, frozen after the other text, learning.
+# **2.** Is the saving about *this* text, or about this kind of text? Let one learner read the other novel first, freeze it, and compare on the first text: frozen, frozen after the other text, learning. (`ttt.merge(state.fast, slow)` undoes `ttt.split`: a model whose fast weights start at what was learned.)
 #
 # <details><summary>Answer</summary>
 #
-# The middle one tells how much carries over from another text of the same kind; what the learner has above it belongs to this text. From one novel to another author's little carries over, or what was learned there is even in the way here. `ttt.merge(state.fast, slow)` gives a model whose W0 is what was learned.
+# The middle one tells how much carries over from another text of the same kind; what the learner has above it belongs to this text. From one novel to another author's little carries over, or what was learned there is even in the way here.
 #
 # ```python
 # before = np.asarray(tokenizer.encode(texts[ANOTHER][: 4 * size]))
@@ -418,7 +418,7 @@ assert live.recall(learning=False)[-1] == 0.0
 #
 # </details>
 #
-# **3.** Does reading get slower as the text gets longer? Time `ttt.read_chunk` for the first chunk and for the hundredth.
+# **3.** Does reading get slower as the text gets longer? Time `ttt.read_chunk` for the first chunk and for the hundredth. (Calls return before the work is done, as on a GPU in PyTorch: wait with `jax.block_until_ready`. And a first call compiles: take the best of several.)
 #
 # <details><summary>Answer</summary>
 #

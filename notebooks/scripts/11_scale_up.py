@@ -3,7 +3,7 @@
 #
 # **Goal.** Chapter 05 trained on one device for half a minute. The paper's largest model trains for half a day on a hundred. You will run one outer step on eight devices that your machine pretends to have, see which arrays are cut and which are copied, check that eight devices say what one says, find out what three billion weights need before anybody rents anything, let two processes join, and open a checkpoint in the authors' own layout.
 #
-# **Time** 30 minutes. **You need** a CPU and chapters 02 and 05. Nothing is downloaded, and no GPU is needed.
+# **Time** 30 minutes. **You need** a CPU and chapter 05; chapter 02 helps. Nothing is downloaded, and no GPU is needed.
 #
 # 1. Eight devices on one machine
 # 2. What is cut, what is copied
@@ -115,7 +115,7 @@ lies = meshes.layout(large, data=32, cut=4)
 print(f"3B, cut in four: {100 * lies.copied / lies.per_device:.2f} % is copied")
 
 # %% [markdown]
-# At 3B nearly everything is cut: the waste is the dwarf's, whose vocabulary does not divide. And one thing that makes this method different from others is not in the picture, since it exists only while a sequence is read: its **fast weights**. Each sequence has its own, so there are as many as there are sequences on a device, cut like the rest along `model`, and *never* exchanged along `data`. Of all that a step computes, only the outer gradient crosses that line.
+# At 3B nearly everything is cut: the waste is the dwarf's, whose vocabulary does not divide. And one thing that makes this method different from others is not in the picture, since it exists only while a sequence is read: its **fast weights** (the rows called *fast* are where those start). Each sequence has its own, so there are as many as there are sequences on a device, cut like the rest along `model`, and *never* exchanged along `data`. Of all that a step computes, only the outer gradient crosses that line.
 #
 # ## 3. The same numbers
 #
@@ -223,11 +223,11 @@ plots.memory({f"cut in {cut}": plan(128, cut)[1].memory for cut in CUTS}, 80)
 #
 # <details><summary>Answer</summary>
 #
-# The fast weights. The gradient goes back through every inner step, and each step began with other weights: one copy of them for each chunk of the text. That part exists in no other kind of training, and it grows with the *length*. (`remat` keeps every second or fourth, and computes the others again; chapter 02 has the law.)
+# The fast weights. The gradient goes back through every inner step, and each step began with other weights: one copy of them for each chunk of the text. That part exists in no other kind of training, and it grows with the *length*. (`remat`, which PyTorch calls activation checkpointing, keeps every second or fourth, and computes the others again; chapter 02 has the law.)
 #
 # </details>
 #
-# **What to look for.** The line is an H100. Whole, the 64 sequences of the extension fill 64 of the 128 devices, and the others stand idle; cut in two, a pair of devices shares each sequence, and every part is about halved. From there on the parts of the model (weights, AdamW, gradient) go on shrinking, but each group of devices reads two sequences at once, then four, so that what belongs to sequences does not shrink any more. **What would falsify a plan:** a compiler that asks for much more. Tests hold the plan of small models to what XLA asks for, within a factor of two. Nobody has checked it here at 3B, so leave room.
+# **What to look for.** The line is an H100. Whole, the 64 sequences of the extension (two million tokens a step) fill 64 of the 128 devices, and the others stand idle; cut in two, a pair of devices shares each sequence, and every part is about halved. From there on the parts of the model (weights, AdamW, gradient) go on shrinking, but each group of devices reads two sequences at once, then four, so that what belongs to sequences does not shrink any more. **What would falsify a plan:** a compiler that asks for much more. Tests hold the plan of small models to what XLA asks for, within a factor of two. Nobody has checked it here at 3B, so leave room.
 #
 # ## 5. Several hosts
 #
@@ -271,7 +271,10 @@ with socket.socket() as free:
 
 # %%
 start = lambda index: subprocess.Popen(
-    [sys.executable, "-c", CODE, both, str(index)], stdout=-1, stderr=-1, text=True
+    [sys.executable, "-c", CODE, both, str(index)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
 )
 pair = [start(0), start(1)]
 lines = [one.communicate(timeout=300)[0].splitlines() for one in pair]
@@ -297,7 +300,7 @@ assert all("4 devices of 8" in line and "heard 11" in line for line in said)
 # * **Memory**, so the cut: `--cut N`, as the plan says.
 # * **Precision.** A float32 product runs as TF32 on NVIDIA and as bfloat16 on a TPU, unless told otherwise. Numbers that agreed to seven digits above agree to three there. The paper's sizes compute in bfloat16 anyhow, and keep weights and inner steps in float32.
 #
-# **Predict.** 128 devices, 3B, both stages. Which of these cannot train it without cutting weights?
+# **Predict.** 128 devices, 3B, both stages: an H100 has 80 GiB, an H200 141, a B200 180, a TPU v5p 95 and a v6e 32. Which of these cannot train it without cutting weights?
 
 # %%
 SHARE = 0.3  # of its peak that a device keeps up
@@ -314,7 +317,7 @@ for name in ("h100", "h200", "b200", "tpu-v5p", "tpu-v6e"):
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# All with less than 118 GiB must cut. And 32 GiB are not enough in any cut, because with the cut grows the number of sequences that a group of devices reads at once. Read one after another (`--set extend.accumulate=4`, weights in eight pieces) they need 20.5 GiB: exercise 2.
+# All with less than 118 GiB must cut. And 32 GiB are not enough in any cut, because with the cut grows the number of sequences that a group of devices reads at once. Read one after another (`--set pretrain.accumulate=4 extend.accumulate=4`, weights in eight pieces) they need 20.5 GiB; exercise 2 drives this further.
 #
 # </details>
 #
@@ -322,7 +325,7 @@ for name in ("h100", "h200", "b200", "tpu-v5p", "tpu-v6e"):
 #
 # ## 7. The authors' checkpoints
 #
-# The authors of the paper publish weights in Orbax's layout. `lab.interop.official` reads and writes it. We have none here, and they are large; so we make one, from the published `tiny-e2e`, and open it as if it came from them.
+# The authors of the paper publish weights in the layout of Orbax, the usual library for checkpoints in JAX. `lab.interop.official` reads and writes it. We have none here, and they are large; so we make one, from the published `tiny-e2e`, and open it as if it came from them.
 #
 # **Predict.** A checkpoint is twenty arrays. What of a model can *not* be known from their shapes?
 
@@ -383,7 +386,7 @@ print(f"{len(page):,} tokens read: the same losses, to the bit")
 #
 # </details>
 #
-# **2.** With how few H100 (80 GiB) can the 3B be trained at all, for somebody who has time? A device may read its sequences one after another: `accumulate` says in how many parts.
+# **2.** With how few H100 (80 GiB) can the 3B be trained at all, for somebody who has time? A device may read its sequences one after another: `accumulate`, a setting of each stage, says in how many parts.
 #
 # <details><summary>Answer</summary>
 #
@@ -407,7 +410,7 @@ print(f"{len(page):,} tokens read: the same losses, to the bit")
 #
 # <details><summary>Answer</summary>
 #
-# Nobody: all arrays fit. The loss is what notices, a little with the chunk (the model learns in other steps than it was trained for), by far more with the positions. So after loading, read a text whose loss is known.
+# Nobody: all arrays fit. The loss is what notices, by three hundredths of a nat with the chunk (the model learns in other steps than it was trained for), by five with the positions. So after loading, read a text whose loss is known.
 #
 # ```python
 # right = float(read(model).mean())
