@@ -176,7 +176,18 @@ def taught_text(result: Influence, number: int = 0) -> str:
     return (
         '<div style="overflow-wrap:anywhere;line-height:1.6;font-family:Georgia,serif">'
         f'{here}{_grey("was taught by")}<ol style="margin:.3rem 0 0 1.2rem">'
-        f"{''.join(rows)}</ol></div>"
+        f"{''.join(rows)}</ol>{_alone(one)}</div>"
+    )
+
+
+def _alone(one: Taught) -> str:
+    """A sentence where the text without any one of the teachers teaches as much."""
+    nats = [teacher.nats for teacher in one.teachers]
+    if not nats or not all(abs(n) < 0.005 for n in nats):
+        return ""
+    return _grey(
+        "None of them was needed: without any one of these the token is known as well, "
+        "perhaps as others teach it too."
     )
 
 
