@@ -11,6 +11,7 @@ from lab.plots import theme
 from lab.visible import visible
 
 
+NEEDED = 0.01  # a smaller share of what was saved on a token is not noticed
 MARKED = f"border-bottom:2px solid {theme.LEARNING};font-weight:600"
 
 
@@ -181,13 +182,13 @@ def taught_text(result: Influence, number: int = 0) -> str:
 
 
 def _alone(one: Taught) -> str:
-    """A sentence where the text without any one of the teachers teaches as much."""
+    """A sentence where no teacher is worth a noticeable share of what was saved."""
     nats = [teacher.nats for teacher in one.teachers]
-    if not nats or not all(abs(n) < 0.005 for n in nats):
+    if not nats or not all(abs(n) < NEEDED * one.gain for n in nats):
         return ""
     return _grey(
-        "None of them was needed: without any one of these the token is known as well, "
-        "perhaps as others teach it too."
+        "None of them was needed: without any one of these, learning saves as much on "
+        "the token, perhaps as others teach it too."
     )
 
 

@@ -75,7 +75,7 @@ def test_passages_of_teachers_are_text_and_nothing_else():
     assert plots.taught_text(result, 99) == ""
 
 
-@pytest.mark.parametrize("nats, is_said", [(0.001, True), (0.5, False)])
+@pytest.mark.parametrize("nats, is_said", [(0.001, True), (2.0, False)])
 def test_teachers_that_were_not_needed_are_said_to_be(nats, is_said):
     result = published("influence")
     one = result.taught[0]
