@@ -65,6 +65,10 @@ def teachers(work: Asking) -> None:
     """The way from an answer that the text holds to the passages that taught it."""
     if not isinstance(work.source, OfReading) or not work.question.answer:
         return
+    # While an answer is written the browser asks for run after run of this page, and
+    # one that arrives at the next page leaves it blank.
+    if not work.done:
+        return
     reading, answer = work.source.reading, work.question.answer
     known = answer in reading.plan.text.decode("utf-8", "replace")
     # A look is taken of models as they were trained, and of those that learn.
