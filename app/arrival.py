@@ -62,6 +62,16 @@ def show(name: str) -> None:
     session.put(recording=name, **settings)
 
 
+def own_text(beside: list[str] | None = None) -> None:
+    """Set up a live reading of a text that is pasted, or was uploaded before.
+
+    `beside` names the models that read along; None = those that the model calls for.
+    """
+    if session.get("document") not in (session.PASTE, session.UPLOAD):
+        session.put(document=session.PASTE, needle="none", sentence="")
+    session.put(source="live", form=True, playing=False, problem=None, beside=beside)
+
+
 def described(header: Header) -> dict:
     """The lasting values that would make the reading of `header` again."""
     settings = {"document": header.document, "model": header.model, "needle": "none"}

@@ -62,7 +62,7 @@ DEFAULTS = {
     "strength": 1.0,
     # A look to be taken; `looked` names this visitor's texts, `look_job` is the job and
     # `look_opens` what is shown when it is done.
-    "look_document": "The text in Watch it read",
+    "look_document": "The text read last",
     "look_model": "tiny-e2e",
     "wanted_look": "influence",
     "look_cap": 8_192,

@@ -104,6 +104,14 @@ def beside(player: Player) -> None:
     )
 
 
+def beside_said(player: Player) -> None:
+    """How the other models compare, where their figure is still out of sight."""
+    others = {name: one.trace for name, one in players.beside().items()}
+    if others and not player.trace.header.its_own_twin:
+        said = "; ".join(verdict(player.shown, others))
+        st.markdown(f"**{plain(said)}** (figure below).")
+
+
 def _drawn(player: Player) -> traces.Trace:
     """What is on screen, with no more points than a screen can show."""
     return plots.coarse(player.shown)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import session
+from app.panels import look_into
 from app.plain import as_html, plain
 from lab.reading.asking import (
     BOTH,
@@ -67,6 +68,7 @@ def _answered(work: Asking) -> None:
         with place:
             _column(work, name)
     _look(work)
+    look_into.teachers(work)
 
 
 def _headline(work: Asking, names: list[str]) -> None:
@@ -141,4 +143,5 @@ def _times(times: float) -> str:
         return "no likelier than"
     more = max(times, 1 / times)
     size = f"{more:,.1f}" if more < 10 else f"{more:,.0f}"
+    size = "over a trillion" if more > 1e12 else size
     return f"{size} times {'as likely as' if times > 1 else 'less likely than'}"

@@ -27,7 +27,7 @@ def panel(player: Player) -> None:
             help="Every number on this page; `lab.traces.load` opens the file.",
         )
         st.download_button(
-            "As a web page",
+            "A web page to send",
             data=lambda: playable(trace).encode(),
             file_name=f"{name}.html",
             mime="text/html",

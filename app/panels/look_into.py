@@ -11,11 +11,12 @@ from app.session import PASTE, UPLOAD
 from lab import checkpoints, published, runs
 from lab.analysis import looks
 from lab.analysis.looks import LOOKS
-from lab.reading import plan
+from lab.reading import changes, plan
+from lab.reading.asking import Asking, OfReading
 
 
 CAPS = (4_096, 8_192, 16_384, 65_536, 131_072)
-ON_SCREEN = "The text in Watch it read"
+ON_SCREEN = "The text read last"
 ALL = "all"
 BYTES_A_TOKEN = 3.5  # of English, with our vocabularies
 REFUSALS = (ValueError, OSError)
@@ -24,7 +25,10 @@ REFUSALS = (ValueError, OSError)
 def form() -> None:
     """What to look into: a text, a model, a look, how much; and the button."""
     learners = [name for name, remark in cache.models().items() if not remark]
-    with st.popover("Your own text", icon=":material/biotech:"):
+    # It closes once a look begins: what is found appears where it stands.
+    with st.popover(
+        "Your own text", icon=":material/biotech:", key="look-form", on_change="rerun"
+    ):
         if not learners:
             st.caption("No model that learns is published here yet.")
             return
@@ -55,6 +59,36 @@ def form() -> None:
             on_click=_start,
             key="look-start",
         )
+
+
+def teachers(work: Asking) -> None:
+    """The way from an answer that the text holds to the passages that taught it."""
+    if not isinstance(work.source, OfReading) or not work.question.answer:
+        return
+    # While an answer is written the browser asks for run after run of this page, and
+    # one that arrives at the next page leaves it blank.
+    if not work.done:
+        return
+    reading, answer = work.source.reading, work.question.answer
+    known = answer in reading.plan.text.decode("utf-8", "replace")
+    # A look is taken of models as they were trained, and of those that learn.
+    changed = changes.in_words(reading.trace.header.provenance)
+    if not known or changed or not reading.trace.header.learns:
+        return
+    model, tokens = reading.trace.header.model, reading.trace.read
+    cap = next((most for most in CAPS if most >= tokens), CAPS[-1])
+    took = looks.together(["influence"], tokens, parameters=_parameters(model))
+    if st.button(
+        f"Which passages taught it “{one_line(plain(answer))}”?",
+        icon=":material/biotech:",
+        key="who-taught",
+        help="The text is read again without each passage in turn: about "
+        f"{_duration(took)} on two free cores.",
+    ):
+        session.put(look_document=ON_SCREEN, look_model=model, look_cap=cap)
+        session.put(wanted_look="influence")
+        _start(word=answer)
+        st.switch_page("views/inside.py")
 
 
 def is_mine(subject) -> bool:
@@ -118,9 +152,13 @@ def _stop(job) -> None:
         session.put(look_problem=str(problem))
 
 
-def _start() -> None:
-    """Write the text down and ask for the command; show a problem as a sentence."""
+def _start(word: str | None = None) -> None:
+    """Write the text down and ask for the command; show a problem as a sentence.
+
+    `word`: the one whose teachers are named, None = those on which most was saved.
+    """
     session.put(look_problem=None, look_job=None)
+    st.session_state["look-form"] = False
     wanted, model = session.get("wanted_look"), session.get("look_model")
     try:
         document, shown = _document()
@@ -132,6 +170,7 @@ def _start() -> None:
             document=document,
             model=model,
             tokens=session.get("look_cap"),
+            word=word,
         )
     except REFUSALS as problem:
         session.put(look_problem=str(problem))
@@ -174,7 +213,7 @@ def _text() -> tuple[str, str]:
 def _on_screen() -> tuple[str, str]:
     shown = player.current()
     if shown is None:
-        raise ValueError("Nothing is read in Watch it read: choose another text.")
+        raise ValueError("Nothing was read yet: choose another text.")
     header = shown.trace.header
     if header.document in cache.document_names():
         return header.document, cache.text(header.document)

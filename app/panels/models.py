@@ -28,6 +28,8 @@ def label(name: str) -> str:
     remark, card = cache.models().get(name, ""), cache.cards().get(name)
     said = [remark] if remark else []
     if card:
+        # A name such as swa tells a newcomer nothing of a model that is compared.
+        said = [notes.mixes(card), *said] if remark else said
         said += filter(None, [notes.size(card), _speed(name)])
     return one_line(f"{name} ({', '.join(said)})" if said else name)
 

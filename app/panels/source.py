@@ -50,7 +50,8 @@ def form() -> None:
     if session.get("reading") is not None:
         st.button("Back to the reading", key="back", on_click=_close)
     elif cache.models():
-        document, model = plain(session.get("document")), plain(session.get("model"))
+        asked, model = session.get("document"), plain(session.get("model"))
+        document = "your text" if asked in (PASTE, UPLOAD) else plain(asked)
         st.info(
             f"Nothing is read yet. *Start reading* lets {model} read {document}; "
             "*A recorded reading* shows what is recorded."
@@ -121,13 +122,14 @@ def _recording() -> None:
         return
     if session.get("recording") not in headers:
         session.put(recording=next(iter(headers)))
+    # The tour moves on to another recording while this box stays where it is.
+    st.session_state["widget-recording"] = session.get("recording")
     st.selectbox(
         "Recording",
         list(headers),
         format_func=lambda name: _title(headers[name]),
         label_visibility="collapsed",
         key="widget-recording",
-        index=list(headers).index(session.get("recording")),
         on_change=_change_recording,
     )
 

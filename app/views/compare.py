@@ -6,7 +6,7 @@ Results are the published ones and those of one's own run folder (`ttt-lab eval`
 
 import streamlit as st
 
-from app import arrival, kept, session
+from app import arrival, cache, kept, session
 from app.panels import findings
 from app.plain import one_line, plain
 from lab import plots
@@ -22,6 +22,7 @@ pinned; their difference comes with its interval.
 """
 
 
+PLAIN = "tiny-swa"  # trained plainly, with a sliding window
 MOST = 370  # pixels of a figure's height: two stand side by side
 
 
@@ -39,6 +40,7 @@ def page() -> None:
             **session.bound("compared"),
         )
         one = _choose(session.get("compared"))
+        _mine()
     if one is None:
         return
     try:
@@ -48,6 +50,15 @@ def page() -> None:
         return
     _panel(one, result, QUESTIONS[one.kind])
     findings.problems()
+
+
+def _mine() -> None:
+    """The way to models side by side on a text of one's own."""
+    if not cache.models():
+        return
+    if st.button("On a text of mine", icon=":material/edit_note:", key="mine"):
+        arrival.own_text(beside=[name for name in (PLAIN,) if name in cache.models()])
+        st.switch_page("views/watch.py")
 
 
 def _choose(kind: str) -> Kept | None:

@@ -223,15 +223,28 @@ def _teachers(result) -> None:
         st.caption("Learning saved on no token that has a teacher.")
         return
     session.put(taught=_token(result))
+    names = _names(result.taught)
     st.pills(
         "A token, and who taught it",
         range(len(result.taught)),
-        format_func=lambda number: _named(result.taught[number]),
+        format_func=names.__getitem__,
         wrap=True,
         **session.bound("taught"),
     )
     with st.container(height=300, key="teachers"):
         st.html(plots.taught_text(result, session.get("taught")))
+
+
+def _names(taught) -> list[str]:
+    """The labels of the buttons: a token that comes twice is told with its place.
+
+    Streamlit takes two buttons with one label for the same button.
+    """
+    names = [_named(one) for one in taught]
+    return [
+        f"{name} at {one.place:,}" if names.count(name) > 1 else name
+        for name, one in zip(names, taught, strict=True)
+    ]
 
 
 def _named(one) -> str:

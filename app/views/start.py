@@ -42,9 +42,9 @@ def page() -> None:
 
 def _links() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="links"):
-        st.page_link(
-            "views/watch.py", label="Read a text of mine", icon=":material/edit_note:"
-        )
+        if st.button("Read a text of mine", icon=":material/edit_note:", key="mine"):
+            arrival.own_text()
+            st.switch_page("views/watch.py")
         st.link_button("The paper", PAPER, icon=":material/open_in_new:")
     st.caption(
         "The course, notebooks from fast weights by hand to training on many devices: "

@@ -117,6 +117,7 @@ def _panels(shown: player.Player) -> None:
         text.panel(shown)
     with curve:
         _main_chart(shown)
+        charts.beside_said(shown)
         about.setup(shown)
         about.audited(shown)
     _third(shown)
@@ -140,7 +141,9 @@ def _main_chart(shown: player.Player) -> None:
 
 
 def _third(shown: player.Player) -> None:
-    """The panel below the two: the needle if there is one, or the whole reading."""
+    """Below the two: models beside it, then the needle, or the whole reading."""
+    if player.beside() and not shown.trace.header.its_own_twin:
+        charts.beside(shown)
     if shown.trace.header.needle is not None:
         charts.recall(shown)
     elif not shown.trace.header.its_own_twin:
@@ -149,8 +152,6 @@ def _third(shown: player.Player) -> None:
             "Nothing is planted in this reading. Choose *Read live* and plant a needle "
             "to see how long the model can repeat it."
         )
-    if player.beside() and not shown.trace.header.its_own_twin:
-        charts.beside(shown)
 
 
 def _more(shown: player.Player) -> None:

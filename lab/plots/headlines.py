@@ -59,9 +59,9 @@ def gradients(trace: Trace) -> str:
 
 
 def overview(trace: Trace) -> str:
-    """How much of the document is read, and how far the weights have moved."""
+    """How much of the reading is done, and how far the weights have moved."""
     share, moved = trace.read / max(1, trace.header.total), drift(trace)
-    return f"{share:.0%} of the document is read; {moved[:1].lower()}{moved[1:]}"
+    return f"{share:.0%} of the reading is done; {moved[:1].lower()}{moved[1:]}"
 
 
 def recall(trace: Trace) -> str:

@@ -11,6 +11,7 @@ from lab.plots import theme
 from lab.visible import visible
 
 
+NEEDED = 0.01  # a smaller share of what was saved on a token is not noticed
 MARKED = f"border-bottom:2px solid {theme.LEARNING};font-weight:600"
 
 
@@ -176,7 +177,18 @@ def taught_text(result: Influence, number: int = 0) -> str:
     return (
         '<div style="overflow-wrap:anywhere;line-height:1.6;font-family:Georgia,serif">'
         f'{here}{_grey("was taught by")}<ol style="margin:.3rem 0 0 1.2rem">'
-        f"{''.join(rows)}</ol></div>"
+        f"{''.join(rows)}</ol>{_alone(one)}</div>"
+    )
+
+
+def _alone(one: Taught) -> str:
+    """A sentence where no teacher is worth a noticeable share of what was saved."""
+    nats = [teacher.nats for teacher in one.teachers]
+    if not nats or not all(abs(n) < NEEDED * one.gain for n in nats):
+        return ""
+    return _grey(
+        "None of them was needed: without any one of these, learning saves as much on "
+        "the token, perhaps as others teach it too."
     )
 
 

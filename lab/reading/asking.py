@@ -135,10 +135,10 @@ class Column:
     def times(self, other: "Column") -> float:
         """How many times as probable the answer is as in another column.
 
-        Bounded, as no difference of a hundred nats is worth more words.
+        Bounded at a hundred nats, which no screen tells from more.
         """
         nats = other.found.nll.sum() - self.found.nll.sum()
-        return float(np.exp(np.clip(nats, -30, 30)))
+        return float(np.exp(np.clip(nats, -100, 100)))
 
     @property
     def place(self) -> int:

@@ -17,8 +17,8 @@ OPERATIONS = 45e9
 STEP = 2.0e-3  # seconds that a chunk takes at least, however small it is
 PICTURE = 0.35  # seconds that a picture takes to be drawn
 MIXERS = {
-    "window": "sliding-window attention over {window:,} tokens",
-    "sinks": "sliding-window attention over {window:,} tokens and the first few",
+    "window": "sliding-window attention over {window} tokens",
+    "sinks": "sliding-window attention over {window} tokens and the first few",
     "full": "full attention",
     "mamba2": "Mamba 2 states",
     "gated_delta": "Gated DeltaNet states",
@@ -38,11 +38,15 @@ class Note(NamedTuple):
 
 def note(card: Mapping) -> Note:
     """The model of a card in words."""
-    config, learns = card["config"], published.learns(card)
-    mixers, window = config.get("mixers", ["window"]), config.get("window", 0)
-    seen = [MIXERS.get(one, one).format(window=window) for one in dict.fromkeys(mixers)]
-    what = f"{' and '.join(seen)}; " + (_learner(card) if learns else _static(card))
+    learns = published.learns(card)
+    what = " and ".join(_seen(card))
+    what = f"{what}; {_learner(card) if learns else _static(card)}"
     return Note(what[:1].upper() + what[1:], _shows(learns), size(card), learns)
+
+
+def mixes(card: Mapping) -> str:
+    """What mixes a model's tokens, such as "full attention", in few words."""
+    return " and ".join(words.partition(",")[0] for words in _seen(card))
 
 
 def size(card: Mapping) -> str:
@@ -80,6 +84,14 @@ def seconds(
         return None
     pictures = tokens / (chunks * (card["config"].get("chunk") or 1))
     return tokens / speed + PICTURE * pictures
+
+
+def _seen(card: Mapping) -> list[str]:
+    """Each kind of mixer of a model, in words."""
+    config = card["config"]
+    mixers, window = config.get("mixers", ["window"]), config.get("window", 0)
+    kinds = dict.fromkeys(mixers)
+    return [MIXERS.get(one, one).format(window=f"{window:,}") for one in kinds]
 
 
 def _learner(card: Mapping) -> str:

@@ -3,7 +3,8 @@
 import pytest
 from test_watch import SENTENCE, click, folder, live, opened, problem, well, words  # noqa: F401
 
-from app import cache
+from app import cache, jobs
+from app.panels import columns, look_into
 from lab import memories
 
 
@@ -279,3 +280,42 @@ def test_a_memory_takes_a_form_is_uploaded_and_mixed_by_a_share(folder):  # noqa
     well(app.slider(key="mix-share").set_value(0.25).run())
     click(app, "mix")
     assert app.session_state["memory"][1].card.mixed[-1] == "0.25 * boats"
+
+
+def test_an_answer_leads_to_the_passages_that_taught_it(folder, monkeypatch):  # noqa: F811
+    asked = []
+
+    def start(verb, values, *, title="", **options):
+        asked.append((verb, options))
+        return jobs.Job("1", verb, (), title, 0.0)
+
+    monkeypatch.setattr(jobs, "start", start)
+    app = read(opened())
+    typed(app, "The ships came", "home")
+    assert not app.session_state["asking"].done  # and no way out before it is
+    assert "who-taught" not in [button.key for button in app.button]
+    finished(app)
+    assert "“home”" in app.button(key="who-taught").label
+    click(app, "who-taught")
+    ((verb, options),) = asked
+    assert verb == "inspect influence" and options["word"] == "home"
+    assert options["model"] == "nano" and options["tokens"] == 4_096
+    assert app.session_state["look_document"] == look_into.ON_SCREEN
+
+
+def test_nobody_taught_what_the_text_does_not_hold(folder):  # noqa: F811
+    app = ask(read(opened()), answer="Quillfeather")
+    assert "who-taught" not in [button.key for button in app.button]
+
+
+@pytest.mark.parametrize(
+    "times, said",
+    [
+        (1.0, "no likelier than"),
+        (3.21, "3.2 times as likely as"),
+        (1e17, "over a trillion times as likely as"),
+        (1e-17, "over a trillion times less likely than"),
+    ],
+)
+def test_how_many_times_is_said_in_words(times, said):
+    assert columns._times(times) == said

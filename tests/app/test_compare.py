@@ -56,3 +56,12 @@ def test_another_question_is_chosen():
     app = compare("compare")
     well(app.segmented_control(key="widget-compared").set_value("bench-read").run())
     assert app.session_state["compared"] == "bench-read" and not app.error
+
+
+def test_a_text_of_ones_own_is_compared_with_a_plain_window():
+    app = compare()
+    well(app.button(key="mine").click().run())
+    assert app.session_state["document"] == "Paste a text"
+    assert app.session_state["beside"] == ["tiny-swa"]
+    (box,) = app.multiselect
+    assert any("tiny-swa (sliding-window attention" in one for one in box.options)

@@ -8,7 +8,7 @@ from app.panels.downloads import file_name
 def test_the_reading_on_screen_can_be_taken_along(folder):  # noqa: F811
     app = opened()
     labels = [button.label for button in app.get("download_button")]
-    assert labels == ["The trace", "As a web page"]
+    assert labels == ["The trace", "A web page to send"]
     shell, python = (code.value for code in app.code)
     assert shell.startswith("ttt-lab stream sotu/1981-Carter-1 --model tiny-e2e")
     assert "needles.Needle('The pass-key is 831.'" in python

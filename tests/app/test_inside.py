@@ -1,5 +1,6 @@
 """The view "Inside the weights", driven without a browser, on the published results."""
 
+import dataclasses
 import shutil
 import time
 
@@ -197,3 +198,21 @@ def test_the_model_that_is_offered_learns():
     names = set(published.models())
     assert "tiny-e2e" in box.options and "tiny-swa" in names - set(box.options)
     assert look_into.ON_SCREEN in str([box.options for box in app.selectbox])
+
+
+def test_a_word_that_comes_twice_has_a_button_for_each_place(monkeypatch):
+    opened_as_it_is = kept.opened
+
+    def twice(one):
+        result = opened_as_it_is(one)
+        if one.kind != "influence":
+            return result
+        first, other = result.taught[:2]
+        again = dataclasses.replace(first, place=first.place + 99)
+        return dataclasses.replace(result, taught=(first, again, other))
+
+    monkeypatch.setattr(kept, "opened", twice)
+    app = inside(look="influence", taught=0)
+    (pills,) = [g for g in app.button_group if g.label.startswith("A token")]
+    assert len(set(pills.options)) == 3
+    assert [" at " in name for name in pills.options] == [True, True, False]

@@ -124,7 +124,12 @@ def test_the_first_page_needs_neither_jax_nor_the_core():
 
 def test_a_text_of_ones_own_and_the_paper_are_a_click_away():
     app = AppTest.from_file(str(MAIN), default_timeout=60).run()
-    (link,) = app.get("page_link")
-    assert link.proto.label == "Read a text of mine"
-    assert link.proto.page.endswith("watch")
+    assert app.button(key="mine").label == "Read a text of mine"
     assert "2512.23675" in app.get("link_button")[0].proto.url
+
+
+def test_a_text_of_ones_own_finds_its_form_open(folder):  # noqa: F811
+    app = click(started(), "mine")
+    assert app.text_area(key="widget-pasted").label == "Your text"
+    assert app.session_state["source"] == "live" and app.button(key="start")
+    assert app.session_state["needle"] == "none"  # a recording's needle stays there

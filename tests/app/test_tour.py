@@ -101,3 +101,12 @@ def test_an_address_without_sense_is_a_sentence():
     values, problems = address.read({"tour": "9"})
     assert not values and "none of the stops 1 to 8" in problems[0]
     assert "tour-next" not in keys(visit(tour="9"))
+
+
+def test_the_box_of_recordings_goes_along():
+    app = visit(tour="1")
+    for stop in (1, 2, 3):
+        shown = app.session_state["recording"]
+        assert app.selectbox(key="widget-recording").value == shown, stop
+        click(app, "tour-next")
+    assert shown.startswith("marjoribanks")

@@ -75,6 +75,16 @@ def test_passages_of_teachers_are_text_and_nothing_else():
     assert plots.taught_text(result, 99) == ""
 
 
+@pytest.mark.parametrize("nats, is_said", [(0.001, True), (2.0, False)])
+def test_teachers_that_were_not_needed_are_said_to_be(nats, is_said):
+    result = published("influence")
+    one = result.taught[0]
+    teacher = dataclasses.replace(one.teachers[0], nats=nats)
+    one = dataclasses.replace(one, teachers=(teacher,))
+    shown = plots.taught_text(dataclasses.replace(result, taught=(one,)))
+    assert ("None of them was needed" in shown) == is_said
+
+
 def test_a_result_without_taught_tokens_has_an_empty_figure():
     result: Influence = dataclasses.replace(published("influence"), taught=())
     assert len(plots.who_taught(result).data) == 1

@@ -84,7 +84,7 @@ def test_headlines_say_the_number_even_before_there_is_one():
     for headline in said:
         assert re.search(r"\d", headline(trace)), headline
         assert headline(trace.upto(0))
-    assert headlines.overview(trace.upto(20)).startswith("48% of the document is read")
+    assert headlines.overview(trace.upto(20)).startswith("48% of the reading is done")
 
 
 def test_a_place_is_said_in_words():

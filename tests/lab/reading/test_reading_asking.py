@@ -9,7 +9,7 @@ import pytest
 import ttt_core as ttt
 from lab import memories
 from lab.analysis import forgetting
-from lab.measure.answers import ask
+from lab.measure.answers import Answer, ask
 from lab.reading import asking, marks
 from lab.reading.asking import (
     BOTH,
@@ -18,6 +18,7 @@ from lab.reading.asking import (
     WEIGHTS,
     WINDOW,
     Asking,
+    Column,
     OfMemory,
     OfReading,
     Question,
@@ -206,3 +207,11 @@ def test_a_model_that_cannot_be_used_says_so():
     source = OfMemory(Programs("broken", load=load), None, "it")
     found = Asking(source, SHIPS).finish()
     assert "its file is damaged" in found.error and not found.columns
+
+
+def test_a_ratio_is_that_of_the_two_probabilities():
+    # Cut off at 30 nats, a ratio of 10 to the 17th was said to be 10 to the 13th.
+    sure, unsure = (
+        Column(found=Answer(np.array([nats]), np.array([0]))) for nats in (1.0, 41.0)
+    )
+    assert sure.times(unsure) == pytest.approx(np.exp(40.0))
