@@ -35,7 +35,7 @@ def panel() -> None:
     """All that says how the model learns, each marked with what a change costs."""
     card = cache.cards().get(session.get("model"))
     changed, rate = changes(), session.get("rate")
-    label = ", ".join(filter(None, [f"Inner rate {rate:g}×", changed.words]))
+    label = ", ".join(filter(None, [f"How it learns: rate {rate:g}×", changed.words]))
     with st.popover(label, icon=":material/speed:"):
         _rate()
         if card is not None and "chunk" in card["config"]:

@@ -11,14 +11,13 @@ from app.session import PASTE, UPLOAD
 from lab import checkpoints, published, runs
 from lab.analysis import looks
 from lab.analysis.looks import LOOKS
-from lab.reading import changes, plan
+from lab.reading import changes, notes, plan
 from lab.reading.asking import Asking, OfReading
 
 
 CAPS = (4_096, 8_192, 16_384, 65_536, 131_072)
 ON_SCREEN = "The text read last"
 ALL = "all"
-BYTES_A_TOKEN = 3.5  # of English, with our vocabularies
 REFUSALS = (ValueError, OSError)
 
 
@@ -255,7 +254,7 @@ def _beforehand() -> str:
         name, text = _text()
     except REFUSALS as problem:
         return plain(str(problem))
-    tokens = min(session.get("look_cap"), round(len(text) / BYTES_A_TOKEN))
+    tokens = min(session.get("look_cap"), round(len(text) / notes.CHARACTERS))
     wanted, size = session.get("wanted_look"), _parameters(session.get("look_model"))
     names = LOOKS if wanted == ALL else [wanted]
     took = looks.together(names, tokens, parameters=size)

@@ -9,7 +9,7 @@ from app.player import Player
 from app.session import PASTE, UPLOAD
 from lab.data import needles
 from lab.names import closest
-from lab.reading import changes, plan
+from lab.reading import changes, notes, plan
 from lab.reading import session as reading
 from lab.reading.programs import STAGES, Programs
 
@@ -198,10 +198,20 @@ def _document() -> None:
     )
     if asked == PASTE:
         st.text_area("Your text", max_chars=2_000_000, **session.bound("pasted"))
+        _own(session.get("pasted"))
     if asked == UPLOAD:
         st.file_uploader(
             "A text file, at most 5 MB", key="upload", on_change=_keep_upload
         )
+
+
+def _own(text: str) -> None:
+    """What happens to a text of one's own: how much is read, and who sees it."""
+    tokens, cap = round(len(text) / notes.CHARACTERS), session.get("cap")
+    said = "The page's address does not hold it."
+    if tokens > cap:
+        said = f"About {tokens:,} tokens; the first {cap:,} are read. {said}"
+    st.caption(said)
 
 
 def _change_document() -> None:

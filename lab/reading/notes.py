@@ -14,6 +14,7 @@ from lab import published
 # Operations a second that reading got from two cores (`ttt-lab bench read`): 3,600
 # tokens/s of tiny-e2e with its twin, 11,000 of tiny-swa.
 OPERATIONS = 45e9
+CHARACTERS = 3.5  # a token of English, with our vocabularies
 STEP = 2.0e-3  # seconds that a chunk takes at least, however small it is
 PICTURE = 0.35  # seconds that a picture takes to be drawn
 MIXERS = {

@@ -211,6 +211,16 @@ def test_a_url_for_something_unrecorded_opens_live_reading(folder):
     assert app.slider(key="widget-depth").value == 0.4
 
 
+def test_a_text_longer_than_what_is_read_says_so(folder):
+    app = opened()
+    well(app.segmented_control(key="widget-source").set_value("live").run())
+    well(app.selectbox(key="widget-document").set_value("Paste a text").run())
+    well(app.text_area(key="widget-pasted").set_value(SENTENCE).run())
+    assert "address does not hold it" in words(app) and "are read" not in words(app)
+    well(app.text_area(key="widget-pasted").set_value("a word " * 4_000).run())
+    assert "About 8,000 tokens; the first 4,096 are read." in words(app)
+
+
 def test_a_sentence_of_ones_own_is_planted(folder):
     app = opened()
     well(app.segmented_control(key="widget-source").set_value("live").run())
