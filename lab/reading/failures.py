@@ -93,10 +93,18 @@ def save(failure: Failure, folder: Path | None = None) -> Path:
 
 
 def load(name: str, model: str) -> Failure | None:
-    """A failure of a model: of this machine, else the published one, else None."""
+    """A failure of a model: of this machine, else the published one, else None.
+
+    A file of which no answer can be told, since readers or places lack, is damaged.
+    """
+    from lab.reading.verdicts import verdict  # verdicts are of failures
+
+    damage = OSError, ValueError, LookupError, ArithmeticError
     for folder in (own(), PUBLISHED):
-        with contextlib.suppress(OSError, ValueError):
-            return _read(folder / _file_name(name, model))
+        with contextlib.suppress(*damage):
+            found = _read(folder / _file_name(name, model))
+            if found.name == name and verdict(found):
+                return found
     return None
 
 
@@ -120,6 +128,8 @@ def _line(data: dict) -> Line:
     sizes = {len(fields[name]) for name in ("ends", "refused", *_NUMBERS)}
     if len(sizes) > 1:
         raise ValueError(f"the columns of {data['name']!r} differ in length: {sizes}")
+    if not data["ends"]:
+        raise ValueError(f"the columns of {data['name']!r} are empty")
     return Line(data["name"], data["role"], **fields)
 
 
