@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,18 +93,19 @@ def save(failure: Failure, folder: Path | None = None) -> Path:
     return files.write(path, json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def load(name: str, model: str) -> Failure | None:
+def load(
+    name: str, model: str, tell: Callable[[Failure], str] | None = None
+) -> Failure | None:
     """A failure of a model: of this machine, else the published one, else None.
 
-    A file of which no answer can be told, since readers or places lack, is damaged.
+    `tell`: what is to be told of it, `verdicts.verdict`; a file of which that cannot
+    be told, because readers or places lack, is damaged.
     """
-    from lab.reading.verdicts import verdict  # verdicts are of failures
-
     damage = OSError, ValueError, LookupError, ArithmeticError
     for folder in (own(), PUBLISHED):
         with contextlib.suppress(*damage):
             found = _read(folder / _file_name(name, model))
-            if found.name == name and verdict(found):
+            if found.name == name and (tell is None or tell(found)):
                 return found
     return None
 

@@ -44,13 +44,13 @@ def test_a_file_that_tells_no_answer_gives_way_to_the_published_one(
         for lines, called in ((blank, name), ([], name), (whole["lines"], "rat")):
             data = whole | {"lines": lines, "name": called, "seconds": 1.5}
             path.write_text(json.dumps(data))
-            assert failures.load(name, "tiny-e2e") == found
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
         if name in ("rate", "clip", "own", "saturation", "tail"):
             path.write_text(json.dumps(whole | {"lines": others}))
-            assert failures.load(name, "tiny-e2e") == found
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
         if name in ("clip", "poison"):
             path.write_text(json.dumps(whole | {"marks": []}))
-            assert failures.load(name, "tiny-e2e") == found
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
 
 
 @pytest.mark.parametrize("name", NAMES)
