@@ -41,6 +41,8 @@ def arrive() -> None:
     _settle_model(problems)
     if any(name.startswith("inner_") for name in values):
         session.put(inner_of=session.get("model"))
+    elif session.get("model") in values.get("beside", ()):
+        problems.append(_itself(session.get("model")))
     session.put(problem=" ".join(problems) or None)
 
 
@@ -111,6 +113,14 @@ def _unknown(kind: str, name: str, known: list[str]) -> str:
     near = names.closest(name, known)
     meant = f"; did you mean {near[0]!r}?" if near else "."
     return f"There is no {kind} {address.short(name)!r} here{meant}"
+
+
+def _itself(model: str) -> str:
+    """Why a model does not read along: changed, it would be another one."""
+    return (
+        f"{model!r} reads already, so it does not read beside itself in the same way; "
+        "with another rule, chunk or window it would."
+    )
 
 
 def _settle_model(problems: list[str]) -> None:

@@ -114,10 +114,19 @@ def advance(player: Player, *, chunks: int | None = None) -> Player:
         least = 1 if asked else max(1, LEAST // player.trace.header.chunk)
         player.reading.read_for(BUDGET, chunks * least)
         move(player.reading.filled)
-    player = current()
+    player = current() or player
     if player.ended:
         session.put(playing=False)
     return player
+
+
+def advance_or_say(player: Player, *, chunks: int | None = None) -> Player:
+    """`advance`, where a chunk that cannot be read is a sentence and ends the play."""
+    try:
+        return advance(player, chunks=chunks)
+    except ValueError as problem:
+        session.put(problem=str(problem), playing=False)
+        return player
 
 
 def move(chunk: int | None) -> None:

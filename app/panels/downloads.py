@@ -41,9 +41,12 @@ def panel(player: Player) -> None:
         _again(trace)
 
 
-def file_name(document: str) -> str:
-    """A document's name without the signs that a folder or a shell takes for more."""
-    return re.sub(r"[^\w.-]+", "-", document)[:80].strip(".-") or "trace"
+def file_name(name: str, other: str = "trace") -> str:
+    """A name without the signs that a folder or a shell takes for more.
+
+    `other`: the name where nothing is left.
+    """
+    return re.sub(r"[^\w.-]+", "-", name)[:80].strip(".-") or other
 
 
 def _again(trace: Trace) -> None:

@@ -1,10 +1,9 @@
 """What pages of kept results share: a figure with its headline, and its numbers."""
 
-import re
-
 import streamlit as st
 
 from app import kept
+from app.panels.downloads import file_name
 from app.plain import plain
 from lab.results import Kept
 
@@ -40,7 +39,7 @@ def downloads(one: Kept, drawn, *, key: str, part: str) -> None:
             if (value := one.provenance.get(name)) not in (None, "")
         )
     )
-    name = _file_name(one.name)
+    name = file_name(one.name, "result")
     with st.container(horizontal=True):
         st.download_button(
             "The figure (HTML)",
@@ -66,8 +65,3 @@ def problems() -> None:
     """A line on kept files that cannot be opened."""
     if said := kept.damaged():
         st.warning(plain(" ".join(said)), icon=":material/warning:")
-
-
-def _file_name(name: str) -> str:
-    """A result's name without the signs that a folder or a shell takes for more."""
-    return re.sub(r"[^\w.-]+", "-", name)[:80].strip(".-") or "result"

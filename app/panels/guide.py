@@ -173,7 +173,7 @@ def _measured(stop: Stop) -> str:
         told = tell(cache.recording(stop.recording)).removesuffix(" so far")
         return f"At the end of the text: {told[:1].lower()}{told[1:]}"
     if stop.page == "When it breaks":
-        found = failures.load(stop.result, "tiny-e2e")
+        found = failures.load(stop.result, "tiny-e2e", verdict)
         return verdict(found) if found else ""
     one = _kept(stop)
     if one is None:

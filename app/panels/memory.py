@@ -3,6 +3,7 @@
 import streamlit as st
 
 from app import cache, session
+from app.panels.downloads import file_name
 from app.plain import one_line, plain
 from lab import memories
 from lab.memories import Memory
@@ -159,7 +160,7 @@ def _download(name: str, memory: Memory) -> None:
     st.download_button(
         "Download the memory",
         data=lambda: memories.as_bytes(memory),
-        file_name=f"{remembering.file_name(name)}.memory",
+        file_name=f"{file_name(name, 'memory')}.memory",
         mime="application/octet-stream",
         icon=":material/download:",
         on_click="ignore",

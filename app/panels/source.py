@@ -107,7 +107,8 @@ def begin_if_asked() -> None:
         return
     session.put(starting=False)
     try:
-        started = _reading(programs)
+        with st.spinner("The text is made into tokens ..."):
+            started = _reading(programs)
     except (ValueError, OSError, ModuleNotFoundError) as problem:
         session.put(problem=str(problem), playing=False, form=True)
         return

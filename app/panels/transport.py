@@ -126,6 +126,8 @@ def _toggle() -> None:
         session.put(playing=False)
         return
     player = players.current()
+    if player is None:
+        return  # the recording is gone, and `current` has said so
     if player.ended:
         players.move(0)
     if player.reading:
@@ -135,7 +137,8 @@ def _toggle() -> None:
 
 def _one() -> None:
     session.put(playing=False)
-    players.advance(players.current(), chunks=1)
+    if player := players.current():
+        players.advance_or_say(player, chunks=1)
 
 
 def _reset() -> None:

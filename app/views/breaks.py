@@ -33,7 +33,7 @@ def stage() -> None:
     exhibit = GALLERY[name]
     job = jobs.find("eval breaking", [name], model=_model())
     active = job is not None and job.state in jobs.ALIVE
-    found = failures.load(name, _model())
+    found = failures.load(name, _model(), verdict)
     left, right = st.columns([4, 5], gap="medium")
     with left:
         st.markdown(f"**What is done.** {exhibit.happens}")

@@ -87,11 +87,7 @@ def _step() -> player.Player | None:
     shown = player.current()
     if shown is None or not session.get("playing"):
         return shown
-    try:
-        return player.advance(shown)
-    except ValueError as problem:
-        session.put(problem=str(problem), playing=False)
-        return shown
+    return player.advance_or_say(shown)
 
 
 def _nothing() -> None:

@@ -26,6 +26,7 @@ from lab.names import unknown
 
 
 NAMES = ("bytes", "bpe-4k", "llama-3")
+LONG = 20_000  # characters of a text that takes long enough to be noticed
 
 
 class AbstractTokenizer:
@@ -140,7 +141,7 @@ class BpeTokenizer(AbstractTokenizer):
         return *(bytes(value_of[c] for c in entry) for entry in entries), b""
 
     def _encode(self, text: str) -> list[int]:
-        return self._model.encode(text, add_special_tokens=False).ids
+        return _encode_alone(self._model, text)
 
     def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
         return _encode_side_by_side(self._model, texts)
@@ -212,7 +213,7 @@ class PretrainedTokenizer(AbstractTokenizer):
         return np.array([value not in alone for value in range(256)])
 
     def _encode(self, text: str) -> list[int]:
-        return self._model.encode(text, add_special_tokens=False).ids
+        return _encode_alone(self._model, text)
 
     def encode_many(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
         return _encode_side_by_side(self._model, texts)
@@ -368,6 +369,17 @@ def _utf8(text: str) -> bytes:
             f"The text cannot be encoded as UTF-8: character {error.start} is the lone "
             f"surrogate {text[error.start]!r}; read the file with errors='replace'."
         ) from error
+
+
+def _encode_alone(model, text: str) -> list[int]:
+    """Ids of one text, by a `tokenizers` model; other threads go on meanwhile.
+
+    Only a batch lets them: two million characters would stop a server for ten seconds.
+    """
+    if len(text) < LONG:
+        return model.encode(text, add_special_tokens=False).ids
+    (found,) = model.encode_batch_fast([text], add_special_tokens=False)
+    return found.ids
 
 
 def _encode_side_by_side(model, texts: Iterable[str]) -> Iterator[np.ndarray]:

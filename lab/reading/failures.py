@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,11 +93,20 @@ def save(failure: Failure, folder: Path | None = None) -> Path:
     return files.write(path, json.dumps(data, ensure_ascii=False) + "\n")
 
 
-def load(name: str, model: str) -> Failure | None:
-    """A failure of a model: of this machine, else the published one, else None."""
+def load(
+    name: str, model: str, tell: Callable[[Failure], str] | None = None
+) -> Failure | None:
+    """A failure of a model: of this machine, else the published one, else None.
+
+    `tell`: what is to be told of it, `verdicts.verdict`; a file of which that cannot
+    be told, because readers or places lack, is damaged.
+    """
+    damage = OSError, ValueError, LookupError, ArithmeticError
     for folder in (own(), PUBLISHED):
-        with contextlib.suppress(OSError, ValueError):
-            return _read(folder / _file_name(name, model))
+        with contextlib.suppress(*damage):
+            found = _read(folder / _file_name(name, model))
+            if found.name == name and (tell is None or tell(found)):
+                return found
     return None
 
 
@@ -120,6 +130,8 @@ def _line(data: dict) -> Line:
     sizes = {len(fields[name]) for name in ("ends", "refused", *_NUMBERS)}
     if len(sizes) > 1:
         raise ValueError(f"the columns of {data['name']!r} differ in length: {sizes}")
+    if not data["ends"]:
+        raise ValueError(f"the columns of {data['name']!r} are empty")
     return Line(data["name"], data["role"], **fields)
 
 

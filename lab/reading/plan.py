@@ -4,12 +4,19 @@ A plan is made of plain arrays, once, before anything is read.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from lab.data import documents, needles
 from lab.traces import Needle
+
+
+_CHARACTERS = 8  # that a token is given at first; English needs half of them
+_LEAST = 20_000  # characters that take no time worth a word
+_WORD = 1_000  # characters within which a text has a space, usually
+_SPACE = re.compile(r"(?<=\S) ")
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def _shortened(
     )
     if tokens is not None and tokens < least:
         raise ValueError(f"Ask for at least {least:,} tokens: got {tokens:,}; {why}.")
-    ids, spans = tokenizer.spans(text)
+    text, ids, spans = _enough(tokenizer, text, tokens)
     if len(ids) < least:
         raise ValueError(
             f"The text has {len(ids):,} tokens, but {why}: give at least {least:,} "
@@ -123,3 +130,23 @@ def _shortened(
     if tokens is None or tokens >= len(ids):
         return text, (ids, spans)  # a long text is not to be encoded twice
     return text.encode()[: spans[tokens - 1, 1]].decode("utf-8", "ignore"), None
+
+
+def _enough(
+    tokenizer, text: str, tokens: int | None
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The beginning of `text` that holds more than `tokens` tokens, with ids and spans.
+
+    All of `text` where it holds fewer. Of two million characters, 4,096 tokens need a
+    few hundredths; the rest is not to be encoded.
+    """
+    size = len(text) if tokens is None else max(_LEAST, _CHARACTERS * tokens)
+    while size < len(text):
+        # No tokenizer's word goes on behind a space that ends another word.
+        space = _SPACE.search(text, size, size + _WORD)
+        beginning = text[: space.start() if space else size]
+        ids, spans = tokenizer.spans(beginning)
+        if len(ids) > tokens + _WORD:
+            return beginning, ids, spans
+        size *= 4
+    return text, *tokenizer.spans(text)

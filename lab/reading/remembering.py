@@ -44,7 +44,8 @@ def remember(reading: Reading, *, form: str = memories.EXACT, measured: bool = T
 def keep(memory: Memory, name: str) -> Path:
     """Write a memory among those that `ttt-lab memory list` shows; the file's path.
 
-    **Raises** `ValueError` for an empty name, one that is taken, or a full folder.
+    **Raises** `ValueError` for an empty name, one that is taken, or a folder or disk
+    that is full.
     """
     path = memories.folder() / f"{file_name(name)}{memories.ENDING}"
     if path.exists():
@@ -54,8 +55,14 @@ def keep(memory: Memory, name: str) -> Path:
             f"There are {FULL} memories here, and no more are kept from this page: "
             f"download this one, or remove some from {memories.folder()}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return memories.write(path, memory)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return memories.write(path, memory)
+    except OSError as error:
+        raise ValueError(
+            f"The memory cannot be kept in {path.parent} ({error.strerror or error}); "
+            "make some space there, or let TTT_LAB_RUNS name another folder."
+        ) from error
 
 
 def file_name(name: str) -> str:

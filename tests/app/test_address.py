@@ -39,6 +39,16 @@ def test_an_emptied_list_of_models_stays_empty(folder):  # noqa: F811
     assert said(app)["beside"] == "none"
 
 
+def test_a_model_that_is_to_read_beside_itself_is_named(folder):  # noqa: F811
+    app = visit("watch", model="nano-half", beside="nano-half,nano")
+    assert "does not read beside itself" in app.error[0].value
+    assert app.multiselect(key="widget-beside").value == ["nano"]
+    changed = dict(model="nano-half", beside="nano-half", rule="muon")
+    app = visit("watch", **changed)
+    assert not app.error
+    assert app.multiselect(key="widget-beside").value == ["nano-half"]
+
+
 def test_a_recording_says_nothing_of_what_only_live_readings_have(folder):  # noqa: F811
     assert said(opened()).keys().isdisjoint({"beside", "rate", "rule", "look", "ask"})
 

@@ -280,6 +280,12 @@ def test_a_memory_takes_a_form_is_uploaded_and_mixed_by_a_share(folder):  # noqa
     well(app.slider(key="mix-share").set_value(0.25).run())
     click(app, "mix")
     assert app.session_state["memory"][1].card.mixed[-1] == "0.25 * boats"
+    # A name without a letter is a name, too, and the file to download has another.
+    upload = app.file_uploader(key="memory-upload")
+    upload.set_value([("!!!", file.read_bytes(), "application/octet-stream")])
+    well(app.run())
+    assert app.session_state["memory"][0] == "!!!" and not app.error
+    assert "Download the memory" in labels(app)
 
 
 def test_an_answer_leads_to_the_passages_that_taught_it(folder, monkeypatch):  # noqa: F811

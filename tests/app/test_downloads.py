@@ -17,3 +17,4 @@ def test_the_reading_on_screen_can_be_taken_along(folder):  # noqa: F811
 def test_a_file_name_holds_nothing_that_a_shell_takes_for_more():
     assert file_name("../a b/$(x).txt") == "a-b-x-.txt"
     assert file_name("…/") == "trace"
+    assert file_name("!!!", "memory") == "memory"

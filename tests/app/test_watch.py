@@ -673,3 +673,31 @@ def test_a_file_that_is_too_large_is_refused_by_the_uploader():
     assert f"at most {most} MB" in MAIN.with_name("panels").joinpath(
         "source.py"
     ).read_text("utf-8")
+
+
+@pytest.mark.parametrize("key", ["play", "one", "reset"])
+def test_a_recording_that_goes_while_it_is_open_is_a_sentence(folder, key):
+    app = opened(chunk="3")
+    for path in published.HERE.glob("traces/*"):
+        path.unlink()
+    st.cache_resource.clear()
+    click(app, key)
+    assert not app.session_state["playing"]
+    assert "recording" in problem(app) or "Nothing is recorded here" in words(app)
+
+
+def test_one_chunk_that_cannot_be_read_is_a_sentence(folder, monkeypatch):
+    app = live(opened(), text=SENTENCE * 30)
+    well(app.run())
+    reading = app.session_state["reading"]
+
+    def fails(*_):
+        raise ValueError("The program of this chunk is not to be had.")
+
+    monkeypatch.setattr(type(reading), "read_for", fails)
+    monkeypatch.setattr(type(reading), "waiting", None)
+    app.session_state["playing"] = False
+    app.session_state["chunk"] = None
+    well(app.run())
+    click(app, "one")
+    assert "not to be had" in problem(app)

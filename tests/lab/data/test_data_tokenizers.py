@@ -1,4 +1,5 @@
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,13 @@ def test_llama_without_its_extra_names_it(monkeypatch):
 def test_missing_tokenizer_file_says_how_to_make_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="train-tokenizer"):
         tokenizers.from_file(tmp_path / "none.json")
+
+
+def test_a_long_text_is_encoded_as_any_and_stops_no_other_thread(monkeypatch):
+    words = tokenizers.load("bpe-4k")
+    text = "The ships, all 3 of them, left\u202e.\n\n" * 700
+    whole = words._model.encode(text, add_special_tokens=False).ids
+    # Of the methods of the model, only those for many texts leave threads alone.
+    many = SimpleNamespace(encode_batch_fast=words._model.encode_batch_fast)
+    monkeypatch.setattr(words, "_model", many)
+    assert words.encode(text) == whole

@@ -30,6 +30,29 @@ def provoked(small):
 NAMES = list(breaking.FAILURES)
 
 
+def test_a_file_that_tells_no_answer_gives_way_to_the_published_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path))
+    columns = ("ends", "loss", "drift", "refused", "probe")
+    for name in NAMES:
+        found = failures.load(name, "tiny-e2e")
+        path = failures.save(found)
+        whole = json.loads(path.read_text())
+        blank = [line | dict.fromkeys(columns, []) for line in whole["lines"]]
+        others = [one for one in whole["lines"] if one["role"] != "learner"]
+        for lines, called in ((blank, name), ([], name), (whole["lines"], "rat")):
+            data = whole | {"lines": lines, "name": called, "seconds": 1.5}
+            path.write_text(json.dumps(data))
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
+        if name in ("rate", "clip", "own", "saturation", "tail"):
+            path.write_text(json.dumps(whole | {"lines": others}))
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
+        if name in ("clip", "poison"):
+            path.write_text(json.dumps(whole | {"marks": []}))
+            assert failures.load(name, "tiny-e2e", verdicts.verdict) == found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_failure_is_kept_drawn_and_told(provoked, name, tmp_path, monkeypatch):
     found = provoked[name]

@@ -446,3 +446,21 @@ def test_the_twin_of_a_slow_model_catches_up_in_short_steps(programs, monkeypatc
     monkeypatch.setattr(Programs, "seconds_per_chunk", 0.01)
     reading.step()
     assert reading._frozen.read == 6 * chunk
+
+
+@pytest.mark.parametrize("needle", [None, needles.passkey(7)])
+def test_no_more_of_a_long_text_is_encoded_than_is_read(needle, monkeypatch):
+    words = tokenizers.load("bpe-4k")
+    text = "He was sorry (it's so), and the 3 ships -- all of them -- left.\n\n" * 4_000
+    shorter = text[: text.index(" ", 2_000)]
+    made = dict(chunk=16, needle=needle, tokens=320)
+    plans = [plan.make_plan(words, one, **made) for one in (text, shorter)]
+    assert plans[0].text == plans[1].text
+    assert (plans[0].ids == plans[1].ids).all()
+    assert (plans[0].spans == plans[1].spans).all()
+    longest, encode = [], type(words).encode
+    counted = lambda self, t: longest.append(len(t)) or encode(self, t)
+    monkeypatch.setattr(type(words), "encode", counted)
+    for endless in (text, "a" * len(text)):
+        found = plan.make_plan(words, endless, **made)
+        assert len(found.ids) >= 320 and max(longest) < 60_000

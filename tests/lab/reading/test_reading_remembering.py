@@ -1,5 +1,7 @@
 """A live reading's memory: the one that the command makes, under a harmless name."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,16 @@ def test_the_folder_does_not_grow_without_end(reading, monkeypatch):
     remembering.keep(memory, "one")
     with pytest.raises(ValueError, match="no more are kept"):
         remembering.keep(memory, "two")
+
+
+def test_a_full_disk_is_a_sentence(reading, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(memories, "write", full)
+    memory = remembering.remember(reading, measured=False)
+    with pytest.raises(ValueError, match=r"cannot be kept in .*make some space"):
+        remembering.keep(memory, "one")
 
 
 @pytest.mark.parametrize("name", ["", "...", "/", "\n"])
