@@ -372,7 +372,7 @@ assert live.recall(learning=False)[-1] == 0.0
 #
 # <details><summary>Answer</summary>
 #
-# A common word is cheap already, so there is little to save; a rare name has more. Repetition helps: the second time, the gradient works on a start that has moved the right way. (Here the sentence is simply written twice, and compared with filler for both.)
+# A common word is cheap already, so there is little to save; a rare name has more, here even more than the number of section 5. Repetition helps: the second time, the gradient works on a start that has moved the right way. (Here the sentence is simply written twice, and compared with filler for both.)
 #
 # ```python
 # import dataclasses
