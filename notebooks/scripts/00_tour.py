@@ -45,7 +45,9 @@ print(text[:157], "...")
 # %% [markdown]
 # ## 1. A finished picture
 #
-# This reading was recorded when the model was published. Two readers went through the same text, from the same weights: one **learns** from each chunk after scoring it, the other, its **frozen twin**, never does. A bar is what learning saved on one chunk, in nats per token: the frozen reader's loss minus the learner's. (A nat is a unit of surprise: at 0.69 nats less, a token looked twice as likely.)
+# A language model reads *tokens*, words or pieces of words. Before each it gives every token there is a probability of coming next. What the model pays for the one that comes, its *loss*, is minus the logarithm of that probability. The text is read in *chunks*, here of 64 tokens; the model is a Transformer, a stack of *blocks*, each with *attention*, which looks back at earlier tokens, and an *MLP*, which works on one token alone.
+#
+# This reading was recorded when the model was published. Two readers went through the same text, from the same weights: one **learns** from each chunk after scoring it, the other, its **frozen twin**, never does. A bar is what learning saved on one chunk, in nats per token: the frozen reader's loss minus the learner's. (A nat is the loss's unit, natural logarithms: at 0.69 nats less, a token looked twice as likely.)
 
 # %%
 trace = recorded[BOOK]
@@ -94,7 +96,7 @@ print(f"so nothing older than {config.reach} tokens can reach it")
 assert count(fast) + count(slow) == count(model)
 
 # %% [markdown]
-# The last line is the point of it all. The attention of this model is a *sliding window*: in each block a token sees itself and the 127 before it, and six blocks pass on what they saw, 6 × 127 = 762 tokens back. Whatever it still knows about text further back than its reach, it knows through its fast weights.
+# The last line is the point of it all. The attention of this model is a *sliding window*: a token looks at itself and 127 before it. What it finds there has looked back in the block below, so six blocks reach 6 × 127 tokens. Whatever it still knows about text further back than its reach, it knows through its fast weights.
 #
 # Two questions come up again and again, and one picture answers each. The first: how do sequence, chunk, batch and window relate? (The sizes are small enough to be seen; a real model has more of everything.)
 
@@ -114,7 +116,7 @@ timeline.who_sees(documents=2, tokens=24, chunk=8, window=12)
 #
 # ## 3. One chunk
 #
-# All that a reader remembers is its state. `read_chunk` scores a chunk of tokens, takes one inner step, and returns the state after it. It changes nothing in place: the old state is still there, which we will use to ask questions.
+# All that a reader remembers is its state. `read_chunk` scores a chunk of tokens, takes one step of gradient descent on it (an *inner* step; *outer* ones trained the model), and returns the state after it. It changes nothing in place: the old state is still there, which we will use to ask questions.
 #
 # **Predict.** Both readers begin with the same weights. Which one predicts the *first* chunk better?
 
@@ -128,7 +130,7 @@ after, report = ttt.read_chunk(model, start, ids[: config.chunk])
 _, frozen = ttt.read_chunk(twin, ttt.init_state(twin), ids[: config.chunk])
 print(f"loss: learning {report.loss:.4f}, frozen {frozen.loss:.4f} nats per token")
 moved = " and ".join(f"{100 * drift:.2f} %" for drift in report.drift)
-print(f"the step moved the fast blocks by {moved} of their length")
+print(f"the step moved the fast blocks by {moved} of their norm")
 np.testing.assert_allclose(report.nll, frozen.nll, atol=1e-4)
 
 # %% [markdown]
@@ -184,7 +186,7 @@ plots.gain(live)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# Look at the bars rather than at the line. At first the saving grows, while the reader gets used to this kind of text. From then on it comes and goes with the topic: high where the text repeats itself (lists, stock phrases, names), low where it says something new.
+# Look at the bars rather than at the line, and at stretches of them: single ones jump, as the second did. At first the saving grows, while the reader gets used to this kind of text. From then on it comes and goes with the topic: high where the text repeats itself (lists, stock phrases, names), low where it says something new.
 #
 # </details>
 #
@@ -244,7 +246,7 @@ plots.recall(live)
 #
 # ## 6. A knob: how fast should it learn?
 #
-# How far an inner step goes is the *inner rate*. JAX compiles a function once and then only feeds it numbers; the rate is one of them, so turning it costs nothing but reading again. 1 is the rate the model was trained for. The slider reads the beginning of the text at one rate; the figure below it stands still and compares several.
+# The inner rate is the learning rate of the step, as a multiple of the one that the model was trained for. Turning it costs nothing but reading again. The slider reads the beginning of the text at one rate; the figure below it stands still and compares several.
 #
 # **Predict.** Is twice the rate better, worse, or the same?
 
@@ -263,7 +265,7 @@ rate_plots.gain_by_rate(compared)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# A little worse. Too slow is clearly worse; then comes a broad top, at half the rate and the whole one; to the right of it steps overshoot, until learning does harm. The start was meta-trained *for* rate 1, on novels, of which this is one. A text unlike those may ask for larger steps. The intervals are wide and this is one text: do not read much into neighbouring points.
+# Somewhat worse here: a third of the gain is gone. At a quarter of the rate some is missing too; then comes a broad top, at half the rate and the whole one; to the right of it steps overshoot, until learning does harm. The start was meta-trained *for* rate 1, on novels, of which this is one. A text unlike those may ask for larger steps. The intervals are wide and this is one text: do not read much into neighbouring points.
 #
 # </details>
 #
@@ -302,7 +304,7 @@ print(f"{size:,} tokens of {kept.card.document}: {path.stat().st_size / 1e6:.1f}
 memory_plots.gain_by_alpha({path.name: kept})
 
 # %% [markdown]
-# **What to look for.** Chunks of the book are read again, each with an empty window, and with no, a part, all, or twice of the memory in place. Zero at zero, and a rise up to 1, all of it. **What would falsify that it is a memory:** a line at zero.
+# **What to look for.** Chunks of the book are read again, each with an empty window, and with no, a part, all, or twice of the memory in place. Zero at zero, and a rise up to 1, all of it. (The line may rise a little beyond 1: a longer change in the same direction can save more on what was read.) **What would falsify that it is a memory:** a line at zero.
 #
 # Now we put it into a fresh reader, whose window is empty: not one word of the book is before it. And we ask who said something. The novel's heroine is called Dodo; nobody in it is called Edith so far.
 #
@@ -342,7 +344,7 @@ print(f"at a terminal:      ttt-lab ask --memory {path} '\"My dear,\" said'")
 #
 # * **Recall exactly, outside its window.** The next cell says where the number stands after the whole reading. A compressed memory keeps the gist and loses the digits. Full attention keeps them; that is its advantage, and what it pays for with memory.
 # * **Write well.** It is a very small model, trained for an hour or so on a CPU. We measure it in nats against itself, not against what you are used to.
-# * **Prove more than was asked.** Part of the saving is getting used to a kind of text that it was not trained on. Exercise 2 separates that from learning *this* text.
+# * **Prove more than was asked.** The saving could be getting used to novels of this kind rather than learning *this* one. Exercise 2 separates the two.
 
 # %%
 after = live.read - live.header.needle.stop
@@ -370,7 +372,7 @@ assert live.recall(learning=False)[-1] == 0.0
 #
 # <details><summary>Answer</summary>
 #
-# A common word is cheap already, so there is little to save; a rare name has more. Repetition helps: the second time, the gradient works on a start that has moved the right way. (Here the sentence is simply written twice, and compared with filler for both.)
+# A common word is cheap already, so there is little to save; a rare name has more, here even more than the number of section 5. Repetition helps: the second time, the gradient works on a start that has moved the right way. (Here the sentence is simply written twice, and compared with filler for both.)
 #
 # ```python
 # import dataclasses

@@ -3,7 +3,7 @@
 #
 # **Goal.** Everything in this course rests on one step of gradient descent, taken on text that has just been read. Here you take it by hand, in one layer: you see what it writes, what fits, what it saves on a real text. Then you meet the disappointment that the rest of the course is about.
 #
-# **Time** 25 minutes. **You need** a CPU, and to know what a matrix product is. Nothing is downloaded.
+# **Time** 25 minutes. **You need** a CPU, and to know what a matrix product, a softmax and a gradient are. Nothing is downloaded.
 #
 # 1. A layer is a memory
 # 2. How much fits?
@@ -34,9 +34,19 @@ from lab.results import open_result
 np.set_printoptions(precision=3, suppress=True)
 
 # %% [markdown]
+# **Five words of JAX**, for those who know numpy. Functions are changed into other functions, and nothing is changed in place.
+#
+# | word | what it does |
+# |---|---|
+# | `jnp` | numpy's functions, on JAX's arrays |
+# | `jax.grad(f)` | the function that computes the gradient of `f` in its first argument; `jax.value_and_grad(f)` returns the value too |
+# | `jax.vmap(f, (None, 0))` | runs `f` for every row of its second argument (0: along axis 0), the first being the same for all (`None`) |
+# | `jax.lax.scan(step, start, rows)` | the loop `for row in rows: carry, out = step(carry, row)`, from `carry = start`; returns the last `carry` and all the `out` |
+# | `jax.random.key(0)` | a seed; the same key draws the same numbers |
+#
 # ## 1. A layer is a memory
 #
-# A layer is a matrix `W`: a vector goes in, another comes out. We want it to remember pairs: given the key `k`, answer with the value `v`. It starts empty. How wrong it is, we measure by the squared error.
+# A layer is a matrix `W`: a vector goes in, another comes out. We want it to remember pairs: given the key `k`, answer with the value `v`. Ours are random directions, each of length 1. It starts empty. How wrong it is, we measure by the squared error.
 
 # %%
 keys, values = by_hand.draw_pairs(jax.random.key(0), count=8, width=64)
@@ -84,7 +94,7 @@ assert nearest == 3
 #
 # The matrix has the same size whatever it was told. That is why reading costs the same after a million tokens, and it cannot be free.
 #
-# **Predict.** The keys are random, 64 numbers each. With how many pairs is an answer as bad as none (an error of 1)? Does it help to write the pairs one by one, each step looking at what is already there?
+# **Predict.** The keys are random directions of 64 numbers, each of length 1, so that two of them match by $1/64$ on average when squared. With how many pairs is an answer as bad as none (an error of 1)? Does it help to write the pairs one by one, each step looking at what is already there?
 
 # %%
 counts = quick((2, 4, 8, 16, 32, 64, 128, 256), (2, 64, 256))
@@ -97,7 +107,7 @@ plots.capacity(found)
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# In one step, at 64 pairs: as many as the matrix has rows. Two random keys match a little, by $1/64$ on average when squared, and every other pair adds its bit of *crosstalk*. Writing one by one helps, though not for ever: a step corrects what the earlier ones got wrong (this is called the delta rule; Gated DeltaNet is built on it). But then new pairs overwrite old ones.
+# In one step, at 64 pairs: as many as the matrix has rows. Every other pair adds $1/64$ of *crosstalk*. Writing one by one helps, though not for ever: a step corrects what the earlier ones got wrong (this is called the delta rule; Gated DeltaNet is built on it). But then new pairs overwrite old ones.
 #
 # </details>
 #
@@ -105,7 +115,7 @@ plots.capacity(found)
 #
 # ## 3. A layer that predicts
 #
-# Now text. Our language model is one matrix again, 256 × 256: row `a` holds the logits of the byte that follows byte `a`. Training it plainly needs no gradient: the best table is the logarithm of counts. We count 60 old State of the Union addresses.
+# Now text. Our language model is one matrix again, 256 × 256: row `a` holds the logits of the byte that follows byte `a`: 256 numbers, of which a softmax makes probabilities. Training it plainly needs no gradient: the best table is the logarithm of counts. We count 60 old State of the Union addresses.
 
 # %%
 old = documents.names(prepared=True)[1:61]
@@ -136,7 +146,7 @@ np.testing.assert_allclose(-g, by_formula, atol=1e-6)
 # %% [markdown]
 # What is the step worth? Two questions: what does it save on the chunk it learned from, and on the *next* one, which it has not seen? We take one step from the same table on each chunk, at several rates, and average.
 #
-# **Predict** the two curves. Do they rise together?
+# **Predict** the two curves, over the rate. Do they rise together?
 
 # %%
 trials = quick((1, 3, 10, 30, 100), (3, 100))
@@ -174,7 +184,7 @@ print(f"frozen {frozen.mean():.3f}, learning {losses.mean():.3f} nats per byte")
 
 
 # %% [markdown]
-# **Predict.** The rate is ours to choose. Will the best one be larger or smaller than the best for a single step in section 3?
+# **Predict.** The rate is ours to choose. Will the best one be larger or smaller than the best for a single step in section 3, for the chunk after it?
 
 # %%
 def turn(rate):
@@ -190,11 +200,11 @@ assert mean.max() > 0
 rate_plots.gain_by_rate(swept, naive=True)
 
 # %% [markdown]
-# The slider needs a kernel; the figure below it stands still for those who read this page without one, and compares what the slider can only show one at a time.
+# The slider needs a kernel; the figure below it stands still for those who read this page without one, and compares what the slider can only show one at a time. (Where an axis says tokens, a token is one byte here.)
 #
 # <details><summary>Answer</summary>
 #
-# About the same, or smaller: steps that point the same way add up, so each may be small, and a large one does its damage again and again. At 60 the reader is worse off than if it had never learned.
+# The same, as far as our few rates can tell: 10. But see what it is worth there: a step alone saves a few thousandths, the loop 0.07, because steps that point the same way add up. At 30 a step alone does harm, and the loop still gains. At 60 the reader is worse off than if it had never learned.
 #
 # </details>
 #
@@ -250,7 +260,7 @@ compare_plots.loss_by_position(result)
 #
 # ## 6. Why it disappoints
 #
-# **Predict.** Take away attention, so that learning is the *only* way to use what was read (the paper's toy, chapter 03). What share of full attention's gain does a naive learner reach?
+# **Predict.** Take away attention, so that learning is the *only* way to use what was read (the paper's toy, chapter 03). Full attention saves something over no attention, its gain. What share of that gain does a naive learner reach? (Below, `b` is the number of tokens between steps, and *learning* is trained to learn.)
 
 # %%
 loss_at_the_end = {kind: losses[-1] for kind, losses in paper.PAPER.items()}

@@ -3,7 +3,7 @@
 #
 # **Goal.** A model that learns while it reads has an inner loop: gradient descent on the text. Training such a model means taking a gradient *through* that loop. You will write it in twenty lines, check it against finite differences, cut it short in two ways, and see what the shortcuts cost.
 #
-# **Time** 30 minutes. **You need** a CPU, and to know what `jax.grad` does.
+# **Time** 30 minutes. **You need** a CPU, and to know what `jax.grad` and `jax.lax.scan` do (the table at the beginning of chapter 01 says it).
 #
 # 1. A loop of two numbers
 # 2. Three gradients of one loop
@@ -96,7 +96,7 @@ np.testing.assert_allclose(jax.grad(outer_loss)(w0, x, y, 0.0), ordinary, rtol=1
 # %% [markdown]
 # ## 2. Three gradients of one loop
 #
-# One step of the loop is $w_{i} = w_{i-1} - \eta\, g_i(w_{i-1})$. Its derivative with respect to where it began is $I - \eta H_i$, where $H_i$ is the Hessian of the chunk's loss: the *second* derivative. Three choices:
+# One step of the loop is $w_{i} = w_{i-1} - \eta\, g_i(w_{i-1})$. Its derivative with respect to where it began is $I - \eta H_i$, where $\eta$ is the inner rate, $I$ the identity and $H_i$ the Hessian of the chunk's loss: the *second* derivative. Going back through several steps multiplies these matrices. Three choices:
 #
 # | order | what follows back through a step | in words |
 # |---|---|---|
@@ -157,7 +157,7 @@ assert curves["first"].min() > 1e-3 and curves["none"].min() > 1e-3
 plots.finite_differences(steps, curves)
 
 # %% [markdown]
-# **What to look for.** Blue falls to the bottom as `h` grows: there the full gradient agrees with the measurement to 13 digits or more. Towards small `h` it rises because two nearly equal numbers are subtracted and float64 keeps 16 digits. Green and orange lie flat: no choice of `h` helps them, since they are gradients of something else. **What would falsify it:** a flat blue line.
+# **What to look for.** Blue falls to the bottom as `h` grows: there the full gradient agrees with the measurement to twelve digits or more. Towards small `h` it rises because two nearly equal numbers are subtracted and float64 keeps 16 digits. Green and orange lie flat: no choice of `h` helps them, since they are gradients of something else. **What would falsify it:** a flat blue line.
 #
 # **Predict.** Usually such a curve rises again on the right, where `h` is too wide for a straight line. Why not here?
 #
@@ -171,7 +171,7 @@ plots.finite_differences(steps, curves)
 #
 # ## 4. The same loop in `ttt_core`
 #
-# `ttt_core/inner.py` holds this loop for any model. `inner_step` is the equation, `adapt` the scan. A `loss` takes the fast weights, a chunk, and the mixers' states (which our two numbers do not have).
+# `ttt_core/inner.py` holds this loop for any model. `inner_step` is the equation, `adapt` the scan. A `loss` takes the fast weights, a chunk, and the states of attention (its window). A learner is the fast weights, the rule's own memory and those states; our two numbers have neither, hence the two `()`. `clip=jnp.inf` does not shorten any step, and `origin` is where drift is measured from.
 
 # %%
 step = partial(
@@ -205,7 +205,7 @@ for order, loss in LOSSES.items():
 #
 # A model is two numbers, so we can draw the outer loss of *every* start. Lighter is better. The arrows point downhill by each of the three gradients (their directions; all are drawn equally long); the rings are where descent along each comes to rest.
 #
-# **Predict** before you run it: the loud documents' `a` lies to the right, the quiet ones' to the left. As learning gets faster, which way does the best start move?
+# **Predict** before you run it: the loud documents' `a` lies to the right, the quiet ones' to the left. As learning gets faster, which way does the best start move, and does it go on for ever?
 
 # %%
 here = jnp.array([-0.4, 0.9])
@@ -220,7 +220,7 @@ plots.landscapes([two_kinds.view(world, r, here) for r in quick((0, 0.3, 1.0), (
 #
 # <details><summary>Answer</summary>
 #
-# To the left, towards the quiet documents. Whatever reading will soon learn by itself, the start need not know. (Turn the rate up to 1.2 and it comes back: such steps overshoot in loud documents, so a bad start is paid for over several chunks again.)
+# To the left, towards the quiet documents. Whatever reading will soon learn by itself, the start need not know. It goes furthest at a rate of about 0.5; then it comes back, as the third picture shows, and more so at 1.2: such steps overshoot in loud documents, so a bad start is paid for over several chunks again.
 #
 # </details>
 #
@@ -321,7 +321,7 @@ plots.angles(measured)
 #
 # ## 8. What remat buys
 #
-# The full gradient must walk back through every chunk, so it has to know the fast weights at every chunk. Keeping them all is the price: memory grows with the length of the text. `remat=n` keeps every n-th copy and computes the others again on the way back.
+# The full gradient must walk back through every chunk, so it has to know the fast weights at every chunk. Keeping them all is the price: memory grows with the length of the text. `remat=n` (*rematerialise*: make again) keeps every n-th copy and computes the others again on the way back.
 #
 # Here the fast weights are one 256 × 256 matrix and nothing else weighs much. Memory is read off the compiled program.
 #
@@ -412,7 +412,7 @@ for n in (1, 5):  # 5 does not divide 16 chunks, and need not
 #
 # </details>
 #
-# **3.** How long is the memory of the meta-gradient? Cut it off after `m` chunks by a `stop_gradient` on `w` every `m`-th step, and compare with the full one. In which kind of document does truncation hurt?
+# **3.** How long is the memory of the meta-gradient? Cut it off after `m` chunks by a `stop_gradient` on `w` every `m`-th step, and compare with the full one. In which kind of document does truncation hurt? (`world` holds a loud document at index 0, a quiet one at 1. Do not cut before the first chunk: nothing would be left. A Python loop over the chunks will do. In a scan, JAX traces `step` once for all chunks: carry a counter beside `w`, and choose by `jnp.where(condition, a, b)` instead of `if`.)
 #
 # <details><summary>Answer</summary>
 #
