@@ -236,7 +236,13 @@ class Programs:
     def _make(self, stage: str):
         self._began[stage] = time.monotonic()
         _saved.seconds = 0.0
-        getattr(self, f"_make_{stage}")()
+        make = getattr(self, f"_make_{stage}")
+        try:
+            make()
+        except SystemError:
+            # Python loses count when two threads parse source at once, as a library
+            # here and a page of the explorer may (cpython issue 106905): once more.
+            make()
         self._took[stage] = time.monotonic() - self._began[stage]
         self._compiled[stage] = self._took[stage] + _saved.seconds
         self._ready[stage].set()

@@ -284,7 +284,7 @@ def test_a_model_that_never_learns_is_marked_and_reads_all_the_same(folder):
     assert app.selectbox(key="widget-model").options == [
         "nano",
         "nano-half",
-        "nano-static (never learns)",
+        "nano-static (sliding-window attention over 16 tokens, never learns)",
     ]
     app = live(app, model="nano-static")
     assert "nano-static never learns, so it is its own twin" in headline(app)

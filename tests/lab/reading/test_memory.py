@@ -40,3 +40,16 @@ def test_a_reading_costs_its_text_its_numbers_and_its_states(programs):
 
 def test_the_process_is_larger_than_its_readings(programs):
     assert memory.process_bytes() > memory.nbytes(Reading(programs, TEXT))
+
+
+def test_a_model_is_opened_again_where_python_has_lost_count(programs):
+    tries = []
+
+    def load(name):
+        tries.append(name)
+        if len(tries) == 1:
+            raise SystemError("AST constructor recursion depth mismatch")
+        return programs.loaded
+
+    assert Programs("nano", load=load).open().loaded is programs.loaded
+    assert tries == ["nano", "nano"]
