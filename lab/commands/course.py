@@ -17,16 +17,16 @@ from lab.stopping import Stopped
 def build(
     out: Annotated[Path | None, option("FOLDER")] = None,
     quick: bool = False,
-    only: Annotated[str, option("NUMBER")] = "",
+    only: Annotated[tuple[str, ...], option("NUMBER")] = (),
 ) -> Path:
     """Run the notebooks and write them as pages that need no kernel and no network.
 
-    Pages that are there already, made from the same notebook, are kept.
+    Pages that are there already, made from the same notebook and code, are kept.
 
     Args:
         out: where the pages go (default: .runs/course).
         quick: small sizes, as tests take them; numbers on the pages mean less.
-        only: the chapter with this number, as 04; the others are left as they are.
+        only: chapters with these numbers, as 04 05; the others are left as they are.
 
     Returns:
         The path of the index.
@@ -70,18 +70,19 @@ def pair(back: bool = False):
     Terminal().print(f"{len(made)} {'scripts' if back else 'notebooks'} written")
 
 
-def _chosen(chapters: list, only: str) -> list:
-    """All chapters, or the one that is asked for.
+def _chosen(chapters: list, only: tuple[str, ...]) -> list:
+    """All chapters, or those that are asked for, in the order of the course.
 
     **Raises** `ValueError` naming the numbers there are.
     """
     if not only:
         return chapters
-    found = [c for c in chapters if c.number == only.zfill(2)]
-    if not found:
-        numbers = ", ".join(c.number for c in chapters)
-        raise ValueError(f"there is no chapter {only!r}: the chapters are {numbers}.")
-    return found
+    numbers = [chapter.number for chapter in chapters]
+    for one in only:
+        if one.zfill(2) not in numbers:
+            known = ", ".join(numbers)
+            raise ValueError(f"there is no chapter {one!r}: the chapters are {known}.")
+    return [c for c in chapters if c.number in [one.zfill(2) for one in only]]
 
 
 def _make(todo: list, chapters: list, folder: Path, mode: str):

@@ -4,7 +4,7 @@ import pytest
 from command_line import run
 
 from lab.commands import course
-from lab.course import pairs, running
+from lab.course import pages, pairs, running
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ran(monkeypatch, tmp_path):
 
 
 def test_a_build_goes_on_where_one_was_stopped(ran, tmp_path, capsys, monkeypatch):
-    course.build(quick=True, only="4")
+    course.build(quick=True, only=("4",))
     assert ran == ["# The real model"]
     course.build(quick=True)
     total = len(pairs.notebooks(pairs.folder()))
@@ -55,3 +55,10 @@ def test_a_chapter_that_is_not_there_and_a_cell_that_fails(ran, monkeypatch, cap
     assert run(monkeypatch, "course", "build", "--quick", "--only", "5") == 1
     said = capsys.readouterr().err
     assert "05_train_tiny.ipynb, cell 3 failed: ValueError: no." in said
+
+
+def test_several_chapters_are_asked_for_in_any_order():
+    folder = pairs.folder()
+    chapters = [pages.open_chapter(path) for path in pairs.notebooks(folder)]
+    chosen = course._chosen(chapters, ("3", "00"))
+    assert [chapter.number for chapter in chosen] == ["00", "03"]
