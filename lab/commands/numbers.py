@@ -38,6 +38,7 @@ NUMBERS = {
     "novels": (1, 10**6, "documents that are read"),
     "per_novel": (1, 10**6, "passages of a document"),
     "port": (1, 65_535, "the port that the explorer listens on"),
+    "rate": (0, 10**6, "factor on the inner rate"),
     "rates": (0, 10**6, "inner rate"),
     "read": (1, 2**40, "tokens of the document that are read"),
     "region": (1, 2**30, "tokens"),

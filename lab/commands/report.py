@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
-
 from lab import files, results, runs
 from lab.commands.options import option
 from lab.commands.terminal import Terminal
@@ -25,7 +23,7 @@ TITLE = "Models that learn while they read: ours, and the paper's"
 
 def report(
     out: Annotated[Path, option("FILE")] = Path("report.html"),
-    only: Annotated[tuple[str, ...], arg(metavar="QUESTION ...")] = (),
+    only: Annotated[tuple[str, ...], option("QUESTION")] = (),
     run: bool = False,
 ) -> Path:
     """Write one HTML page: every question, our answer beside the paper's.

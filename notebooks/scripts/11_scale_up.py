@@ -261,9 +261,10 @@ from lab.training import devices, hosts
 hosts.join_hosts(sys.argv[1], int(sys.argv[2]))
 me, (heard,) = jax.process_index(), hosts.agree(10 + jax.process_index())
 share, of = devices.rows(devices.make_mesh(8))
-print(f"process {me + 1} of {jax.process_count()}:", jax.local_device_count(),
-      f"devices of {jax.device_count()}, share {share + 1} of {of}, heard {heard},",
-      "writes files" if hosts.is_leader() else "writes nothing")
+sys.stdout.write(  # at once, as the library that connects the two prints, too
+    f"process {me + 1} of {jax.process_count()}: {jax.local_device_count()} devices of "
+    f"{jax.device_count()}, share {share + 1} of {of}, heard {heard}, writes "
+    f"{'files' if hosts.is_leader() else 'nothing'}\\n")
 """
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))

@@ -56,7 +56,7 @@ def test_a_pretrained_model_learns_while_it_reads(
     assert status == 0 and "small-model never learns while it reads" in out.out
     assert "small-model-inplace-window-32-chunk-8 does" in out.out
     status, out = said("stream", str(text), "--window", "32")
-    assert status == 1 and "add --fast inplace or --fast added" in out.err
+    assert status == 1 and "use chunk <= 32" in out.err
     status, out = said("model", "learn", "learner")
     assert status == 1 and "1 fast blocks already" in out.err
 
