@@ -2,55 +2,49 @@
 
 import plotly.graph_objects as go
 
-from lab.evals.rules import PAPERS, Rules
+from lab.evals.rules import PAPERS, Row, Rules
+from lab.measure.intervals import Interval
 from lab.plots import theme
 from lab.plots.compare import SYMBOLS, zero_line
 
 
 def gain_by_rule(result: Rules) -> go.Figure:
     """What each rule saves over the frozen twin, with 95 % intervals over documents."""
-    gains = [row.gain for row in result.rows]
-    ends = [[getattr(one, end) for one in gains] for end in ("mean", "low", "high")]
-    bars = go.Bar(
-        x=[f"{row.rule}<br>{row.rate:g}" for row in result.rows],
-        y=ends[0],
-        marker_color=[
-            theme.LEARNING if row.rule == PAPERS else theme.BLOCKS[1]
-            for row in result.rows
-        ],
-        error_y=theme.whiskers(*ends),
-        hovertemplate="%{y:+.3f}",
-    )
-    fig = theme.tall(
-        [bars],
-        title=f"{result.model}: what each inner rule saves at its best rate",
-        y="nats per token",
-        x="inner rule, best rate",
-        shapes=[zero_line()],
-        bargap=0.3,
-    )
-    return fig.update_layout(showlegend=False).update_xaxes(type="category")
+    colours = [
+        theme.LEARNING if row.rule == PAPERS else theme.BLOCKS[1] for row in result.rows
+    ]
+    title = f"{result.model}: what each inner rule saves at its best rate"
+    gains = {_named(row): row.gain for row in result.rows}
+    return _by_rule(gains, colours, title)
 
 
 def gain_over_sgd(result: Rules) -> go.Figure:
     """What each rule saves over the paper's, paired over documents; 95 % intervals."""
     rows = [row for row in result.rows if row.rule != PAPERS]
-    overs = [row.over_sgd for row in rows]
-    ends = [[getattr(one, end) for one in overs] for end in ("mean", "low", "high")]
-    points = go.Scatter(
-        x=[f"{row.rule}<br>{row.rate:g}" for row in rows],
+    title = f"{result.model}: what each inner rule saves over the paper's"
+    overs = {_named(row): row.over_sgd for row in rows}
+    return _by_rule(overs, [theme.BLOCKS[1]] * len(rows), title)
+
+
+def _named(row: Row) -> str:
+    return f"{row.rule}<br>{row.rate:g}"
+
+
+def _by_rule(found: dict[str, Interval], colours: list[str], title: str) -> go.Figure:
+    """A mark with its interval for each rule, by name."""
+    parts = ("mean", "low", "high")
+    ends = [[getattr(one, part) for one in found.values()] for part in parts]
+    marks = go.Scatter(
+        x=list(found),
         y=ends[0],
         mode="markers",
-        marker=dict(color=theme.BLOCKS[1], size=10),
+        marker=dict(color=colours, size=10),
         error_y=theme.whiskers(*ends),
         hovertemplate="%{y:+.4f}",
     )
+    x = "inner rule, best rate"
     fig = theme.tall(
-        [points],
-        title=f"{result.model}: what each inner rule saves over the paper's",
-        y="nats per token",
-        x="inner rule, best rate",
-        shapes=[zero_line()],
+        [marks], title=title, y="nats per token", x=x, shapes=[zero_line()]
     )
     return fig.update_layout(showlegend=False).update_xaxes(type="category")
 
