@@ -49,6 +49,16 @@ QUESTIONS = {
         "eval recall tiny-e2e tiny-e2e-recall",
         "whole",
     ),
+    "needles": Question(
+        "Needles",
+        "Which needles are found again?",
+        {"nats": "Nats", "exact": "Found", "several": "Several at once"},
+        "cells out of attention's reach (marked): frozen twins are at exactly zero "
+        "there. Of several at once, a share that is no better than picking blindly "
+        "says that a value is kept, and not what it belongs to.",
+        "eval needles tiny-e2e tiny-e2e-recall tiny-full --full-to 16384",
+        "exact",
+    ),
     "rules": Question(
         "Rules",
         "Which inner rule suits a model?",
