@@ -52,12 +52,13 @@ QUESTIONS = {
     "needles": Question(
         "Needles",
         "Which needles are found again?",
-        {"nats": "Nats", "exact": "Found", "several": "Several at once"},
-        "cells out of attention's reach (marked): frozen twins are at exactly zero "
-        "there. Of several at once, a share that is no better than picking blindly "
-        "says that a value is kept, and not what it belongs to.",
+        {"distance": "Nats", "found": "Found", "several": "Several at once"},
+        "right of the dotted mark attention cannot reach the needle: frozen twins are "
+        "at exactly zero there. Each line is a length of text. Of several at once, a "
+        "share no better than picking blindly says that a value is kept, and not what "
+        "it belongs to.",
         "eval needles tiny-e2e tiny-e2e-recall tiny-full --full-to 16384",
-        "exact",
+        "found",
     ),
     "rules": Question(
         "Rules",

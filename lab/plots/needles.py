@@ -5,6 +5,7 @@ bluish one), and every square says its number. Above the broken line a needle li
 of the reach of attention: what is found there, weights remember.
 """
 
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -12,10 +13,11 @@ from lab.data.needles import TASKS
 from lab.evals.needles import Needles
 from lab.measure.positions import short
 from lab.plots import theme
-from lab.plots.compare import OTHERS
+from lab.plots.compare import OTHERS, SYMBOLS, zero_line
 
 
 FOUND = ((0.0, "#b2382f"), (0.5, "#e8c84a"), (1.0, "#1f8f7a"))
+TICKS = [64, 256, 1_024, 4_096, 16_384]
 NATS = 4.0  # saved nats a token that count as a full colour
 
 
@@ -29,6 +31,61 @@ def nats_by_depth(result: Needles) -> go.Figure:
     """Nats that the needle saves on a token of its answer."""
     shown = lambda cell: (cell.nats.mean, f"{cell.nats.mean:+.2f}")
     return _grids(result, shown, "Nats that the needle saves on an answer token", NATS)
+
+
+def nats_by_distance_back(result: Needles) -> go.Figure:
+    """Nats that a needle saves on a token of its answer, by how far back it lies."""
+    title = "Nats that a needle saves on an answer token"
+    return _by_distance(result, "nats", title, "nats per token", "%{y:+.2f}")
+
+
+def found_by_distance_back(result: Needles) -> go.Figure:
+    """Share of needles found again, by how far back they lie."""
+    title = "Needles found: whole answers, greedy"
+    fig = _by_distance(result, "exact", title, "share", "%{y:.0%}")
+    return fig.update_yaxes(range=[-0.02, 1.04], tickformat=".0%")
+
+
+def _by_distance(result: Needles, name: str, title: str, y: str, hover: str):
+    """A line for each reader, over the means of all tasks at each place."""
+    lines, colours = [], (theme.LEARNING, theme.FROZEN, *OTHERS)
+    for i, label in enumerate(result.labels):
+        points = _points(result, label, name)
+        lines.append(
+            theme.line(
+                [x for x, _ in points],
+                [value for _, value in points],
+                label,
+                colours[i % len(colours)],
+                mode="lines+markers",
+                line=dict(dash=theme.DASHES[i % len(theme.DASHES)]),
+                marker=dict(symbol=SYMBOLS[i % len(SYMBOLS)], size=7),
+                hovertemplate=hover,
+            )
+        )
+    reaches = {reach for reach in result.reaches.values() if reach}
+    axis = theme.token_axis("tokens between needle and question", TICKS)
+    shapes = [zero_line(), *(theme.mark(reach) for reach in reaches)]
+    return theme.tall(lines, title=title, y=y, xaxis=axis, shapes=shapes)
+
+
+def _points(result: Needles, label: str, name: str) -> list[tuple]:
+    """How far back and what is found there, with a gap between two lengths of text."""
+    found = []
+    for length in result.lengths:
+        at = {}
+        for cell in result.cells:
+            if (cell.label, cell.length) == (label, length):
+                at.setdefault(cell.depth, []).append(cell)
+        found += sorted(
+            (
+                max(1.0, float(np.mean([cell.behind for cell in cells]))),
+                float(np.mean([getattr(cell, name).mean for cell in cells])),
+            )
+            for cells in at.values()
+        )
+        found.append((None, None))
+    return found
 
 
 def several_at_once(result: Needles) -> go.Figure:

@@ -50,7 +50,13 @@ from lab.plots.influence import (
     who_taught,
 )
 from lab.plots.interference import interference_matrix, remedies_side_by_side
-from lab.plots.needles import exact_by_depth, nats_by_depth, several_at_once
+from lab.plots.needles import (
+    exact_by_depth,
+    found_by_distance_back,
+    nats_by_depth,
+    nats_by_distance_back,
+    several_at_once,
+)
 from lab.plots.recall import (
     first_choice_by_distance,
     nats_by_distance,
@@ -97,6 +103,8 @@ FIGURES = {
     },
     ReadingBench: {"reading": reading_cost, "writing": writing_cost},
     Needles: {
+        "distance": nats_by_distance_back,
+        "found": found_by_distance_back,
         "exact": exact_by_depth,
         "nats": nats_by_depth,
         "several": several_at_once,
