@@ -122,5 +122,6 @@ def _is_whole(page, wide: int):
 
 
 def _keep(page, name: str):
+    page.mouse.move(0, 0)  # nothing is pointed at
     if folder := os.environ.get("PICTURES"):
         page.screenshot(path=Path(folder) / f"{name}.png")
