@@ -160,9 +160,17 @@ def test_it_goes_through_a_file_and_back(result):
     assert results.to_json(results.open_result(data, evals.Needles)) == data
 
 
+def at_all(result):
+    return result.of("s-niah-2", "a").items()
+
+
 def test_figures_draw_what_was_measured(result):
     drawn = plots.result_figures("needles", result)
-    assert list(drawn) == ["exact", "nats", "several"]
+    assert list(drawn) == ["distance", "found", "exact", "nats", "several"]
+    lines = {line.name: line for line in drawn["distance"].data}
+    of_300 = sorted(cell.behind for (n, _), cell in at_all(result) if n == 300)
+    assert list(lines["a"].x[: len(of_300)]) == [max(1, n) for n in of_300]
+    assert lines["a"].x[len(of_300)] is None, "each length has a line of its own"
     learner, frozen = (g for g in drawn["nats"].data if g.type == "heatmap")
     at = result.of("s-niah-2", "a")
     assert learner.z[1][0] == at[300, 0.5].nats.mean
