@@ -38,7 +38,7 @@ def export(
     from lab.plots.playable import mark, playable
 
     path = _place(out, stem)
-    _check_free(path, mark(found))
+    check_free(path, mark(found))
     files.check_writable(path.absolute().parent)
     files.write(path, playable(found))
     size = path.stat().st_size / 1e6
@@ -72,7 +72,7 @@ def _place(out: Path | None, stem: str) -> Path:
     return out if is_page else out / f"{stem}.html"
 
 
-def _check_free(path: Path, mark: str):
+def check_free(path: Path, mark: str):
     """Only a page of the same reading may be replaced.
 
     **Raises** `ValueError` for anything else that lies there.

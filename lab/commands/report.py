@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 from lab import files, results, runs
+from lab.commands.export import check_free
 from lab.commands.options import option
 from lab.commands.terminal import Terminal
 from lab.evals.questions import QUESTIONS, Question
-from lab.names import unknown
+from lab.names import choose
 from lab.results import Kept
 
 
@@ -43,7 +44,7 @@ def report(
     what a command raises that is run.
     """
     wanted = _wanted(only)
-    _check_free(out)
+    check_free(out, MARK)
     files.check_writable(out.absolute().parent)
     terminal = Terminal()
     missing = [kind for kind in wanted if not found(kind)]
@@ -73,18 +74,8 @@ def found(kind: str) -> list[Kept]:
 
 
 def _wanted(only: tuple[str, ...]) -> list[str]:
-    for name in only:
-        if name not in QUESTIONS:
-            raise ValueError(unknown("question", name, QUESTIONS))
-    return [kind for kind in QUESTIONS if not only or kind in only]
-
-
-def _check_free(out: Path):
-    """Only another report may be replaced."""
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder: name a file with --out.")
-    if out.exists() and MARK.encode() not in out.read_bytes()[:2_000]:
-        raise ValueError(f"{out} holds something else: give another --out.")
+    asked = [choose("question", name, QUESTIONS) for name in only]
+    return [kind for kind in QUESTIONS if not asked or kind in asked]
 
 
 def _run(kind: str, terminal: Terminal):

@@ -64,7 +64,7 @@ def rules(
     total, done = numbers.cost(stage, grid), 0
     with Kept("rules", "passages") as keep, counting("reading", "tokens") as report:
 
-        def tell(tokens: int, words: str):
+        def tell(tokens: int):
             nonlocal done
             done += tokens
             report(done, total)

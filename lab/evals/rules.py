@@ -114,19 +114,19 @@ def measure(
     rules: Mapping[str, tuple[float, ...]],
     stage: Stage,
     *,
-    report: Callable[[int, str], None] | None = None,
+    report: Callable[[int], None] | None = None,
     keep: Keep = fresh,
 ) -> tuple[float, list[Row]]:
     """The frozen twin's loss, and a row for each rule of `rules` (name -> rates).
 
-    The paper's rule must be among them. `report(tokens, words)`: called with the tokens
-    of each part. `keep`: keeps each part (`lab.measure.parts`).
+    The paper's rule must be among them. `report(tokens)`: called with the tokens of
+    each part. `keep`: keeps each part (`lab.measure.parts`).
     """
-    tell = report or (lambda tokens, words: None)
+    tell = report or (lambda tokens: None)
     read = functools.partial(_read, keep=keep)
     still = load(Reader(model, learning=False))
     frozen = {
-        name: [read(still, one, tell, "frozen twin").nats for one in passages]
+        name: [read(still, one, tell).nats for one in passages]
         for name, passages in (("tuning", stage.tuning), ("text", stage.passages))
     }
     found = {}
@@ -135,12 +135,11 @@ def measure(
         tried = []
         for rate in rates:
             at = with_inner(changed, lr=rate)
-            words = f"{rule}, rate {rate:g}"
-            nats = [read(at, one, tell, words).nats for one in stage.tuning]
+            nats = [read(at, one, tell).nats for one in stage.tuning]
             tried.append(Tried(rate, _gain(stage.tuning, frozen["tuning"], nats).mean))
         best = max(tried, key=lambda one: one.gain if np.isfinite(one.gain) else -1e9)
         at = with_inner(changed, lr=best.rate)
-        readings = [read(at, one, tell, rule) for one in stage.passages]
+        readings = [read(at, one, tell) for one in stage.passages]
         (cell,), _ = needles.measure(
             needles.Subject(rule, at), stage.stacks, (TASK,), (), keep=keep
         )
@@ -158,13 +157,13 @@ class Reading:
     ms: float
 
 
-def _read(model, passage: Passage, tell, words: str, *, keep: Keep) -> Reading:
+def _read(model, passage: Passage, tell, *, keep: Keep) -> Reading:
     from lab import checkpoints
 
     marked = checkpoints.model_hash(model)
     measured = functools.partial(_walk, model, passage.tokens)
     found = keep(measured, "rules", marked, np.asarray(passage.tokens))[0]
-    tell(len(passage.tokens), words)
+    tell(len(passage.tokens))
     return Reading(*map(float, found))
 
 
