@@ -15,7 +15,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ from lab.names import unknown
 
 
 PUBLISHED = Path(__file__).parent / "published" / "models"
+# Weights that go into a pretrained model, which has to be added first.
+ADAPTERS = PUBLISHED.with_name("adapters")
 ADDED = (  # fields that older cards do not have
     *("expand", "state_dim", "taps", "bind_chunk", "qk_gain", "qkv_taps"),
     *("sinks", "in_place", "qkv_bias", "head_width", "rope_factors"),
@@ -88,13 +90,25 @@ def read_card(path: Path) -> dict:
 def kept() -> dict[str, dict]:
     """The cards of the models that `ttt-lab model add` keeps here, by name.
 
-    A card that is damaged is left out.
+    The lab's adapters (`ADAPTERS`) are among them as soon as the model that they go
+    into is here. A card that is damaged is left out.
     """
+    added = folders.models().glob("[!.]*/*.json")
+    found = _whole_cards(path for path in added if path.stem == path.parent.name)
+    here = lambda card: card.get("start", {}).get("name") in found
+    return found | {name: card for name, card in adapters().items() if here(card)}
+
+
+def adapters() -> dict[str, dict]:
+    """The cards of the lab's own weights for pretrained models, by name."""
+    return _whole_cards(ADAPTERS.glob("*.json"))
+
+
+def _whole_cards(paths: Iterable[Path]) -> dict[str, dict]:
     found = {}
-    for path in sorted(folders.models().glob("[!.]*/*.json")):
-        if path.stem == path.parent.name:
-            with contextlib.suppress(ValueError, OSError):
-                found[path.stem] = read_card(path)
+    for path in sorted(paths):
+        with contextlib.suppress(ValueError, OSError):
+            found[path.stem] = read_card(path)
     return found
 
 
@@ -130,7 +144,13 @@ def start_from(name: str | os.PathLike, config, sha256: str | None = None):
 
     from ttt_core.warm_start import with_fast_weights
 
-    found = card(name)["sha256"]
+    try:
+        found = card(name)["sha256"]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"This model begins from {name}, which is not here: `ttt-lab model add "
+            f"{name}` first."
+        ) from error
     if sha256 not in (None, found):
         raise ValueError(
             f"{name} has weights of the hash {found[:12]}, and this model begins from "
@@ -497,7 +517,8 @@ def _marks(path: Path) -> dict:
 def _card_path(name: str | os.PathLike) -> Path:
     given = Path(name)
     stem = given.with_suffix("") if given.suffix in (".json", ".safetensors") else given
-    for path in (PUBLISHED / f"{stem}.json", stem.with_name(stem.name + ".json")):
+    published = [folder / f"{stem}.json" for folder in (PUBLISHED, ADAPTERS)]
+    for path in (*published, stem.with_name(stem.name + ".json")):
         if path.exists():
             return path
     own = folders.models() / stem.name / f"{stem.name}.json"

@@ -1,6 +1,7 @@
 """`ttt-lab bench`: run a benchmark, print its table, keep its numbers."""
 
 import contextlib
+from pathlib import Path
 from typing import Annotated
 
 from rich.table import Table
@@ -38,13 +39,13 @@ def read(
     from lab.bench.reading import ReadingBench, measure_reading, row
 
     contexts = quick(contexts, (max(contexts) // 128,))
-    built = {name: _build_or_load(name) for name in models}
+    built = {Path(name).stem: _build_or_load(name) for name in models}
     turns = len(models) * (1 + len(contexts)) * (1 + repeats)
     with _turns(turns, "read to {:,} tokens") as report:
         knobs = {"contexts": contexts, "repeats": repeats, "report": report}
         costs = measure_reading(built, **knobs)
     result = ReadingBench(repeats, (COPIED,), tuple(map(row, costs)))
-    finish(result, "" if models == EIGHT else models[0], output, show_reading)
+    finish(result, "" if models == EIGHT else next(iter(built)), output, show_reading)
 
 
 @contextlib.contextmanager
@@ -184,7 +185,8 @@ def everything(
     cores = runs.usable_cores()
     result = SpeedBench(model, cores, repeats, peak / 1e9, rows, first)
     result = result.beside(earlier) if earlier else result
-    finish(result, "" if model == "tiny-e2e" else model, output, show_everything)
+    name = "" if model == "tiny-e2e" else Path(model).stem
+    finish(result, name, output, show_everything)
 
 
 _ROWS = 11  # that take turns

@@ -41,6 +41,10 @@ def list_() -> None:
         if name not in kept.names():
             more = f"{package.title}; not here: ttt-lab model add {name}"
             table.add_row(name, "", "", more)
+    for name, card in checkpoints.adapters().items():
+        if name not in checkpoints.kept():
+            base = card["start"]["name"]
+            table.add_row(name, "", base, f"comes with: ttt-lab model add {base}")
     console = Terminal()
     console.print(table)
     for name in set(kept.names()) - set(checkpoints.kept()):
@@ -83,11 +87,14 @@ def add(
         with counting(f"keeping {name}", "MB") as report:
             card = kept.keep(found, name, _in_megabytes(report))
     said = f"{card['parameters'] / 1e6:,.0f} million weights"
-    Terminal().print(
-        f"{name}: {said}, kept in {folders.models() / name}\n"
+    lines = [
+        f"{name}: {said}, kept in {folders.models() / name}",
         f'Try: ttt-lab generate --model {name} --prompt "Once upon a time"',
-        soft_wrap=True,
-    )
+    ]
+    for learner, about in checkpoints.adapters().items():
+        if about["start"] == {"name": name, "sha256": card["sha256"]}:
+            lines.append(f"It learns as {learner}: ttt-lab stream --model {learner}")
+    Terminal().print("\n".join(lines), soft_wrap=True)
 
 
 def learn(
@@ -155,6 +162,8 @@ def _models() -> dict[str, tuple[dict, str]]:
 
 
 def _origin(card: Mapping) -> str:
+    if "recipe" in card:  # one of the lab's adapters
+        return f"published, goes into {card['start']['name']}"
     words = [card.get("title") or card.get("source"), card.get("licence")]
     return ", ".join(["added", *(str(word) for word in words if word)])
 

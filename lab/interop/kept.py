@@ -118,7 +118,7 @@ def check_name(name: str):
             "that first, or choose another --name."
         )
     published = [path.stem for path in checkpoints.PUBLISHED.glob("*.json")]
-    if name in (*published, *tokenizers.NAMES):
+    if name in (*published, *checkpoints.adapters(), *tokenizers.NAMES):
         raise ValueError(f"{name!r} is taken by the lab; choose another --name.")
 
 

@@ -43,6 +43,7 @@ def recordings() -> dict[str, traces.Header]:
 def damaged() -> list[str]:
     """A sentence for each published card, recording and result that is damaged."""
     cards = _whole("models/*.json", checkpoints.read_card)[1]
+    cards += _whole("adapters/*.json", checkpoints.read_card)[1]
     results = _whole("results/*.json", _result)[1]
     return cards + _whole("traces/*.npz", _header)[1] + results
 

@@ -39,8 +39,9 @@ def write_snapshot(phase: Phase, model: ttt.Transformer, folder: Path) -> Path:
         model = eqx.combine(rounded, model)
     about = describe_model(phase, model, folder)
     if start:
-        marked = {"name": start, "sha256": checkpoints.card(start)["sha256"]}
-        about |= {"start": marked}
+        given = checkpoints.card(start)
+        about |= {"start": {"name": start, "sha256": given["sha256"]}}
+        about |= {name: given[name] for name in ("licence",) if name in given}
     return checkpoints.save(folder / phase.checkpoint_name, model, about, changed)
 
 
@@ -81,12 +82,14 @@ def describe_model(phase: Phase, model: ttt.Transformer, folder: Path) -> dict:
 def publish_model(card: Path) -> Path:
     """Copy a finished model and its card to the published models; return the new card.
 
-    A card that points at another model's weights is copied alone.
+    A card that points at another model's weights is copied alone. Weights for a
+    pretrained model go to the adapters.
 
     **Raises** `FileNotFoundError` if the card points at weights that are not published.
     """
-    target = checkpoints.PUBLISHED
-    points_at = checkpoints.card(card).get("weights")
+    about = checkpoints.card(card)
+    target = checkpoints.ADAPTERS if "start" in about else checkpoints.PUBLISHED
+    points_at = about.get("weights")
     if points_at is None:
         weights = card.with_suffix(".safetensors")
         files.write(target / weights.name, weights.read_bytes())

@@ -1,12 +1,14 @@
 """`ttt-lab model`: add, list, show, use, remove, as a person types it."""
 
 import io
+import json
 import sys
 
 import pytest
 from command_line import run, use_folders
 from small_pretrained import write_folder
 
+from lab import checkpoints
 from lab.commands import model as command
 from lab.interop import fetching, gguf
 
@@ -59,6 +61,34 @@ def test_a_pretrained_model_learns_while_it_reads(
     assert status == 1 and "use chunk <= 32" in out.err
     status, out = said("model", "learn", "learner")
     assert status == 1 and "1 fast blocks already" in out.err
+
+
+def test_the_labs_weights_for_a_model_come_with_it(
+    folder, tmp_path, monkeypatch, capsys
+):
+    said = lambda *words: (run(monkeypatch, *words), capsys.readouterr())
+    monkeypatch.setattr(checkpoints, "ADAPTERS", tmp_path / "adapters")
+    said("model", "add", str(folder))
+    how = ("--how", "added", "--blocks", "1", "--window", "32", "--chunk", "8")
+    said("model", "learn", "small-model", *how, "--name", "taught")
+    (tmp_path / "prepared/models/taught").rename(checkpoints.ADAPTERS)
+    path = checkpoints.ADAPTERS / "taught.json"
+    path.write_text(json.dumps(checkpoints.read_card(path) | {"recipe": "taught"}))
+    status, out = said("model", "list")
+    assert status == 0 and "published, goes into small-model" in out.out
+    assert checkpoints.load("taught").config.learns
+    assert "taught" in checkpoints.kept()
+    said("model", "remove", "small-model")
+    status, out = said("model", "list")
+    assert status == 0 and "comes with: ttt-lab model add small-model" in out.out
+    assert "taught" not in checkpoints.kept()
+    status, out = said("generate", "--model", "taught", "--prompt", "the fog")
+    assert status == 1 and "begins from small-model, which is not here" in out.err
+    assert "`ttt-lab model add small-model` first" in out.err
+    status, out = said("model", "add", str(folder))
+    assert "It learns as taught: ttt-lab stream --model taught" in out.out
+    status, out = said("model", "add", str(folder), "--name", "taught")
+    assert status == 1 and "'taught' is taken by the lab" in out.err
 
 
 def test_published_models_are_shown_too(monkeypatch, capsys):
