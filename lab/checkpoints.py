@@ -104,6 +104,16 @@ def adapters() -> dict[str, dict]:
     return _whole_cards(ADAPTERS.glob("*.json"))
 
 
+def adapter_of(model: str) -> str | None:
+    """The lab's weights with which a model that is here learns while it reads.
+
+    None if there are none for it, or for other weights of that name.
+    """
+    meant = {"name": model, "sha256": card(model)["sha256"]}
+    found = (name for name, card in adapters().items() if card.get("start") == meant)
+    return next(found, None)
+
+
 def _whole_cards(paths: Iterable[Path]) -> dict[str, dict]:
     found = {}
     for path in sorted(paths):

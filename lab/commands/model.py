@@ -91,9 +91,8 @@ def add(
         f"{name}: {said}, kept in {folders.models() / name}",
         f'Try: ttt-lab generate --model {name} --prompt "Once upon a time"',
     ]
-    for learner, about in checkpoints.adapters().items():
-        if about["start"] == {"name": name, "sha256": card["sha256"]}:
-            lines.append(f"It learns as {learner}: ttt-lab stream --model {learner}")
+    if learner := checkpoints.adapter_of(name):
+        lines.append(f"It learns as {learner}: ttt-lab stream my.txt --model {learner}")
     Terminal().print("\n".join(lines), soft_wrap=True)
 
 

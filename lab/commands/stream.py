@@ -64,7 +64,8 @@ def stream(
     at: float = 0.3,
     tokens: Annotated[int | None, option("TOKENS")] = None,
     fast: Annotated[
-        Literal["inplace", "added", "none"] | None, option("inplace|added|none")
+        Literal["inplace", "added", "trained", "none"] | None,
+        option("inplace|added|trained|none"),
     ] = None,
     window: Annotated[int | None, option("TOKENS")] = None,
     chunk: Annotated[int | None, option("TOKENS")] = None,
@@ -87,7 +88,8 @@ def stream(
         at: where to plant the needle, from 0 (start) to 1 (end).
         tokens: read at most this many tokens (default: all).
         fast: how a pretrained model learns, by the MLPs of its last blocks, by second
-            MLPs beside them, or not at all (default: inplace).
+            MLPs beside them, by second MLPs that the lab has trained, or not at all
+            (default: trained, or inplace where the lab has trained none).
         window: tokens that attention sees (default: as trained; 512 for a pretrained
             model that is given fast weights).
         chunk: tokens between two inner steps (default: as trained; else 64).
@@ -112,7 +114,8 @@ def stream(
     if not 0 <= rate < math.inf:
         raise ValueError(f"--rate must be >= 0: got {rate:g}.")
     learner = _learner(model, fast, window, chunk, console)
-    sizes = {} if learner != model else {"window": window, "chunk": chunk}
+    is_given = learner not in (model, *checkpoints.adapters())  # made as asked
+    sizes = {} if is_given else {"window": window, "chunk": chunk}
     changed, model = Changes(rule=rule, **sizes), learner
     reading = opened(
         document,
@@ -165,7 +168,10 @@ def _learner(
     asked = {name: value for name, value in asked.items() if value is not None}
     if fast is None and model in kept_models.names():
         learns = checkpoints.card(model)["config"]["fast_blocks"] > 0
-        fast = None if learns else "inplace"
+        default = "trained" if checkpoints.adapter_of(model) else "inplace"
+        fast = None if learns else default
+    if fast == "trained":
+        return _trained(model, console)
     if fast in (None, "none"):
         if asked and fast == "none":
             raise ValueError(
@@ -178,9 +184,28 @@ def _learner(
     how = learning.Learning(fast, **asked)
     with console.status(f"giving {model} fast weights"):
         name = learning.chosen(model, how)
-    said = f"{model} never learns while it reads; {name} does: {learning.HOWS[fast]}."
-    console.print(f"{said} (--fast none: as it was published)", soft_wrap=True)
+    _tell(model, name, learning.HOWS[fast], console)
     return name
+
+
+def _trained(model: str, console: Terminal) -> str:
+    """The model with the lab's trained weights, by name.
+
+    **Raises** `ValueError` if there are none for it.
+    """
+    name = checkpoints.adapter_of(model)
+    if name is None:
+        raise ValueError(
+            f"The lab has no trained weights for {model!r}: take --fast inplace or "
+            "--fast added."
+        )
+    _tell(model, name, "its second MLPs were trained for it", console)
+    return name
+
+
+def _tell(model: str, name: str, why: str, console: Terminal):
+    said = f"{model} never learns while it reads; {name} does: {why}."
+    console.print(f"{said} (--fast none: as it was published)", soft_wrap=True)
 
 
 def opened(

@@ -24,7 +24,7 @@ HOWS = {
     "added": "the last blocks get a second MLP, which learns",
 }
 # Inner rates that suit SmolLM2 untrained: lab/LOG.md, 2026-11-26.
-RATES = {"inplace": 0.03, "added": 1.0}
+RATES = {"inplace": 0.03, "added": 0.3}
 UNSHOWN = arg(metavar="N", help_behavior_hint="")  # the words name the default
 
 
@@ -40,7 +40,7 @@ class Learning:
         sinks: first tokens of a text that stay visible beyond the window.
         chunk: tokens between two inner steps.
         width: hidden width of added MLPs (default: a third of the blocks' own).
-        lr: inner rate (default: 0.03 in place, 1 for added MLPs).
+        lr: inner rate (default: 0.03 in place, 0.3 for added MLPs).
         clip: largest norm of an inner gradient.
         seed: decides which hidden units added MLPs begin with.
     """

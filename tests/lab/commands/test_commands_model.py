@@ -86,7 +86,14 @@ def test_the_labs_weights_for_a_model_come_with_it(
     assert status == 1 and "begins from small-model, which is not here" in out.err
     assert "`ttt-lab model add small-model` first" in out.err
     status, out = said("model", "add", str(folder))
-    assert "It learns as taught: ttt-lab stream --model taught" in out.out
+    assert "It learns as taught: ttt-lab stream my.txt --model taught" in out.out
+    text = tmp_path / "text.txt"
+    text.write_text("the fog came in on little cat feet and looked over harbor " * 8)
+    status, out = said("stream", str(text), "--model", "small-model", "--chunk", "16")
+    assert status == 0 and "taught does: its second MLPs were trained for" in out.out
+    assert "taught with chunk 16" in " ".join(out.out.split())
+    status, out = said("stream", str(text), "--model", "taught", "--fast", "trained")
+    assert status == 1 and "no trained weights for 'taught'" in out.err
     status, out = said("model", "add", str(folder), "--name", "taught")
     assert status == 1 and "'taught' is taken by the lab" in out.err
 
