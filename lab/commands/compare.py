@@ -116,6 +116,8 @@ def _shares(result) -> Table:
     table.title = f"share of the lead over its frozen twin, ± 95 % over {unit}"
     for one in result.shares:
         where, share = span(one.start, one.stop), "not known"
+        if one.lead.sign < 0:
+            share = "no lead"
         if one.share.is_known:
             share = f"{one.share.mean:.0%} ±{one.share.half:.0%}"
         table.add_row(one.learner, where, signed(one.lead), signed(one.saved), share)
@@ -140,6 +142,6 @@ def _lasting(result) -> Table:
             table.add_row(gap.words, *ends, signed(slope.change), slope.verdict)
         if growth := gap.growth:
             late, early = span(*growth.late), span(*growth.early)
-            words = f"{late}: {signed(growth.change)} more than {early}"
+            words = f"{late}: {signed(growth.change)} against {early}"
             table.add_row("", "", "", "", words)
     return table

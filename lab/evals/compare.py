@@ -15,6 +15,7 @@ part of that lead by which the learner is ahead of its twin too is the share.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -106,7 +107,7 @@ class Share:
 
     `lead`: how far `ceiling` is ahead of the frozen twin of `learner` on the tokens
     from `start` to `stop` of each passage; `saved`: how far the learner is; `share`:
-    saved over lead (NaN where the lead is not told from zero).
+    saved over lead (NaN where there is no lead, or none that is told from zero).
     """
 
     learner: str
@@ -229,6 +230,8 @@ def _share(readings: Readings, one: System, ceiling: str, start: int, stop: int)
     }
     spans = {what: interval(values) for what, values in rows.items()}
     share = part_of(rows["saved"], rows["lead"])
+    if spans["lead"].sign < 0:  # a model that is behind has no lead to be shared
+        share = Interval(math.nan, math.nan, math.nan, share.novels)
     return Share(one.name, ceiling, start, stop, **spans, share=share)
 
 

@@ -135,6 +135,19 @@ def test_no_share_of_a_lead_that_may_be_none():
     assert whole.lead.sign == 0 and np.isnan(whole.share.mean)
 
 
+def test_no_share_of_a_lead_that_the_learner_has():
+    losses = {
+        "a": lambda t: 3.8 + 0 * t,
+        "a, frozen": lambda t: 3.9 + 0 * t,
+        "all": lambda t: 4.0 + 0 * t,
+    }
+    texts = [(f"novel{i}", 256) for i in range(4)]
+    found, systems = readings(losses, texts), [system("a"), system("all", learns=False)]
+    whole, _ = compare.compare(systems, found, text_of(found), "all").shares
+    assert whole.lead.sign < 0 and np.isnan(whole.share.mean)
+    assert (whole.share.novels, round(whole.saved.mean, 6)) == (4, 0.1)
+
+
 @pytest.mark.parametrize("wrong", ["a", "nobody"])
 def test_a_ceiling_is_a_model_compared_that_never_learns(wrong):
     systems, found = family()
