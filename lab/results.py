@@ -109,7 +109,7 @@ def as_text(data: dict) -> str:
 
 def _opened(folder: Path | None) -> Iterator[Kept | str]:
     """Every result in a folder; for a damaged one, a sentence that names it."""
-    for path in sorted((folder or PUBLISHED).glob("*.json")):
+    for path in sorted((folder or PUBLISHED).glob("*.json"), key=_place):
         try:
             data = _read(path)
         except (ValueError, OSError) as error:
@@ -117,6 +117,12 @@ def _opened(folder: Path | None) -> Iterator[Kept | str]:
         else:
             about = data.get("provenance", {})
             yield Kept(path, data.get("kind", ""), path.stem, about)
+
+
+def _place(path: Path) -> tuple[bool, Path]:
+    """The place of a result in a list: those about pretrained models come last."""
+    taught = PUBLISHED.with_name("adapters").glob("*.json")
+    return any(one.stem in path.stem for one in taught), path
 
 
 def _read(path: Path) -> dict:
