@@ -78,6 +78,33 @@ def test_systems_are_compared_as_the_results_say(compared):
     assert f"({signed(slope.change)} a doubling)" in PUBLISHED
 
 
+def test_the_pretrained_model_gains_what_was_measured():
+    names = ("eltec-eng-val-8192", "unseen-all-4096")
+    found = [
+        results.open_result(f"compare-smollm2-e2e-{name}", Comparison) for name in names
+    ]
+    labels = ("smollm2", "smollm2-naive, frozen", "smollm2-naive", "smollm2-swa")
+    rows, plain = table(PUBLISHED, "<!-- pretrained -->"), lambda cell: cell.strip("*")
+    for label, (_, *cells) in zip((*labels, "smollm2-e2e"), rows[:5], strict=True):
+        losses = [f"{one.losses[label].overall.mean:.3f}" for one in found]
+        assert [plain(cell) for cell in cells] == losses
+    others = ("smollm2-e2e, frozen", "smollm2-swa", "smollm2-naive", "smollm2")
+    for than, (_, *cells) in zip(others, rows[5:], strict=True):
+        for one, cell in zip(found, cells, strict=True):
+            gaps = {(g.better, g.than): g.overall for g in one.gaps}
+            assert cell == signed(gaps["smollm2-e2e", than])
+    told = " ".join(PUBLISHED.split()).replace("*", "")
+    shares = [(row.learner, row.share) for one in found for row in one.shares]
+    untrained, learner, other = (shares[i] for i in (2, 4, 6))
+    assert [one[0] for one in (untrained, learner, other)] == [
+        "smollm2-naive",
+        "smollm2-e2e",
+        "smollm2-naive",
+    ]
+    for _, share in (untrained, learner, other):
+        assert f"{share.mean:.0%} ±{share.half:.0%}".replace("%", " %") in told
+
+
 def test_contexts_are_worth_what_the_result_says():
     found = results.open_result("context-tiny-e2e-eltec-eng-val", Contexts)
     scores = found.by_label()
