@@ -91,14 +91,17 @@ E2E = Variant(
     "smollm2-e2e",
     QUESTION="Can a pretrained language model be taught to learn while it reads?",
     COST="about six hours on 2 cores, ten minutes on an H100 (nano: six minutes)",
-    EXPECTED="not finished yet",
+    EXPECTED=(
+        "3.21 nats on held-out passages of 4 K tokens, 0.04 by learning while reading; "
+        "0.03 below smollm2-swa, and 0.08 on texts that are no novels"
+    ),
     learns=True,
 )
 SWA = Variant(
     "smollm2-swa",
     QUESTION="What do the same new weights bring without learning while reading?",
     COST="about three hours on 2 cores, a minute on an H100 (nano: three minutes)",
-    EXPECTED="not finished yet",
+    EXPECTED="3.24 nats on held-out passages of 4 K tokens",
     learns=False,
 )
 VARIANTS = {variant.name: variant for variant in (E2E, SWA)}
