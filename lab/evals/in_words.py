@@ -14,6 +14,7 @@ from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
+from lab.evals.route import Route
 from lab.evals.rules import PAPERS, Rules
 from lab.measure.intervals import Interval, interval, signed
 from lab.measure.positions import short
@@ -212,6 +213,23 @@ def _needled(result: Needles) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
+def _routed(result: Route) -> str:
+    """What each reader makes of the longest text, beside how often BM25 is right."""
+    far, said = result.found.lengths[-1], []
+    for label in result.found.labels:
+        if cells := result.asked(label, far):
+            exact = np.mean([one.exact.mean for one in cells])
+            nats = np.mean([one.nats.mean for one in cells])
+            said.append(f"{label} writes {exact:.0%} and saves {nats:+.2f} nats")
+    rate = result.hit_rate(far)
+    if not said or math.isnan(rate):
+        return ""
+    return (
+        f"Of needles in {short(far)} tokens, on a token of their answers: "
+        f"{'; '.join(said)}. BM25 puts the right passage back for {rate:.0%}."
+    )
+
+
 def _ruled(result: Rules) -> str:
     """The best inner rule against the paper's, each at its best rate."""
     others = [row for row in result.rows if row.rule != PAPERS]
@@ -230,6 +248,7 @@ def _ruled(result: Rules) -> str:
 
 _HEADLINES = {
     Needles: _needled,
+    Route: _routed,
     Rules: _ruled,
     Comparison: _compared,
     Contexts: _contexts,

@@ -60,6 +60,21 @@ QUESTIONS = {
         "eval needles tiny-e2e tiny-e2e-recall tiny-full --full-to 16384",
         "found",
     ),
+    "route": Question(
+        "Routed",
+        "What if the right passage were looked up?",
+        {
+            "nats": "Nats",
+            "found": "Found",
+            "several": "Several at once",
+            "cost": "Cost",
+        },
+        "dashed lines: the passage that BM25 finds stands before the question. The "
+        "dotted line says how often that passage holds the answer; what lies between "
+        "is not the search's fault, but the reader's who cannot copy.",
+        "eval route tiny-e2e",
+        "found",
+    ),
     "rules": Question(
         "Rules",
         "Which inner rule suits a model?",

@@ -22,6 +22,7 @@ from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Recall
+from lab.evals.route import Route
 from lab.evals.rules import Rules
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
@@ -63,6 +64,12 @@ from lab.plots.recall import (
     whole_answers_by_distance,
 )
 from lab.plots.retention import memory_by_age, memory_map
+from lab.plots.route import (
+    cost_of_a_question,
+    found_by_distance_routed,
+    nats_by_distance_routed,
+    several_at_once_routed,
+)
 from lab.plots.rules import gain_by_rate_and_rule, gain_by_rule, gain_over_sgd
 from lab.plots.strength import saved_by_strength
 from lab.plots.toy import gain_by_index, loss_by_index
@@ -116,6 +123,12 @@ FIGURES = {
     },
     Strength: {"saved": saved_by_strength},
     Retention: {"map": memory_map, "ages": memory_by_age},
+    Route: {
+        "nats": nats_by_distance_routed,
+        "found": found_by_distance_routed,
+        "several": several_at_once_routed,
+        "cost": cost_of_a_question,
+    },
     Rules: {
         "over": gain_over_sgd,
         "gain": gain_by_rule,
