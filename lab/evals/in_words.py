@@ -11,6 +11,7 @@ import numpy as np
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
+from lab.evals.decode import REAL, Decode
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
@@ -230,6 +231,29 @@ def _routed(result: Route) -> str:
     )
 
 
+def _written(result: Decode) -> str:
+    """The first model's texts against its frozen twin's, or against the real text."""
+    first, *others = (row.label for row in result.rows)
+    other = f"{first}{FROZEN}"
+    return _written_pair(result, first, other if other in others else REAL)
+
+
+def _written_pair(result: Decode, one: str, other: str) -> str:
+    """Two writers: what the judge pays, and how much each repeats."""
+    gap = result.over(one, other)
+    if gap.mean > 0:
+        one, other, gap = other, one, result.over(other, one)
+    sure = "" if gap.sign else "; the interval includes zero: no difference is shown"
+    sure = sure if gap.is_known else "; one document gives no interval"
+    saved = signed(Interval(-gap.mean, -gap.high, -gap.low, gap.novels)).lstrip("+")
+    many = [float(np.mean(result.by_label[who].repeated)) for who in (one, other)]
+    return (
+        f"What {one} writes costs {result.judge} {saved} nats a byte less than what "
+        f"{other} writes, over {len(result.documents)} documents{sure}; of their "
+        f"4-grams {many[0]:.1%} and {many[1]:.1%} are repeated."
+    )
+
+
 def _ruled(result: Rules) -> str:
     """The best inner rule against the paper's, each at its best rate."""
     others = [row for row in result.rows if row.rule != PAPERS]
@@ -249,6 +273,7 @@ def _ruled(result: Rules) -> str:
 _HEADLINES = {
     Needles: _needled,
     Route: _routed,
+    Decode: _written,
     Rules: _ruled,
     Comparison: _compared,
     Contexts: _contexts,
@@ -260,11 +285,13 @@ _LABELS = {
     Comparison: lambda result: list(result.losses),
     Contexts: lambda result: list(result.by_label()),
     Recall: _recall_labels,
+    Decode: lambda result: list(result.by_label),
     ReadingBench: lambda result: [row.system for row in result.rows],
 }
 _AGAINST = {
     Comparison: _compared_pair,
     Contexts: _contexts_pair,
     Recall: _recalled_pair,
+    Decode: _written_pair,
     ReadingBench: _read_pair,
 }

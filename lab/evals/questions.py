@@ -75,6 +75,20 @@ QUESTIONS = {
         "eval route tiny-e2e",
         "found",
     ),
+    "decode": Question(
+        "Writing",
+        "Is what a model writes any good?",
+        {
+            "along": "Along the text",
+            "over": "Over the real text",
+            "repeats": "Repetition",
+        },
+        "how far the lines lie above the document itself, as a judge that takes no "
+        "part reads both, and whether they rise along the text. A line that falls "
+        "while more is repeated says that the judge is pleased by repetition.",
+        "eval decode tiny-e2e tiny-swa tiny-naive",
+        "along",
+    ),
     "rules": Question(
         "Rules",
         "Which inner rule suits a model?",

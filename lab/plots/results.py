@@ -19,6 +19,7 @@ from lab.bench.reading import ReadingBench
 from lab.bench.speed import SpeedBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
+from lab.evals.decode import Decode
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Recall
@@ -41,6 +42,11 @@ from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
+from lab.plots.decode import (
+    nats_along_the_writing,
+    nats_by_repetition,
+    over_the_real_text,
+)
 from lab.plots.decompose import decomposition, parts_by_position
 from lab.plots.directions import scores_of_directions, words_of_directions
 from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
@@ -90,6 +96,11 @@ FIGURES = {
     Ceiling: {"gain": gain_below_the_ceiling},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
+    Decode: {
+        "along": nats_along_the_writing,
+        "over": over_the_real_text,
+        "repeats": nats_by_repetition,
+    },
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
     Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
     Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
