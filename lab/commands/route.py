@@ -83,7 +83,7 @@ def _measure(system, shards, stacks, tasks, many, keep):
         needles.Subject(label, readers.load(reader), reader.limit)
         for label, reader in system.readers.items()
     ]
-    config, done = subjects[0].model.config, 0
+    model, done = subjects[0].model, 0
     total = sum(needles.whole_cost(one, stacks, tasks, many) for one in subjects)
     with counting("reading", "tokens") as report:
 
@@ -103,13 +103,13 @@ def _measure(system, shards, stacks, tasks, many, keep):
         lengths=tuple(stacks.lengths),
         depths=tuple(stacks.depths),
         systems={system.name: system.facts},
-        reaches={cost.label: config.reach for cost in costs},
+        reaches={cost.label: model.config.reach for cost in costs},
         notes=tuple(compare.notes([system], stacks.lengths[-1])),
         cells=tuple(cells),
         several=tuple(crowds),
         strays=needles.strays(alone, own),
     )
-    return found, config.chunk, tuple(hits), tuple(costs)
+    return found, numbers.passage_length(model), tuple(hits), tuple(costs)
 
 
 def show(result):

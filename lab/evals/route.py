@@ -8,10 +8,11 @@ by a model that learns and once by its frozen twin. Each is then asked in two wa
   the question, on a fork and without an inner step.
 
 So a label without "routed" is the model's own number. `hits` says how often the passage
-put back holds the answer, which bounds what routing can give. A routed question costs a
-search and the passage's tokens again; the text's index grows with the text, and weights
-and windows do not. The floor is routed too: after filler instead of the needle, the
-best passage of that text is put back.
+put back holds the answer, which bounds what routing can give. A passage is one and a
+half chunks long, as much as the windows of the lab hold beside a question and its
+answer. A routed question costs a search and the passage's tokens again; the text's
+index grows with the text, and weights and windows do not. The floor is routed too:
+after filler instead of the needle, the best passage of that text is put back.
 """
 
 import dataclasses
@@ -172,6 +173,11 @@ def _warm(subjects: list[Subject], text: np.ndarray, longest: int):
         ask(one.model, state, text[: 2 * chunk], text[:1])
 
 
+def passage_length(model) -> int:
+    """Tokens of a passage put back."""
+    return 3 * model.config.chunk // 2
+
+
 def _whole(haystack: Haystack, place: Place, planted: np.ndarray) -> np.ndarray:
     rest = haystack.base[place.cut : place.length - len(planted)]
     return np.concatenate([haystack.base[: place.cut], planted, rest])
@@ -180,29 +186,29 @@ def _whole(haystack: Haystack, place: Place, planted: np.ndarray) -> np.ndarray:
 def _find(haystack: Haystack, subject: Subject, stacks: Stacks, keep: Keep) -> _Found:
     """What BM25 finds at each place of a haystack. It is the same for all readers."""
     places = needles.places_within(haystack, subject.limit)
-    chunk, tokenizer = subject.model.config.chunk, stacks.tokenizer
+    length, tokenizer = passage_length(subject.model), stacks.tokenizer
 
     def look() -> list[np.ndarray]:
-        rows = [_look(haystack, place, tokenizer, chunk) for place in places]
+        rows = [_look(haystack, place, tokenizer, length) for place in places]
         starts, held, ms = zip(*rows, strict=True) if rows else ([], [], [])
         return [np.array(starts, np.int64), np.array(held), np.array(ms, np.float64)]
 
-    knobs = (tokenizer.name, chunk, OVERLAP)
+    knobs = (tokenizer.name, length, OVERLAP)
     return _Found(*keep(look, "look", *knobs, *_key(haystack, places)))
 
 
-def _look(haystack: Haystack, place: Place, tokenizer, chunk: int) -> tuple:
+def _look(haystack: Haystack, place: Place, tokenizer, length: int) -> tuple:
     starts, times = [], []
     for planted in (haystack.told, haystack.blank):
         text = _whole(haystack, place, planted)
         begun = time.perf_counter()
-        lookup = Lookup(text, tokenizer, chunk)
+        lookup = Lookup(text, tokenizer, length)
         indexed = time.perf_counter()
         best = lookup.best(haystack.prompt)
         times.append((indexed - begun, time.perf_counter() - indexed))
         starts.append(best.start if best else NOWHERE)
     text = _whole(haystack, place, haystack.told)
-    held = holds(tokenizer, _passage(text, starts[TOLD], chunk), haystack.answer)
+    held = holds(tokenizer, _passage(text, starts[TOLD], length), haystack.answer)
     index, search = np.mean(times, axis=0)
     return starts, held, (1e6 * index / place.length, 1e3 * search)
 
@@ -213,8 +219,8 @@ def holds(tokenizer, passage: np.ndarray, answer: np.ndarray) -> bool:
     return decode(answer).strip() in decode(passage)
 
 
-def _passage(text: np.ndarray, start: int, chunk: int) -> np.ndarray:
-    return text[:0] if start == NOWHERE else text[start : start + chunk]
+def _passage(text: np.ndarray, start: int, length: int) -> np.ndarray:
+    return text[:0] if start == NOWHERE else text[start : start + length]
 
 
 def _key(haystack: Haystack, places: list[Place]) -> tuple[np.ndarray, ...]:
@@ -228,7 +234,13 @@ def _kept(subject: Subject, haystack: Haystack, found: _Found, keep: Keep):
     places = needles.places_within(haystack, subject.limit)
     asking = functools.partial(_ask_places, subject.model, haystack, places, found)
     marked = checkpoints.model_hash(subject.model)
-    return keep(asking, marked, found.starts, *_key(haystack, places))
+    return keep(
+        asking,
+        marked,
+        passage_length(subject.model),
+        found.starts,
+        *_key(haystack, places),
+    )
 
 
 def _ask_places(model, haystack: Haystack, places: list[Place], found: _Found):
@@ -250,7 +262,7 @@ def _ask_places(model, haystack: Haystack, places: list[Place], found: _Found):
             fork, told = ttt.read(model, state, text[place.cut :])
             np.asarray(told.nll)
             read = 1e6 * (time.perf_counter() - begun) / max(len(text) - place.cut, 1)
-            passage = _passage(text, start, model.config.chunk)
+            passage = _passage(text, start, passage_length(model))
             answers, ms = _ask_both(model, fork, passage, haystack)
             ways.append(answers)
             # What is left of a text may be too little to say what reading costs.
@@ -311,15 +323,15 @@ def _hits(task: str, haystacks: list, found: list[_Found], subject: Subject):
 def _ask_crowds(subjects, stacks: Stacks, many: int, length: int, tell, keep: Keep):
     """BM25's share of hits in each text, and every reader's rows, alone and routed."""
     crowds = stacks.crowds(many, length)
-    chunk, tokenizer = subjects[0].model.config.chunk, stacks.tokenizer
-    routed = [_routed(crowd, tokenizer, chunk) for crowd in crowds]
+    size, tokenizer = passage_length(subjects[0].model), stacks.tokenizer
+    routed = [_routed(crowd, tokenizer, size) for crowd in crowds]
     rows = []
     for subject in subjects:
         marked, asked = checkpoints.model_hash(subject.model), []
         for crowd, (other, _) in zip(crowds, routed, strict=True):
             key = (crowd.text, crowd.decoy, *crowd.prompts, *crowd.answers)
             asking = functools.partial(_ask_crowd, subject.model, crowd, other)
-            asked.append(keep(asking, marked, chunk, OVERLAP, *map(np.asarray, key))[0])
+            asked.append(keep(asking, marked, size, OVERLAP, *map(np.asarray, key))[0])
             tell(length)
         for way, suffix in enumerate(("", ROUTED)):
             label = f"{subject.label}{suffix}"
@@ -328,9 +340,9 @@ def _ask_crowds(subjects, stacks: Stacks, many: int, length: int, tell, keep: Ke
     return [rate for _, rate in routed], rows
 
 
-def _routed(crowd: Crowd, tokenizer, chunk: int) -> tuple[Crowd, float]:
+def _routed(crowd: Crowd, tokenizer, length: int) -> tuple[Crowd, float]:
     """The same text with a passage before each question, and the share of hits."""
-    lookup, decoy = Lookup(crowd.text, tokenizer, chunk), crowd.decoy
+    lookup, decoy = Lookup(crowd.text, tokenizer, length), crowd.decoy
 
     def passage(prompt: np.ndarray) -> np.ndarray:
         best = lookup.best(prompt)
@@ -361,7 +373,7 @@ def _costs(subject: Subject, spent: list) -> list[Cost]:
         return []
     looked = np.concatenate([found.ms for _, found in spent])
     starts = np.concatenate([found.starts for _, found in spent])
-    again = float((starts[:, TOLD] != NOWHERE).mean() * subject.model.config.chunk)
+    again = float((starts[:, TOLD] != NOWHERE).mean() * passage_length(subject.model))
     read = ms[np.isfinite(ms[:, 2]), 2]
     reading = float(np.median(read)) if len(read) else math.nan
     routed = float(np.median(ms[:, 1] + looked[:, 1]))

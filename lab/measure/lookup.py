@@ -1,11 +1,11 @@
 """Which passage of what was read suits a question? BM25, as search engines use it.
 
-Passages are a chunk long and overlap: each begins an eighth of a chunk after the one
-before, so that nothing shorter than seven eighths of a chunk is cut in every passage.
-All have as many tokens, so BM25's correction for length is off: it would favour a
-passage whose answer is cut off, since that passage has a word less. Of passages that
-suit equally well the middle one is taken, because words at the border of a passage have
-lost what stands beside them.
+Passages overlap: each begins an eighth of its length after the one before, so that
+nothing shorter than seven eighths of a passage is cut in every passage. All have as
+many tokens, so BM25's correction for length is off: it would favour a passage whose
+answer is cut off, since that passage has a word less. Of passages that suit equally
+well the middle one is taken, because words at the border of a passage have lost what
+stands beside them.
 """
 
 from typing import NamedTuple

@@ -8,12 +8,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lab.evals.route import ROUTED, Route
+from lab.measure.positions import short
 from lab.plots import theme
 from lab.plots.compare import zero_line
-from lab.plots.needles import TICKS, several_at_once
+from lab.plots.needles import TICKS
 
 
 FROZEN = ", frozen"
+BM25 = "passage holds the answer (BM25)"
 
 
 def found_by_distance_routed(result: Route) -> go.Figure:
@@ -31,23 +33,51 @@ def nats_by_distance_routed(result: Route) -> go.Figure:
 
 
 def several_at_once_routed(result: Route) -> go.Figure:
-    """Of several needles in one text: right answers, right picks, decoys answered."""
-    return several_at_once(result.found)
+    """Of several needles in one text: right answers, beside BM25's share of hits."""
+    longest = result.found.lengths[-1]
+    bars = []
+    for label in result.found.labels:
+        rows = [one for one in result.found.several if one.label == label]
+        spans = {one.many: one.exact for one in rows if one.length == longest}
+        low = [max(0.0, span.low) for span in spans.values()]
+        high = [min(1.0, span.high) for span in spans.values()]
+        mean = [span.mean for span in spans.values()]
+        bar = go.Bar(x=list(map(str, spans)), y=mean, name=label, marker=_mark(label))
+        error = theme.whiskers(mean, low, high)
+        bars.append(bar.update(error_y=error, hovertemplate="%{y:.0%}"))
+    hits = [one for one in result.hits if not one.task and one.length == longest]
+    x, y = [str(one.many) for one in hits], [one.rate.mean for one in hits]
+    look = dict(mode="markers", marker=dict(symbol="line-ew-open", size=40))
+    hover = dict(hovertemplate="%{y:.0%}")
+    bars.append(theme.line(x, y, BM25, theme.INK, **look, **hover))
+    title = f"Several needles at once, {short(longest)} tokens: whole answers"
+    fig = theme.tall(bars, title=title, y="share", x="needles in the text", bargap=0.3)
+    fig.update_xaxes(type="category")
+    return fig.update_yaxes(range=[0, 1.05], tickformat=".0%")
 
 
 def cost_of_a_question(result: Route) -> go.Figure:
     """Milliseconds of a question, alone and routed."""
-    bars = go.Bar(
-        x=[one.label.replace(", ", "<br>") for one in result.costs],
-        y=[one.ms for one in result.costs],
-        marker_color=[_colour(one.label) for one in result.costs],
-        customdata=[(one.again, one.indexing) for one in result.costs],
-        hovertemplate="%{y:.1f} ms, %{customdata[0]:.0f} tokens read again, "
-        "%{customdata[1]:.1f} ms to index 1,000 tokens<extra></extra>",
-    )
+    bars = [
+        go.Bar(
+            x=[one.label.replace(", ", "<br>")],
+            y=[one.ms],
+            marker=_mark(one.label),
+            customdata=[(one.again, one.indexing)],
+            hovertemplate="%{y:.1f} ms, %{customdata[0]:.0f} tokens read again, "
+            "%{customdata[1]:.1f} ms to index 1,000 tokens<extra></extra>",
+        )
+        for one in result.costs
+    ]
     title = "What a question costs, searching included"
-    fig = theme.tall([bars], title=title, y="milliseconds", x="")
+    fig = theme.tall(bars, title=title, y="milliseconds", x="")
     return fig.update_layout(showlegend=False, bargap=0.4)
+
+
+def _mark(label: str) -> dict:
+    """How a reader's bar is filled: hatched where a passage is put back."""
+    shape = dict(shape="/" if label.endswith(ROUTED) else "", fillmode="overlay")
+    return dict(color=_colour(label), pattern=shape | dict(fgcolor="white"))
 
 
 def _by_distance(result: Route, lines: list, title: str, y: str) -> go.Figure:
@@ -83,7 +113,7 @@ def _hits(result: Route):
         if one.task
     )
     look = dict(mode="lines", hovertemplate="%{y:.0%}", line=dict(dash="dot"))
-    return theme.line(x, y, "passage holds the answer (BM25)", theme.INK, **look)
+    return theme.line(x, y, BM25, theme.INK, **look)
 
 
 def _points(found) -> tuple[list, list]:

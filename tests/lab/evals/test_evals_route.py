@@ -65,13 +65,13 @@ def test_routed_asks_after_the_passage_and_learns_nothing_from_it(
     subjects, stacks, measured
 ):
     (model, cells) = subjects[0].model, at(measured[0], "m, routed")
-    chunk, rows = model.config.chunk, []
+    length, rows = route.passage_length(model), []
     for one in stacks.of("s-niah-2"):
         (place,) = (p for p in one.places if (p.length, p.depth) == (600, 0.0))
         costs = []
         for planted in (one.told, one.blank):
             text = route._whole(one, place, planted)
-            best = route.Lookup(text, WORDS, chunk).best(one.prompt)
+            best = route.Lookup(text, WORDS, length).best(one.prompt)
             before = text[best.start : best.stop] if best else text[:0]
             state, _ = ttt.read(model, ttt.init_state(model), text)
             prompt = np.concatenate([before, one.prompt])
@@ -161,7 +161,7 @@ def test_the_command_asks_keeps_draws_and_shows(
     assert "saves exactly nothing" in out
     kept = tmp_path / "runs/evals/route-small.json"
     found = results.open_result(kept, route.Route)
-    assert found.found.strays == 0 and found.passage == nano.config.chunk
+    assert found.found.strays == 0 and found.passage == 3 * nano.config.chunk // 2
     assert "BM25 puts the right passage back" in in_words.headline(found)
     drawn = plots.result_figures("route", found)
     assert list(drawn) == ["nats", "found", "several", "cost"]
