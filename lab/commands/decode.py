@@ -1,5 +1,6 @@
 """`ttt-lab eval decode`: models write, and an independent judge reads (section 3.6)."""
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -43,9 +44,9 @@ def decode(
 
     Args:
         models: published names, runs or paths; their tokenizers may differ.
-        documents: documents that `ttt-lab data list` shows, text files, eltec-eng or
-            sotu, each also with /train, /val or /all (default: eltec-eng/val and
-            sotu/val).
+        documents: documents that `ttt-lab data list` shows, text files, folders of
+            them, eltec-eng or sotu, these also with /train, /val or /all (default:
+            eltec-eng/val and sotu/val).
         tokens: of the first model, read in the middle of each document, and as many
             written.
         novels: documents of a corpus that are read at most, evenly spread.
@@ -172,8 +173,9 @@ def _tokens(name: str, words, length: int, most: int):
     from lab.measure.texts import passages
 
     corpus, _, split = name.rpartition("/")
-    if name in CORPORA or (corpus in CORPORA and split in SPLITS):
-        text = Text(corpus=(name,)).only()
+    is_folder = Path(name).is_dir()
+    if name in CORPORA or (corpus in CORPORA and split in SPLITS) or is_folder:
+        text = Text(corpus=(name,), split="all" if is_folder else "val").only()
         with opening(text):
             shards = text.shards(words.name)
         found = passages(shards, length=length, per_novel=1, novels=most)

@@ -11,6 +11,7 @@ from lab.data import tokenizers
 from lab.evals import decode, in_words
 from lab.evals.decode import Drawn, Judge, Place, Writer
 from lab.measure.intervals import interval
+from lab.measure.parts import Kept
 
 
 WORDS = tokenizers.load("bytes")
@@ -188,6 +189,50 @@ def test_the_command_writes_judges_keeps_and_shows(
     found = results.open_result(kept, decode.Decode)
     assert [row.label for row in found.rows] == ["small", "small, frozen"]
     assert found.judge == "other" and found.documents == (text,)
+
+
+def test_a_stopped_command_goes_on_to_the_same_numbers(
+    two_models, tmp_path, monkeypatch, capsys
+):
+    small, other, text = two_models
+    said = ["eval", "decode", small, "--judge", other, "--documents", text]
+    words, path = [*said, "--tokens", "64"], "runs/evals/decode-small.json"
+    assert command_line.run(monkeypatch, *words) == 0
+    whole = results.open_result(tmp_path / path, decode.Decode)
+    monkeypatch.setenv("TTT_LAB_RUNS", str(tmp_path / "again"))
+    store, stored = Kept._store, []
+
+    def stopping(self, path, found):
+        store(self, path, found)
+        stored.append(path)
+        if len(stored) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, "_store", stopping)
+        capsys.readouterr()
+        assert command_line.run(monkeypatch, *words) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert not (tmp_path / "again/evals").exists()
+    assert command_line.run(monkeypatch, *words) == 0
+    kept = tmp_path / "again/evals/decode-small.json"
+    assert results.open_result(kept, decode.Decode) == whole
+
+
+def test_a_folder_gives_as_many_documents_as_are_asked_for(
+    two_models, tmp_path, monkeypatch, capsys
+):
+    small, other, _ = two_models
+    monkeypatch.setenv("TTT_LAB_DATA", str(tmp_path / "prepared"))
+    (tmp_path / "texts").mkdir()
+    for i in range(3):
+        (tmp_path / f"texts/{i}.txt").write_text(f"{i} {TEXT * 8}", encoding="utf-8")
+    said = ["eval", "decode", small, "--judge", other, "--tokens", "64"]
+    more = ["--documents", str(tmp_path / "texts"), "--novels", "2"]
+    assert command_line.run(monkeypatch, *said, *more) == 0
+    kept = tmp_path / "runs/evals/decode-small.json"
+    assert len(results.open_result(kept, decode.Decode).documents) == 2
+    assert "after as many of 2 documents" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
