@@ -120,12 +120,12 @@ def show(result):
     console.print(_by_length(result))
     if found.several:
         console.print(_several(result))
-    costs = Table("model", "ms a question", "read again", "ms to read 1K", "to index")
+    costs = Table("model", "ms", "again", "to read", "to index")
     for one in result.costs:
         numbers = (f"{one.ms:.1f}", f"{one.again:.0f}", f"{one.reading:.0f}")
         index = f"{one.indexing:.1f}" if one.label.endswith(ROUTED) else ""
         costs.add_row(one.label, *numbers, index)
-    costs.title = f"what it costs; a passage has {result.passage} tokens"
+    costs.title = "what a question costs, and 1,000 tokens of text"
     console.print(costs)
     words = (
         "exact: every token of the answer is the model's own first choice; after the "
@@ -136,10 +136,14 @@ def show(result):
         "routed: the passage that BM25 finds for the question stands before it. "
         "found by BM25: how often that passage holds the answer."
     )
+    cost = (
+        "ms: of a question, searching included; again: tokens that it reads again (a "
+        f"passage has {result.passage}); to read, to index: ms for 1,000 tokens."
+    )
     leak = "Out of reach, the frozen twin alone saves exactly nothing."
     if found.strays:
         leak = f"The frozen twin saves up to {found.strays:.2e} nats: something leaks."
-    say([words, routed, leak, *found.notes], console)
+    say([words, routed, cost, leak, *found.notes], console)
 
 
 def _by_length(result) -> Table:
@@ -166,13 +170,23 @@ def _cell(result, label: str, length: int) -> str:
 
 
 def _several(result) -> Table:
-    table = Table("model", "needles", "tokens", "found by BM25", "exact", "decoy")
-    table.title = f"several at once, {result.text.passages} texts of each kind"
-    hits = {
-        (one.many, one.length): one.rate.mean for one in result.hits if one.many > 1
-    }
-    for one in result.found.several:
-        held = f"{hits[one.many, one.length]:.0%}"
-        shares = (held, f"{one.exact.mean:.0%}", f"{one.decoy.mean:.0%}")
-        table.add_row(one.label, str(one.many), short(one.length), *shares)
+    """A row for each number of needles and reader: exact / decoy, by length."""
+    found, unit = result.found, result.text.passages
+    table = Table("needles", "model")
+    table.title = f"several at once, {unit} texts: exact / decoy answered"
+    for length in found.lengths:
+        table.add_column(short(length))
+    rows = {(one.many, one.label, one.length): one for one in found.several}
+    hits = {(one.many, one.length): one.rate for one in result.hits if not one.task}
+    for many in dict.fromkeys(one.many for one in found.several):
+        for label in found.labels:
+            at = (rows.get((many, label, length)) for length in found.lengths)
+            table.add_row(str(many), label, *map(_both, at))
+        at = (hits.get((many, length)) for length in found.lengths)
+        shares = (f"{rate.mean:.0%}" if rate else "" for rate in at)
+        table.add_row(str(many), "found by BM25", *shares, end_section=True)
     return table
+
+
+def _both(one) -> str:
+    return f"{one.exact.mean:.0%} / {one.decoy.mean:.0%}" if one else "not read"

@@ -100,7 +100,7 @@ def test_a_hit_is_a_passage_that_holds_the_answer(stacks):
 
 
 def test_hits_are_counted_where_the_passage_is_long_enough(subjects, stacks):
-    subject = dataclasses.replace(subjects[0], model=_WithChunk(128))
+    subject = dataclasses.replace(subjects[0], model=_WithChunk(86))
     found = [
         route._find(one, subject, stacks, lambda look, *_: look())
         for one in stacks.of("s-niah-2")
