@@ -37,10 +37,10 @@ def decode(
 ):
     """Models continue documents, learning or frozen; an independent judge reads both.
 
-    Each reads the same text and writes as much again. A pretrained model that takes no
-    part reads it: nats per byte of what was written, beside the document as it really
-    goes on, and how much is repeated. What was written and read is kept: run the
-    command again to continue.
+    Each reads the same text and writes as much again: learning from both, not from what
+    it writes itself, or frozen. A pretrained model that takes no part reads it: nats
+    per byte of what was written, beside the document as it really goes on, and how much
+    is repeated. What was written and read is kept: run the command again to continue.
 
     Args:
         models: published names, runs or paths; their tokenizers may differ.
@@ -122,14 +122,16 @@ def _systems(models: tuple[str, ...], judge: str):
 
 def _writers(system) -> list:
     from lab.data import tokenizers
-    from lab.evals.decode import Writer
+    from lab.evals.decode import STOPS, Writer
     from lab.measure import readers
 
     words = tokenizers.load(system.tokenizer)
-    return [
-        Writer(label, readers.load(reader), words)
-        for label, reader in system.readers.items()
-    ]
+    models = {label: readers.load(one) for label, one in system.readers.items()}
+    found = [Writer(label, model, words) for label, model in models.items()]
+    if system.learning:
+        label, learner = f"{system.name}{STOPS}", models[system.name]
+        found.insert(1, Writer(label, learner, words, stops=True))
+    return found
 
 
 def _judge(system):
@@ -195,9 +197,8 @@ def show(result):
     """Nats and repetition by writer, learning against frozen, and how each begins."""
     console = Terminal()
     table = Table("written by", "nats a byte", "over the real text", "repeated", "new")
-    many = len(result.documents)
     table.title = (
-        f"{result.tokens:,} tokens after as many of {many} documents, as "
+        f"{result.tokens:,} tokens written after as many, {result.places}, as "
         f"{result.judge} reads them"
     )
     for row in (result.real, *result.rows):
@@ -217,13 +218,15 @@ def show(result):
 
 
 def pairs(result) -> list[str]:
-    """A sentence for each model that learns, against its frozen twin."""
+    """What each model that learns writes, against what it writes learning less."""
     from lab.evals import in_words
+    from lab.evals.decode import STOPS
 
     return [
-        in_words.against(result, name, f"{name}{in_words.FROZEN}")
+        in_words.against(result, name, f"{name}{other}")
         for name, facts in result.systems.items()
         if facts.learns
+        for other in (in_words.FROZEN, STOPS)
     ]
 
 

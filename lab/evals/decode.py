@@ -1,10 +1,10 @@
 """Is what a model writes any good? An independent judge reads it (paper, section 3.6).
 
 A model reads the text before a place in a document and writes as much again, learning
-from both or, its frozen twin, from neither. Another language model, which takes no part
-and never learns here, reads the same text before and then what was written: the fewer
-nats the better. The yardstick is the document as it really goes on, judged the same
-way.
+from both; from what it reads, and not from what it writes itself; or, its frozen twin,
+from neither. Another language model, which takes no part and never learns here, reads
+the same text before and then what was written: the fewer nats the better. The yardstick
+is the document as it really goes on, judged the same way.
 
 * Nats are per byte of what was written, because judge and writers cut text into other
   tokens, and writers may differ in that too.
@@ -17,6 +17,7 @@ way.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ from lab.measure.readers import Facts
 PARTS = 8  # of a text, by bytes, along which the judge's nats are shown
 GRAM = 4
 REAL = "the document itself"
+STOPS = ", not from itself"  # a reader that learns, and stops where it begins to write
 SHOWN = 400  # characters of what was written that a result keeps
 
 
@@ -90,6 +92,12 @@ class Decode:
     rows: tuple[Judged, ...]
 
     @property
+    def places(self) -> str:
+        """How many documents there are, in words."""
+        many = len(self.documents)
+        return f"{many} document{'s' if many > 1 else ''}"
+
+    @property
     def by_label(self) -> dict[str, Judged]:
         """The writers by name, and the real text."""
         return {row.label: row for row in (*self.rows, self.real)}
@@ -102,11 +110,12 @@ class Decode:
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """A model that writes, as it learns or does not."""
+    """A model that writes. `stops`: it learns nothing from what it writes itself."""
 
     label: str
     model: object
     tokenizer: object
+    stops: bool = False
 
 
 class Judge:
@@ -219,23 +228,27 @@ def _said(writers: list[Writer], place: Place, drawn: Drawn, keep: Keep):
     yield REAL, place.after
     for one in writers:
         ids = np.array(one.tokenizer.encode(place.before), np.int32)
-        writing = functools.partial(_write, one.model, ids, drawn)
+        writing = functools.partial(_write, one.model, ids, drawn, one.stops)
         dials = np.array(dataclasses.astuple(drawn), np.float64)
         marked = checkpoints.model_hash(one.model)
-        (tokens,) = keep(writing, marked, ids, dials)
+        (tokens,) = keep(writing, marked, ids, dials, one.stops)
         yield one.label, one.tokenizer.decode(tokens.tolist())
 
 
-def _write(model, ids: np.ndarray, drawn: Drawn) -> list[np.ndarray]:
-    """As many tokens as `ids`, which are read first; learning goes on, if it does."""
+def _write(model, ids: np.ndarray, drawn: Drawn, stops: bool) -> list[np.ndarray]:
+    """As many tokens as `ids`, which are read first."""
     import jax
 
     import ttt_core as ttt
+    from ttt_core.decode import Dials, write
 
-    dials = dataclasses.asdict(drawn)
-    key, state = jax.random.key(dials.pop("seed")), ttt.init_state(model)
-    tokens, _ = ttt.generate(model, state, ids, len(ids), key=key, **dials)
-    return [np.asarray(tokens)]
+    state = ttt.init_state(model, capacity=2 * len(ids) + 2 * model.config.chunk)
+    state, _ = ttt.read(model, state, ids)
+    dials = Dials(drawn.temperature, drawn.top_p, 0, drawn.repetition_penalty)
+    knobs = {"key": jax.random.key(drawn.seed), "dials": dials, "seen": ids}
+    endless = write(model, state, rate=0.0 if stops else 1.0, **knobs)
+    tokens = [token for token, _ in itertools.islice(endless, len(ids))]
+    return [np.array(tokens, np.int32)]
 
 
 def _judged(label: str, found: list[tuple], judge: Judge) -> Judged:

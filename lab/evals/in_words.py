@@ -11,7 +11,7 @@ import numpy as np
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
-from lab.evals.decode import REAL, Decode
+from lab.evals.decode import REAL, STOPS, Decode
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
@@ -39,7 +39,8 @@ def labels(result) -> list[str]:
 
 def systems(names: Iterable[str]) -> list[str]:
     """The systems behind some labels, in their order, without frozen twins."""
-    return list(dict.fromkeys(name.removesuffix(FROZEN) for name in names))
+    alone = lambda name: name.removesuffix(FROZEN).removesuffix(STOPS)
+    return list(dict.fromkeys(map(alone, names)))
 
 
 def against(result, one: str, other: str) -> str:
@@ -249,7 +250,7 @@ def _written_pair(result: Decode, one: str, other: str) -> str:
     many = [float(np.mean(result.by_label[who].repeated)) for who in (one, other)]
     return (
         f"What {one} writes costs {result.judge} {saved} nats a byte less than what "
-        f"{other} writes, over {len(result.documents)} documents{sure}; of their "
+        f"{other} writes, over {result.places}{sure}; of their "
         f"4-grams {many[0]:.1%} and {many[1]:.1%} are repeated."
     )
 

@@ -1,7 +1,7 @@
 """What models write, as an independent judge reads it, beside the document itself.
 
 Grey is the document as it really goes on; a model that learns is drawn solid, its
-frozen twin dashed.
+frozen twin dashed, and one that learns nothing from its own writing dotted.
 """
 
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import numpy as np
 import plotly.graph_objects as go
 
-from lab.evals.decode import PARTS, Decode, Judged
-from lab.evals.in_words import FROZEN
+from lab.evals import in_words
+from lab.evals.decode import PARTS, STOPS, Decode, Judged
 from lab.plots import theme
 from lab.plots.compare import looks, zero_line
 
@@ -35,7 +35,7 @@ def nats_along_the_writing(
         lines,
         title="What a judge pays for what was written",
         y=UNIT,
-        x=f"tokens after the place in the document ({len(result.documents)} documents)",
+        x=f"tokens after the place in the document, {result.places}",
         shapes=[theme.mark(0.0)],
     )
     return fig.update_xaxes(hoverformat=",.0f")
@@ -101,9 +101,12 @@ def _shown(result: Decode, only: Iterable[str] | None) -> list[Judged]:
 
 def _styles(result: Decode) -> dict[str, theme.Look]:
     """The document itself in grey; models as everywhere."""
-    names = [row.label.removesuffix(FROZEN) for row in result.rows]
-    real = theme.Look(theme.INK, "diamond")
-    return looks(dict.fromkeys(names)) | {result.real.label: real}
+    names = in_words.systems(row.label for row in result.rows)
+    found = looks(names) | {result.real.label: theme.Look(theme.INK, "diamond")}
+    for name in names:
+        look = found[name]
+        found[f"{name}{STOPS}"] = theme.Look(look.colour, f"{look.symbol}-dot", "dot")
+    return found
 
 
 def _at(result: Decode, *, before: bool = False) -> list[float]:

@@ -68,6 +68,20 @@ def test_both_twins_write_as_much_as_they_read_with_the_same_numbers(writers, ju
     assert found["m"] != found["m, frozen"], "the learner has learned in between"
 
 
+def test_who_stops_learning_has_learned_from_the_text_before_and_no_more(writers):
+    from lab.reading.writing import write
+
+    (learner, _), prompt = writers, ids(TEXT)
+    plain = Drawn(repetition_penalty=1.0)
+    (tokens,) = decode._write(learner.model, prompt, plain, True)
+    state, _ = ttt.read(learner.model, ttt.init_state(learner.model), prompt)
+    still = dict(learns=False, seed=0, temperature=1.0, top_p=0.95)
+    pieces = write(learner.model, state, WORDS, [], len(prompt), **still)
+    assert "".join(pieces) == WORDS.decode(tokens.tolist())
+    (whole,) = decode._write(learner.model, prompt, plain, False)
+    assert tokens.tolist() != whole.tolist()
+
+
 def test_nats_are_per_byte_whatever_the_judges_tokens():
     two_bytes = type("Words", (), {"lengths": np.array([2, 1])})
     fake = type("Judge", (), {"tokenizer": two_bytes})
@@ -187,7 +201,8 @@ def test_the_command_writes_judges_keeps_and_shows(
     assert "One document gives no interval" in out and "small, frozen: " in out
     kept = tmp_path / "runs/evals/decode-small.json"
     found = results.open_result(kept, decode.Decode)
-    assert [row.label for row in found.rows] == ["small", "small, frozen"]
+    labels = ["small", "small, not from itself", "small, frozen"]
+    assert [row.label for row in found.rows] == labels
     assert found.judge == "other" and found.documents == (text,)
 
 
@@ -232,7 +247,7 @@ def test_a_folder_gives_as_many_documents_as_are_asked_for(
     assert command_line.run(monkeypatch, *said, *more) == 0
     kept = tmp_path / "runs/evals/decode-small.json"
     assert len(results.open_result(kept, decode.Decode).documents) == 2
-    assert "after as many of 2 documents" in capsys.readouterr().out
+    assert "2 documents" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
