@@ -26,6 +26,15 @@ def test_the_passage_with_the_questions_words_is_found_whole():
     assert NEEDLE in TEXT[found.start : found.stop]
 
 
+@pytest.mark.parametrize("lead", ["", NOISE * 10])
+@pytest.mark.parametrize("rest", ["", NOISE * 10])
+def test_what_follows_on_the_words_is_found_with_them(lead, rest):
+    long = "The harbour safe opens with 4182-1234-9876-5678-3456."
+    text = f"{lead}{long}{rest}"
+    found = Lookup(ids(text), WORDS, 64).best(ids("The harbour safe opens with"))
+    assert long in text[found.start : found.stop]
+
+
 def test_nothing_shorter_than_the_overlap_is_cut_in_every_passage():
     passages, step = Lookup(ids(TEXT), WORDS, 64).passages, 64 // OVERLAP
     assert passages[0].start == 0 and passages[-1].stop == len(ids(TEXT))
