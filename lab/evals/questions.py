@@ -86,7 +86,7 @@ QUESTIONS = {
         "how far the lines lie above the document itself, as a judge that takes no "
         "part reads both, and whether they rise along the text. A line that falls "
         "while more is repeated says that the judge is pleased by repetition.",
-        "eval decode tiny-e2e tiny-swa tiny-naive",
+        "eval decode tiny-e2e tiny-swa tiny-naive --tokens 512 --novels 4",
         "along",
     ),
     "rules": Question(
