@@ -112,7 +112,7 @@ REPORTED = {
     ),
     "decode": Reported(
         "The paper: continuations as a judge reads them, 3B",
-        "Figure 7: the prompt's mean, the peak behind it, the end",
+        "Figure 7: mean of the prompt, peak behind it, end",
         "position in the text in tokens",
         "nats per token of the judge, Qwen-3-8B",
         (4_096, 8_448, 16_384),
@@ -121,10 +121,10 @@ REPORTED = {
             "full attention": (2.178, 2.301, 2.190),
         },
         "Unlike in the paper, where the judge pays 2.177 for the half that TTT-E2E "
-        "writes and 2.238 for full attention's, no writer of ours is ahead: what "
-        "tiny-e2e writes costs as much as its frozen twin's text and tiny-swa's, within "
-        "the intervals. At two million weights all cost twice the document itself. "
-        "Hardly anything is repeated.",
+        "writes and 2.238 for that of full attention, no writer of ours is ahead: what "
+        "tiny-e2e writes costs as much as what its frozen twin and tiny-swa write, "
+        "within the intervals. All cost twice the document itself, and hardly anything "
+        "is repeated.",
     ),
     "bench-read": Reported(
         "The paper: reading a token, 3B on an H100",
