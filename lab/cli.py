@@ -57,6 +57,8 @@ VERBS = {  # typed words: the module in `lab`, and the function in the module
     "eval rules": "commands.rules:rules",
     "eval recall": "commands.recall:recall",
     "eval needles": "commands.needles:needles",
+    "eval route": "commands.route:route",
+    "eval decode": "commands.decode:decode",
     "eval attention": "commands.attention:attention",
     "eval agreement": "commands.agreement:agreement",
     "eval breaking": "commands.breaking:breaking",

@@ -82,7 +82,7 @@ def needles(
                 more = _measure(subject, stacks, tasks, many, keep)
                 cells, crowds = cells + more[0], crowds + more[1]
     result = numbers.Needles(
-        text=_about(shards, stacks),
+        text=about(shards, stacks),
         seed=seed,
         lengths=tuple(stacks.lengths),
         depths=tuple(stacks.depths),
@@ -100,14 +100,7 @@ def _measure(subject, stacks, tasks, many, keep):
     """One reader's answers, with a progress bar over tokens."""
     from lab.evals import needles as numbers
 
-    total = sum(
-        numbers.cost(haystack, subject.limit)
-        for task in tasks
-        for haystack in stacks.of(task)
-    )
-    within = [n for n in stacks.lengths if n <= (subject.limit or n)]
-    total += len(many) * stacks.count * sum(within)
-    done = 0
+    total, done = numbers.whole_cost(subject, stacks, tasks, many), 0
     with counting(subject.label, "tokens") as report:
 
         def tell(tokens: int):
@@ -118,7 +111,8 @@ def _measure(subject, stacks, tasks, many, keep):
         return numbers.measure(subject, stacks, tasks, many, report=tell, keep=keep)
 
 
-def _about(shards, stacks) -> TextRead:
+def about(shards, stacks) -> TextRead:
+    """The facts on the texts that needles were hidden in."""
     return TextRead(
         corpus=shards.corpus,
         split=shards.split,

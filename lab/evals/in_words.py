@@ -11,9 +11,11 @@ import numpy as np
 from lab.bench.reading import ReadingBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
+from lab.evals.decode import REAL, STOPS, Decode
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
+from lab.evals.route import Route
 from lab.evals.rules import PAPERS, Rules
 from lab.measure.intervals import Interval, interval, signed
 from lab.measure.positions import short
@@ -37,7 +39,8 @@ def labels(result) -> list[str]:
 
 def systems(names: Iterable[str]) -> list[str]:
     """The systems behind some labels, in their order, without frozen twins."""
-    return list(dict.fromkeys(name.removesuffix(FROZEN) for name in names))
+    alone = lambda name: name.removesuffix(FROZEN).removesuffix(STOPS)
+    return list(dict.fromkeys(map(alone, names)))
 
 
 def against(result, one: str, other: str) -> str:
@@ -212,6 +215,46 @@ def _needled(result: Needles) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
+def _routed(result: Route) -> str:
+    """What each reader makes of the longest text, beside how often BM25 is right."""
+    far, said = result.found.lengths[-1], []
+    for label in result.found.labels:
+        if cells := result.asked(label, far):
+            exact = np.mean([one.exact.mean for one in cells])
+            nats = np.mean([one.nats.mean for one in cells])
+            said.append(f"{label} writes {exact:.0%} and saves {nats:+.2f} nats")
+    rate = result.hit_rate(far)
+    if not said or math.isnan(rate):
+        return ""
+    return (
+        f"Of needles in {short(far)} tokens, on a token of their answers: "
+        f"{'; '.join(said)}. BM25 puts the right passage back for {rate:.0%}."
+    )
+
+
+def _written(result: Decode) -> str:
+    """The first model's texts against its frozen twin's, or against the real text."""
+    first, *others = (row.label for row in result.rows)
+    other = f"{first}{FROZEN}"
+    return _written_pair(result, first, other if other in others else REAL)
+
+
+def _written_pair(result: Decode, one: str, other: str) -> str:
+    """Two writers: what the judge pays, and how much each repeats."""
+    gap = result.over(one, other)
+    if gap.mean > 0:
+        one, other, gap = other, one, result.over(other, one)
+    sure = "" if gap.sign else "; the interval includes zero: no difference is shown"
+    sure = sure if gap.is_known else "; one document gives no interval"
+    saved = signed(Interval(-gap.mean, -gap.high, -gap.low, gap.novels)).lstrip("+")
+    many = [float(np.mean(result.by_label[who].repeated)) for who in (one, other)]
+    return (
+        f"What {one} writes costs {result.judge} {saved} nats a byte less than what "
+        f"{other} writes, over {result.places}{sure}; of their "
+        f"4-grams {many[0]:.1%} and {many[1]:.1%} are repeated."
+    )
+
+
 def _ruled(result: Rules) -> str:
     """The best inner rule against the paper's, each at its best rate."""
     others = [row for row in result.rows if row.rule != PAPERS]
@@ -230,6 +273,8 @@ def _ruled(result: Rules) -> str:
 
 _HEADLINES = {
     Needles: _needled,
+    Route: _routed,
+    Decode: _written,
     Rules: _ruled,
     Comparison: _compared,
     Contexts: _contexts,
@@ -241,11 +286,13 @@ _LABELS = {
     Comparison: lambda result: list(result.losses),
     Contexts: lambda result: list(result.by_label()),
     Recall: _recall_labels,
+    Decode: lambda result: list(result.by_label),
     ReadingBench: lambda result: [row.system for row in result.rows],
 }
 _AGAINST = {
     Comparison: _compared_pair,
     Contexts: _contexts_pair,
     Recall: _recalled_pair,
+    Decode: _written_pair,
     ReadingBench: _read_pair,
 }

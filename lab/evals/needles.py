@@ -143,38 +143,49 @@ def measure(
     for task in tasks:
         rows, haystacks = [], stacks.of(task)
         for haystack in haystacks:
-            chosen = _within(haystack, subject.limit)
+            chosen = places_within(haystack, subject.limit)
             asking = functools.partial(_ask_places, subject.model, haystack, chosen)
             key = _key(haystack.base, haystack.told, haystack.prompt, haystack.answer)
             where = [(place.length, place.cut) for place in chosen]
             by_place = keep(asking, marked, *key, where)[0]
             rows.append(dict(zip(map(_spot, chosen), by_place, strict=True)))
             tell(cost(haystack, subject.limit))
-        cells += _cells(task, subject, haystacks, rows)
+        cells += cells_of(task, subject, haystacks, rows)
     found = [
         _several(subject, stacks, count, length, tell, marked, keep)
         for count in many
-        for length in _lengths(stacks, subject.limit)
+        for length in lengths_within(stacks, subject.limit)
     ]
     return cells, found
 
 
 def cost(haystack: Haystack, limit: int | None) -> int:
     """Tokens that asking about a haystack reads: its base and the rest of each fork."""
-    places = _within(haystack, limit)
+    places = places_within(haystack, limit)
     forks = sum(2 * (place.length - place.cut) for place in places)
     return forks + max((place.cut for place in places), default=0)
+
+
+def whole_cost(
+    subject: Subject, stacks: Stacks, tasks: tuple[str, ...], many: tuple[int, ...]
+) -> int:
+    """Tokens that `measure` reports."""
+    each = (cost(one, subject.limit) for task in tasks for one in stacks.of(task))
+    crowds = len(many) * stacks.count * sum(lengths_within(stacks, subject.limit))
+    return sum(each) + crowds
 
 
 def _spot(place) -> tuple[int, float]:
     return place.length, place.depth
 
 
-def _within(haystack: Haystack, limit: int | None) -> list:
+def places_within(haystack: Haystack, limit: int | None) -> list:
+    """The places that a reader with a limit can be asked about, in order."""
     return [p for p in haystack.places if p.length <= (limit or p.length)]
 
 
-def _lengths(stacks: Stacks, limit: int | None) -> list[int]:
+def lengths_within(stacks: Stacks, limit: int | None) -> list[int]:
+    """The lengths that a reader with a limit reads."""
     return [length for length in stacks.lengths if length <= (limit or length)]
 
 
@@ -213,10 +224,13 @@ def _asked_after(model, state, text: np.ndarray, haystack: Haystack):
     return ask(model, fork, haystack.prompt, haystack.answer)
 
 
-def _cells(
+def cells_of(
     task: str, subject: Subject, haystacks: list[Haystack], rows: list[dict]
 ) -> list[Cell]:
-    """Means over needles, at each place that was asked about."""
+    """Means over needles, at each place that was asked about.
+
+    `rows`: for each haystack, the five numbers of each `(length, depth)`.
+    """
     reach, found = subject.model.config.reach, []
     for length, depth in sorted(rows[0]):
         nats, blank, exact, floor, place = np.array(
@@ -254,10 +268,15 @@ def _several(
         key = _key(crowd.text, crowd.decoy, *crowd.prompts, *crowd.answers)
         rows.append(keep(asking, marked, *key)[0])
         tell(len(crowd.text))
+    return several_of(many, subject.label, length, rows)
+
+
+def several_of(many: int, label: str, length: int, rows: list) -> Several:
+    """Means over texts of the numbers of `about_crowd`."""
     exact, picked, decoy = np.array(rows).T
     return Several(
         many=many,
-        label=subject.label,
+        label=label,
         length=length,
         exact=interval(exact),
         picked=interval(picked),
@@ -266,11 +285,17 @@ def _several(
 
 
 def _ask_crowd(model, crowd: Crowd) -> list[np.ndarray]:
-    """Shares of right answers and of right picks; whether a decoy gets an answer."""
     import ttt_core as ttt
 
     state = ttt.init_state(model, capacity=len(crowd.text) + 2 * model.config.chunk)
     state, _ = ttt.read(model, state, crowd.text)
+    return [about_crowd(model, state, crowd)]
+
+
+def about_crowd(model, state, crowd: Crowd) -> np.ndarray:
+    """Shares of right answers and of right picks; whether a decoy gets an answer."""
+    import ttt_core as ttt
+
     pairs = list(zip(crowd.prompts, crowd.answers, strict=True))
     right = [ask(model, state, *pair).first == 1.0 for pair in pairs]
     fooled = [ask(model, state, crowd.decoy, answer) for _, answer in pairs]
@@ -286,7 +311,7 @@ def _ask_crowd(model, crowd: Crowd) -> list[np.ndarray]:
     likeliest = np.array(table).reshape(len(pairs), -1).argmin(axis=1)
     picked = (likeliest == np.arange(len(pairs))).mean()
     said = any(answer.first == 1.0 for answer in fooled)
-    return [np.array([np.mean(right), picked, float(said)])]
+    return np.array([np.mean(right), picked, float(said)])
 
 
 def strays(cells: list[Cell], learning: set[str]) -> float:

@@ -60,6 +60,35 @@ QUESTIONS = {
         "eval needles tiny-e2e tiny-e2e-recall tiny-full --full-to 16384",
         "found",
     ),
+    "route": Question(
+        "Routed",
+        "What if the right passage were looked up?",
+        {
+            "nats": "Nats",
+            "found": "Found",
+            "several": "Several at once",
+            "cost": "Cost",
+        },
+        "dashed lines: the passage that BM25 finds stands before the question. The "
+        "dotted line says how often that passage holds the answer; what lies between "
+        "is not the search's fault, but the reader's who cannot copy.",
+        "eval route tiny-e2e",
+        "found",
+    ),
+    "decode": Question(
+        "Writing",
+        "Is what a model writes any good?",
+        {
+            "along": "Along the text",
+            "over": "Over the real text",
+            "repeats": "Repetition",
+        },
+        "how far the lines lie above the document itself, as a judge that takes no "
+        "part reads both, and whether they rise along the text. A line that falls "
+        "while more is repeated says that the judge is pleased by repetition.",
+        "eval decode tiny-e2e tiny-swa tiny-naive --tokens 512 --novels 4",
+        "along",
+    ),
     "rules": Question(
         "Rules",
         "Which inner rule suits a model?",

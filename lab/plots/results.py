@@ -19,9 +19,11 @@ from lab.bench.reading import ReadingBench
 from lab.bench.speed import SpeedBench
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
+from lab.evals.decode import Decode
 from lab.evals.decompose import Decomposition
 from lab.evals.needles import Needles
 from lab.evals.recall import Recall
+from lab.evals.route import Route
 from lab.evals.rules import Rules
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
@@ -40,6 +42,11 @@ from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
 from lab.plots.context import gap_by_context, loss_by_context
+from lab.plots.decode import (
+    nats_along_the_writing,
+    nats_by_repetition,
+    over_the_real_text,
+)
 from lab.plots.decompose import decomposition, parts_by_position
 from lab.plots.directions import scores_of_directions, words_of_directions
 from lab.plots.forgetting import nats_by_distance_read_on, worth_of_memories
@@ -63,6 +70,12 @@ from lab.plots.recall import (
     whole_answers_by_distance,
 )
 from lab.plots.retention import memory_by_age, memory_map
+from lab.plots.route import (
+    cost_of_a_question,
+    found_by_distance_routed,
+    nats_by_distance_routed,
+    several_at_once_routed,
+)
 from lab.plots.rules import gain_by_rate_and_rule, gain_by_rule, gain_over_sgd
 from lab.plots.strength import saved_by_strength
 from lab.plots.toy import gain_by_index, loss_by_index
@@ -83,6 +96,11 @@ FIGURES = {
     Ceiling: {"gain": gain_below_the_ceiling},
     Comparison: {"loss": loss_by_position, "gap": gap_by_position},
     Contexts: {"loss": loss_by_context, "gap": gap_by_context},
+    Decode: {
+        "along": nats_along_the_writing,
+        "over": over_the_real_text,
+        "repeats": nats_by_repetition,
+    },
     Decomposition: {"bars": decomposition, "curves": parts_by_position},
     Forgetting: {"follows": nats_by_distance_read_on, "worth": worth_of_memories},
     Interference: {"matrix": interference_matrix, "remedies": remedies_side_by_side},
@@ -116,6 +134,12 @@ FIGURES = {
     },
     Strength: {"saved": saved_by_strength},
     Retention: {"map": memory_map, "ages": memory_by_age},
+    Route: {
+        "nats": nats_by_distance_routed,
+        "found": found_by_distance_routed,
+        "several": several_at_once_routed,
+        "cost": cost_of_a_question,
+    },
     Rules: {
         "over": gain_over_sgd,
         "gain": gain_by_rule,
