@@ -1,0 +1,168 @@
+"""`ttt-lab eval ablation`: what do window, chunk and number of fast blocks matter?"""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from lab.commands.options import Output, finish, opening, option
+from lab.commands.progress import counting
+from lab.commands.tables import say
+from lab.commands.terminal import Terminal
+from lab.evals.trained import Difference, Losses
+from lab.measure.intervals import signed
+from lab.measure.parts import Kept
+from lab.measure.texts import Text
+from lab.quick import is_quick
+from lab.recipes.grids import AXES, Budget
+
+
+HEADS = {
+    "window": "window",
+    "chunk": "chunk",
+    "layers": "fast blocks",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What is trained for the answer.
+
+    Args:
+        size: nano (minutes) or tiny (hours).
+        tokens: tokens of each training (default: 400,000 for nano, 500,000 for tiny).
+        seeds: trainings of each setting.
+        set: overrides of the recipe, as `lr=2e-3 model.clip=0.5`.
+        quick: a tenth of the tokens, one seed and few settings, to see how it goes.
+    """
+
+    size: Literal["nano", "tiny"] = "nano"
+    tokens: Annotated[float | None, option("TOKENS")] = None
+    seeds: int = 2
+    set: Annotated[tuple[str, ...], option("NAME=VALUE")] = ()
+    quick: bool = False
+
+    @property
+    def is_small(self) -> bool:
+        """Whether little is to be trained."""
+        return self.quick or is_quick()
+
+    def budget(self) -> Budget:
+        """What every training has in common."""
+        seeds = 1 if self.is_small else self.seeds
+        budget = Budget(self.size, self.tokens, seeds, self.set)
+        if not self.is_small:
+            return budget
+        tokens = 4_096 if is_quick() else budget.length / 10
+        return dataclasses.replace(budget, tokens=min(budget.length, tokens))
+
+    def few(self, values: tuple) -> tuple:
+        """The values, or of several only the last (the usual one is always added)."""
+        return values[-1:] if self.is_small else values
+
+
+def ablation(
+    axis: Positional[Annotated[str, arg(metavar="window|chunk|layers")]],
+    /,
+    values: Annotated[tuple[int, ...], option("N")] = (),
+    trained: Trained = Trained(),
+    text: Text = Text(length=4096, per_novel=1),
+    output: Output = Output(),
+):
+    """Loss against window, chunk or fast blocks, from trainings of a fixed budget.
+
+    Each value is trained anew, to learn while reading and plainly, and reads held-out
+    documents of the training text. Trainings are kept: run the command again to resume.
+
+    Args:
+        axis: window (tokens that attention sees), chunk (tokens between two inner
+            steps) or layers (blocks with fast weights).
+        values: values to train (default: some around the size's own).
+    """
+    from lab.evals.ablation import ABLATIONS, rows
+    from lab.names import choose
+    from lab.recipes import grids
+
+    kind = ABLATIONS[choose("ablation", axis, AXES)]
+    budget = trained.budget()
+    pairs = grids.ablation(
+        axis, budget, trained.few(values or AXES[axis][trained.size])
+    )
+    about, scores = train_and_read(budget, pairs, text)
+    usual = grids.own_value(axis, budget)
+    result = kind(
+        text=about,
+        recipe=budget.usual.name,
+        settings=trained.set,
+        tokens=pairs[0].tokens,
+        seq=budget.usual.stages[0].seq,
+        seeds=budget.seeds,
+        usual=usual,
+        rows=rows(scores, usual),
+    )
+    finish(result, name_of(trained), output, show)
+
+
+def train_and_read(budget: Budget, pairs: list, text: Text):
+    """Train what is missing, and read held-out documents of the training text.
+
+    Returns:
+        The facts about the text, and each setting's losses.
+    """
+    from lab.commands.trainings import train_all
+    from lab.evals import trained as numbers
+
+    usual = budget.usual
+    named = text.corpus or (f"{usual.stages[0].corpus}/val",)
+    text = dataclasses.replace(text, corpus=named)
+    with opening(text):
+        opened = text.open(usual.tokenizer)
+        passages = opened.passages()
+    cards = train_all(pairs)
+    with Kept("trained", "models") as keep, counting("reading", "tokens") as report:
+        scores = numbers.measure(pairs, cards, passages, report=report, keep=keep)
+    return opened.about(passages), scores
+
+
+def name_of(trained: Trained) -> str:
+    """What the result is called after its kind."""
+    return "-".join([trained.size, *trained.set, *["quick"] * trained.is_small])
+
+
+def show(result):
+    """A row for each setting; marked where documents and seeds agree."""
+    table = Table(HEADS[result.AXIS], "learning", "plain", "over plain")
+    for head in ("over frozen", f"over {result.usual}", f"plain over {result.usual}"):
+        table.add_column(head)
+    table.title = f"{result.recipe}, nats per token of {result.text}"
+    for row in result.rows:
+        cells = [loss_of(row.learning), loss_of(row.plain)]
+        found = [row.over_plain, row.gain]
+        beside = [row.over_usual, row.plain_over_usual]
+        own = row.value == result.usual
+        cells += [told(one) for one in found]
+        cells += ["usual", ""] if own else [told(one) for one in beside]
+        table.add_row(f"{row.value:,}", *cells)
+    console = Terminal()
+    console.print(table)
+    say(result.notes, console)
+    say([AGREE], console)
+
+
+AGREE = (
+    "± 95 % over documents; * = the interval excludes zero and every seed agrees. "
+    "over: nats a token saved."
+)
+
+
+def loss_of(losses: Losses) -> str:
+    """A mean loss, and how far seeds are from each other."""
+    apart = max(losses.seeds) - min(losses.seeds)
+    spread = f" ({apart:.3f} apart)" if len(losses.seeds) > 1 else ""
+    return f"{losses.overall.mean:.3f}{spread}"
+
+
+def told(found: Difference) -> str:
+    """A difference with its interval, marked where seeds agree with documents."""
+    return signed(found.overall) + "*" * bool(found.sign)
