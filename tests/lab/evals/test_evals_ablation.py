@@ -1,4 +1,4 @@
-"""Ablations and compute: many trainings, read by document and seed, and kept."""
+"""Ablations: many trainings, read by document and seed, and kept."""
 
 import dataclasses
 import json
@@ -9,9 +9,8 @@ from command_line import run, use_folders
 
 from lab import checkpoints, plots, results, runs
 from lab.commands import ablation as command
-from lab.commands import compute as compute_command
 from lab.commands import trainings
-from lab.evals import ablation, compute, in_words, trained
+from lab.evals import ablation, in_words, trained
 from lab.evals.trained import Losses, Score
 from lab.measure.parts import Kept
 from lab.measure.texts import Passage, TextRead
@@ -61,36 +60,19 @@ def test_rows_stand_beside_the_usual_setting():
     assert [row.gain.overall.mean for row in found.rows][1] == 1.0
 
 
-def made_compute():
-    row = lambda value: compute.row(score(value, 2.0), (2e6, 1e6))
-    rows = tuple(map(row, (0.5, 1.0)))
-    return compute.Compute(TEXT, "nano-e2e", (), 2, rows, rows)
-
-
 @pytest.mark.parametrize(
-    "found", [*map(make, ablation.ABLATIONS), made_compute()], ids=lambda one: one.KIND
+    "found", list(map(make, ablation.ABLATIONS)), ids=lambda one: one.KIND
 )
 def test_it_is_kept_opened_shown_told_and_drawn(found, capsys):
     data = results.to_json(found)
     assert results.to_json(results.open_result(data, type(found))) == data
-    show = command.show if isinstance(found, ablation.Ablation) else None
-    (show or compute_command.show)(found)
+    command.show(found)
     said = capsys.readouterr().out
     assert "±" in said and "seed" in said
     assert "nats a token" in in_words.headline(found)
     for name, figure in plots.result_figures(found.KIND, found).items():
         drawn = [y for line in figure.data for y in line.y if y is not None]
         assert drawn and np.isfinite(drawn).all(), name
-
-
-def test_a_training_that_learns_costs_more_and_is_drawn_at_its_cost():
-    found = made_compute()
-    assert found.widths[0].flops == 2 * found.widths[0].plain_flops == 64 * 2e6
-    figure = plots.result_figures("compute", found)["loss"]
-    by_name = {
-        line.name: line.x for line in figure.data if line.showlegend is not False
-    }
-    assert max(by_name["learning"]) == 2 * max(by_name["plain twin"])
 
 
 def pair(folder, nano, rates=(1.0,)):
@@ -172,8 +154,6 @@ def test_finished_trainings_are_not_repeated(tmp_path, monkeypatch, capsys):
         (["ablation", "layers", "--values", "0"], "--values must be >= 1"),
         (["ablation", "window", "--seeds", "0"], "--seeds must be >= 1"),
         (["ablation", "window", "--set", "lrr=1"], "did you mean 'lr'?"),
-        (["compute", "--widths", "0.3"], "0.6 heads"),
-        (["compute", "--budgets", "0"], "--budgets must be > 0"),
         (["ablation", "window", "--corpus", "nothing"], "nothing"),
     ],
 )
@@ -185,14 +165,14 @@ def test_what_cannot_be_is_a_sentence(monkeypatch, tmp_path, capsys, words, said
 
 
 @pytest.mark.slow
-def test_the_commands_train_and_answer(tmp_path, monkeypatch, capsys):
+def test_the_command_trains_and_answers(tmp_path, monkeypatch, capsys):
     use_folders(monkeypatch, tmp_path)
-    for words in (["ablation", "chunk"], ["compute"]):
-        assert run(monkeypatch, "eval", *words, "--figures", str(tmp_path)) == 0
+    words = ["ablation", "chunk", "--figures", str(tmp_path)]
+    assert run(monkeypatch, "eval", *words) == 0
     out, err = capsys.readouterr()
-    assert "over plain" in out and "by size of the model" in out
-    assert "4 trainings" not in err  # the plain twin of both chunks is one
-    assert len([*tmp_path.glob("*.html")]) == 6
+    assert "over plain" in out
+    assert "3 trainings" in err  # the plain twin of both chunks is one
+    assert len([*tmp_path.glob("*.html")]) == 3
     (kept,) = (tmp_path / "runs" / "evals").glob("ablation-chunk-*.json")
     found = results.open_result(kept, ablation.ChunkAblation)
     assert [row.value for row in found.rows] == [16, 32]
