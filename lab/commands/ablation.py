@@ -10,12 +10,12 @@ from lab.commands.options import Output, finish, opening, option
 from lab.commands.progress import counting
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
-from lab.evals.trained import Difference, Losses
+from lab.evals.trained import Difference
 from lab.measure.intervals import signed
 from lab.measure.parts import Kept
 from lab.measure.texts import Text
 from lab.quick import is_quick
-from lab.recipes.grids import AXES, Budget
+from lab.recipes.grids import AXES, BUDGETS, Budget
 
 
 HEADS = {
@@ -31,7 +31,8 @@ class Trained:
 
     Args:
         size: nano (minutes) or tiny (hours).
-        tokens: tokens of each training (default: 400,000 for nano, 500,000 for tiny).
+        tokens: tokens of each training, of `compute` the usual one's (default: 1.2
+            million for nano, of `compute` 300,000; 500,000 for tiny).
         seeds: trainings of each setting.
         set: overrides of the recipe, as `lr=2e-3 model.clip=0.5`.
         quick: a tenth of the tokens, one seed and few settings, to see how it goes.
@@ -48,14 +49,13 @@ class Trained:
         """Whether little is to be trained."""
         return self.quick or is_quick()
 
-    def budget(self) -> Budget:
-        """What every training has in common."""
-        seeds = 1 if self.is_small else self.seeds
-        budget = Budget(self.size, self.tokens, seeds, self.set)
+    def budget(self, lengths: dict[str, int] = BUDGETS) -> Budget:
+        """What all trainings have in common; `lengths`: tokens by size, if not given."""
+        tokens = lengths[self.size] if self.tokens is None else self.tokens
         if not self.is_small:
-            return budget
-        tokens = 4_096 if is_quick() else budget.length / 10
-        return dataclasses.replace(budget, tokens=min(budget.length, tokens))
+            return Budget(self.size, tokens, self.seeds, self.set)
+        few = 4_096 if is_quick() else lengths[self.size] / 10
+        return Budget(self.size, min(tokens, few), 1, self.set)
 
     def few(self, values: tuple) -> tuple:
         """The values, or of several only the last (the usual one is always added)."""
@@ -127,40 +127,35 @@ def train_and_read(budget: Budget, pairs: list, text: Text):
 
 def name_of(trained: Trained) -> str:
     """What the result is called after its kind."""
-    return "-".join([trained.size, *trained.set, *["quick"] * trained.is_small])
+    tokens = [] if trained.tokens is None else [f"{trained.tokens:.0f}"]
+    small = ["quick"] if trained.is_small else []
+    return "-".join([trained.size, *tokens, *trained.set, *small])
 
 
 def show(result):
-    """A row for each setting; marked where documents and seeds agree."""
-    table = Table(HEADS[result.AXIS], "learning", "plain", "over plain")
-    for head in ("over frozen", f"over {result.usual}", f"plain over {result.usual}"):
-        table.add_column(head)
-    table.title = f"{result.recipe}, nats per token of {result.text}"
+    """What learning saves at each setting; then each beside the usual one."""
+    head = HEADS[result.AXIS]
+    saves = Table(head, "learning", "plain", "over plain", "over frozen")
+    saves.title = f"{result.recipe}, nats per token of {result.text}"
+    usual = f"over {result.usual}"
+    beside = Table(head, "weights", f"learning {usual}", f"plain {usual}")
     for row in result.rows:
-        cells = [loss_of(row.learning), loss_of(row.plain)]
-        found = [row.over_plain, row.gain]
-        beside = [row.over_usual, row.plain_over_usual]
-        own = row.value == result.usual
-        cells += [told(one) for one in found]
-        cells += ["usual", ""] if own else [told(one) for one in beside]
-        table.add_row(f"{row.value:,}", *cells)
+        value = f"{row.value:,}"
+        losses = [f"{one.overall.mean:.3f}" for one in (row.learning, row.plain)]
+        saves.add_row(value, *losses, told(row.over_plain), told(row.gain))
+        gaps = [told(row.over_usual), told(row.plain_over_usual)]
+        gaps = ["usual", "usual"] if row.value == result.usual else gaps
+        beside.add_row(value, f"{row.weights:,}", *gaps)
     console = Terminal()
-    console.print(table)
-    say(result.notes, console)
-    say([AGREE], console)
+    console.print(saves)
+    console.print(beside)
+    say([*result.notes, AGREE], console)
 
 
 AGREE = (
     "± 95 % over documents; * = the interval excludes zero and every seed agrees. "
     "over: nats a token saved."
 )
-
-
-def loss_of(losses: Losses) -> str:
-    """A mean loss, and how far seeds are from each other."""
-    apart = max(losses.seeds) - min(losses.seeds)
-    spread = f" ({apart:.3f} apart)" if len(losses.seeds) > 1 else ""
-    return f"{losses.overall.mean:.3f}{spread}"
 
 
 def told(found: Difference) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from rich.table import Table
 
-from lab.commands.ablation import AGREE, Trained, loss_of, name_of, told, train_and_read
+from lab.commands.ablation import AGREE, Trained, name_of, told, train_and_read
 from lab.commands.options import Output, finish, option
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
@@ -31,7 +31,7 @@ def compute(
     from lab.evals.compute import Compute
     from lab.recipes import grids
 
-    budget = trained.budget()
+    budget = trained.budget(grids.USUAL)
     wide = grids.widths(budget, trained.few(widths[::-1]))
     long = grids.budgets(budget, trained.few(budgets[::-1]))
     about, scores = train_and_read(budget, [*wide, *long], text)
@@ -70,8 +70,9 @@ def show(result):
         table.add_column("over plain")
         table.add_column("over frozen")
         for row in rows:
-            cells = [f"{row.weights:,}", f"{row.tokens:,}", f"{row.flops / 1e12:,.2f}"]
-            cells += [loss_of(row.learning), loss_of(row.plain)]
+            cells = [f"{row.weights:,}", f"{row.tokens / 1e6:.2f} M"]
+            cells += [f"{row.flops / 1e12:,.2f}"]
+            cells += [f"{one.overall.mean:.3f}" for one in (row.learning, row.plain)]
             table.add_row(*cells, told(row.over_plain), told(row.gain))
         console.print(table)
     say([f"Nats per token of {result.text}.", *result.notes, AGREE], console)

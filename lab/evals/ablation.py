@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import ClassVar
 
-from lab.evals.trained import Difference, Losses, Score
+from lab.evals.trained import Difference, Losses, Score, luck
 from lab.measure.texts import TextRead
 
 
@@ -59,12 +59,11 @@ class Ablation:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on the numbers that a reader should know."""
+        many = "trainings" if self.seeds > 1 else "training"
         return (
-            f"{self.seeds} trainings of each setting, of {self.tokens:,} tokens in "
-            f"sequences of {self.seq:,}; the outer rate is the recipe's at all of them."
-            if self.seeds > 1
-            else f"One training of each setting, of {self.tokens:,} tokens: what "
-            "another seed would change is not known.",
+            f"{self.seeds} {many} of each setting, of {self.tokens:,} tokens in "
+            f"sequences of {self.seq:,}; the outer rate is the recipe's in all.",
+            luck(self.rows),
             *self.text.notes,
         )
 

@@ -9,7 +9,7 @@ of half the length. Each has a plain twin.
 import dataclasses
 from typing import ClassVar
 
-from lab.evals.trained import Difference, Losses, Score
+from lab.evals.trained import Difference, Losses, Score, luck
 from lab.measure.texts import TextRead
 
 
@@ -55,6 +55,7 @@ class Compute:
             f"{self.seeds} training{'s' * (self.seeds > 1)} of each, with the recipe's "
             "outer rate at every width; models of other widths see as many tokens per "
             "weight.",
+            luck((*self.widths, *self.budgets)),
             *self.text.notes,
         )
 

@@ -48,6 +48,11 @@ class Losses:
         """The mean of each seed's training."""
         return tuple(float(np.mean(row)) for row in self.by_seed)
 
+    @property
+    def apart(self) -> float:
+        """How far the best and the worst seed's trainings are from each other."""
+        return max(self.seeds) - min(self.seeds)
+
     def saves(self, than: "Losses") -> Difference:
         """By how much these losses are below others, paired by document and seed."""
         gaps = np.array(than.by_seed) - np.array(self.by_seed)
@@ -78,6 +83,14 @@ class Score:
     def over_plain(self) -> Difference:
         """What meta-training and learning save: over the plainly trained twin."""
         return self.learning.saves(self.plain)
+
+
+def luck(rows) -> str:
+    """A sentence on how much a seed matters, from rows with `learning` and `plain`."""
+    apart = [one.apart for row in rows for one in (row.learning, row.plain)]
+    if not any(apart):
+        return "One training of each: what another seed would change is not known."
+    return f"Seeds of one setting are up to {max(apart):.3f} nats apart."
 
 
 def measure(

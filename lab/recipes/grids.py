@@ -14,17 +14,20 @@ from lab.recipes.settings import make_experiment, shortened
 
 
 RECIPE = "tiny-e2e"
-# Values around a size's own. Windows from half a chunk's worth to a whole training
-# sequence (nano); a chunk may not be longer than the window.
+# Values around a size's own, all with a context longer than the window and several
+# chunks a sequence; a chunk may not be longer than the window.
 AXES: dict[str, dict[str, tuple[int, ...]]] = {
-    "window": {"nano": (16, 32, 64, 128, 256), "tiny": (64, 128, 256, 512)},
+    "window": {"nano": (16, 32, 64, 128), "tiny": (64, 128, 256, 512)},
     "chunk": {"nano": (4, 8, 16, 32), "tiny": (16, 32, 64, 128)},
     "layers": {"nano": (1, 2, 3, 4), "tiny": (1, 2, 3, 6)},
 }
-BUDGETS = {"nano": 400_000, "tiny": 500_000}  # tokens of a training
+# Tokens of a training: of an ablation's, and of the usual one that others are longer
+# and shorter than.
+BUDGETS = {"nano": 1_200_000, "tiny": 500_000}
+USUAL = {"nano": 300_000, "tiny": 500_000}
 SIZES = tuple(BUDGETS)
 WIDTHS = (0.5, 1.0, 2.0)  # of the model, times its usual widths
-SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the budget
+SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the usual tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +47,12 @@ class Pair:
 class Budget:
     """What every training of a grid has in common.
 
-    `size`: a size of the recipe. `tokens`: of each training, None = the size's own.
-    `seeds`: trainings of each setting. `settings`: overrides, as `lr=2e-3`.
+    `size`: a size of the recipe. `tokens`: of each training. `seeds`: trainings
+    of each setting. `settings`: overrides, as `lr=2e-3`.
     """
 
     size: str = "nano"
-    tokens: float | None = None
+    tokens: float = BUDGETS["nano"]
     seeds: int = 2
     settings: tuple[str, ...] = ()
 
@@ -61,11 +64,6 @@ class Budget:
         """The experiment that settings change; nothing is measured on the way."""
         found = make_experiment(RECIPE, self.size, self.settings)
         return dataclasses.replace(found, checks=0, gain_every=0)
-
-    @property
-    def length(self) -> float:
-        """Tokens of a training."""
-        return BUDGETS[self.size] if self.tokens is None else self.tokens
 
     def pair(
         self,
@@ -81,7 +79,7 @@ class Budget:
 
         **Raises** `ValueError` for what no model can have.
         """
-        tokens = self.length if tokens is None else tokens
+        tokens = self.tokens if tokens is None else tokens
         build = lambda settings: tuple(
             shortened(self.usual, (*self.settings, *settings, f"seed={seed}"), tokens)
             for seed in range(self.seeds)
@@ -156,13 +154,13 @@ def _wide(factor: float, budget: Budget, own: int) -> Pair:
     fields = ("d_model", "heads", "kv_heads", "d_ff", "d_fast")
     changes = {name: round(getattr(model, name) * factor) for name in fields}
     weights = _weights(model.replace(**changes))
-    return budget.pair(factor, changes, tokens=budget.length * weights // own)
+    return budget.pair(factor, changes, tokens=budget.tokens * weights // own)
 
 
 def budgets(budget: Budget, shares: tuple[float, ...] = SHARES) -> list[Pair]:
     """The usual model on fewer and on more tokens, each with a schedule of its own."""
     wanted = sorted({*shares, 1.0})
-    return [budget.pair(share, {}, tokens=budget.length * share) for share in wanted]
+    return [budget.pair(share, {}, tokens=budget.tokens * share) for share in wanted]
 
 
 def _weights(config) -> int:

@@ -13,7 +13,7 @@ def test_the_usual_setting_is_one_training_for_all_grids():
         for axis, value in (("window", 32), ("chunk", 16), ("layers", 1))
     }
     names = {(pair.learning[0].name, pair.plain[0].name) for pair in usual}
-    assert names == {("nano-e2e-400000-seed=0", "nano-e2e-400000-seed=0-plain")}
+    assert names == {("nano-e2e-1200000-seed=0", "nano-e2e-1200000-seed=0-plain")}
     assert grids.budgets(budget, (1.0,))[0].learning == usual.pop().learning
 
 
@@ -35,7 +35,7 @@ def test_every_training_differs_from_the_usual_in_what_is_varied(axis, size):
 
 def test_chunks_have_one_plain_twin_and_windows_one_each():
     twins = lambda axis: {p.plain[0].name for p in grids.ablation(axis, Budget())}
-    assert len(twins("chunk")) == 1 and len(twins("window")) == 5
+    assert len(twins("chunk")) == 1 and len(twins("window")) == 4
 
 
 def test_more_fast_blocks_are_paid_for_by_narrower_ones():
@@ -48,13 +48,13 @@ def test_more_fast_blocks_are_paid_for_by_narrower_ones():
 def test_widths_see_as_many_tokens_per_weight():
     for pair in grids.widths(Budget()):
         weights = grids._weights(pair.learning[0].model)
-        assert 400_000 / 56_064 == pytest.approx(pair.tokens / weights, rel=0.02)
+        assert 1_200_000 / 56_064 == pytest.approx(pair.tokens / weights, rel=0.02)
 
 
 def test_a_budget_of_its_own_has_a_schedule_of_its_own():
     for pair in grids.budgets(Budget()):
         stage = pair.learning[0].stages[0]
-        assert stage.tokens == 400_000 * pair.value and stage.warmup == 0.1
+        assert stage.tokens == 1_200_000 * pair.value and stage.warmup == 0.1
 
 
 @pytest.mark.parametrize(
