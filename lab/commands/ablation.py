@@ -50,7 +50,7 @@ class Trained:
         return self.quick or is_quick()
 
     def budget(self, lengths: dict[str, int] = BUDGETS) -> Budget:
-        """What all trainings have in common; `lengths`: tokens by size, if not given."""
+        """What all trainings have in common; `lengths`: tokens by size."""
         tokens = lengths[self.size] if self.tokens is None else self.tokens
         if not self.is_small:
             return Budget(self.size, tokens, self.seeds, self.set)
@@ -109,7 +109,11 @@ def train_and_read(budget: Budget, pairs: list, text: Text):
 
     Returns:
         The facts about the text, and each setting's losses.
+
+    **Raises** `ValueError` for whole documents, which are not equally long.
     """
+    if text.whole:
+        raise ValueError("Models read passages of one length here; leave out --whole.")
     from lab.commands.trainings import train_all
     from lab.evals import trained as numbers
 
