@@ -62,12 +62,36 @@ class Trained:
         return values[-1:] if self.is_small else values
 
 
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """What the trained models read.
+
+    Args:
+        corpus: a text as `ttt-lab data list` names it, NAME/SPLIT (default: the
+            held-out part of the training text).
+        length: tokens per passage.
+        per_novel: passages per document, evenly spread.
+        novels: read at most this many documents.
+    """
+
+    corpus: Annotated[str, option("TEXT")] = ""
+    length: int = 4096
+    per_novel: int = 1
+    novels: int = 24
+
+    def text(self, trained_on: str) -> Text:
+        """The text, for models that were trained on the text of that name."""
+        name = self.corpus or f"{trained_on}/val"
+        knobs = {"per_novel": self.per_novel, "novels": self.novels}
+        return Text((name,), length=self.length, **knobs)
+
+
 def ablation(
     axis: Positional[Annotated[str, arg(metavar="window|chunk|layers")]],
     /,
     values: Annotated[tuple[int, ...], option("N")] = (),
     trained: Trained = Trained(),
-    text: Text = Text(length=4096, per_novel=1),
+    read: HeldOut = HeldOut(),
     output: Output = Output(),
 ):
     """Loss against window, chunk or fast blocks, from trainings of a fixed budget.
@@ -89,7 +113,7 @@ def ablation(
     pairs = grids.ablation(
         axis, budget, trained.few(values or AXES[axis][trained.size])
     )
-    about, scores = train_and_read(budget, pairs, text)
+    about, scores = train_and_read(budget, pairs, read)
     usual = grids.own_value(axis, budget)
     result = kind(
         text=about,
@@ -104,22 +128,17 @@ def ablation(
     finish(result, name_of(trained), output, show)
 
 
-def train_and_read(budget: Budget, pairs: list, text: Text):
+def train_and_read(budget: Budget, pairs: list, read: HeldOut):
     """Train what is missing, and read held-out documents of the training text.
 
     Returns:
         The facts about the text, and each setting's losses.
-
-    **Raises** `ValueError` for whole documents, which are not equally long.
     """
-    if text.whole:
-        raise ValueError("Models read passages of one length here; leave out --whole.")
     from lab.commands.trainings import train_all
     from lab.evals import trained as numbers
 
     usual = budget.usual
-    named = text.corpus or (f"{usual.stages[0].corpus}/val",)
-    text = dataclasses.replace(text, corpus=named)
+    text = read.text(usual.stages[0].corpus)
     with opening(text):
         opened = text.open(usual.tokenizer)
         passages = opened.passages()

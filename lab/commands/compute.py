@@ -4,11 +4,10 @@ from typing import Annotated
 
 from rich.table import Table
 
-from lab.commands.ablation import AGREE, Trained, name_of, told, train_and_read
+from lab.commands.ablation import AGREE, HeldOut, Trained, name_of, told, train_and_read
 from lab.commands.options import Output, finish, option
 from lab.commands.tables import say
 from lab.commands.terminal import Terminal
-from lab.measure.texts import Text
 from lab.recipes.grids import SHARES, WIDTHS
 
 
@@ -16,7 +15,7 @@ def compute(
     widths: Annotated[tuple[float, ...], option("X")] = WIDTHS,
     budgets: Annotated[tuple[float, ...], option("X")] = SHARES,
     trained: Trained = Trained(),
-    text: Text = Text(length=4096, per_novel=1),
+    read: HeldOut = HeldOut(),
     output: Output = Output(),
 ):
     """What learning saves, by size of the model and by tokens of its training.
@@ -34,7 +33,7 @@ def compute(
     budget = trained.budget(grids.USUAL)
     wide = grids.widths(budget, trained.few(widths[::-1]))
     long = grids.budgets(budget, trained.few(budgets[::-1]))
-    about, scores = train_and_read(budget, [*wide, *long], text)
+    about, scores = train_and_read(budget, [*wide, *long], read)
     found = [_row(pair, s) for pair, s in zip([*wide, *long], scores, strict=True)]
     result = Compute(
         text=about,

@@ -154,7 +154,6 @@ def test_finished_trainings_are_not_repeated(tmp_path, monkeypatch, capsys):
         (["ablation", "layers", "--values", "0"], "--values must be >= 1"),
         (["ablation", "window", "--seeds", "0"], "--seeds must be >= 1"),
         (["ablation", "window", "--set", "lrr=1"], "did you mean 'lr'?"),
-        (["ablation", "window", "--whole"], "leave out --whole"),
         (["ablation", "window", "--corpus", "nothing"], "nothing"),
     ],
 )
