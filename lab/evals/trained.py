@@ -2,8 +2,8 @@
 
 A learning model, its frozen twin and the plainly trained twin read the same passages.
 A document is the unit: its passages are averaged, then the seeds, and every difference
-is paired by document. Documents say nothing of how much luck a training has; so each
-difference is kept seed by seed too, and a finding is one that all seeds share.
+is paired by document. Documents say nothing of how much luck a training has; so losses
+are kept seed by seed too, and a finding is one that all seeds share.
 """
 
 import dataclasses
