@@ -176,7 +176,7 @@ def show(result):
 
 
 AGREE = (
-    "± 95 % over documents; * = the interval excludes zero and every seed agrees. "
+    "± 95 % over documents; * = the interval excludes zero and several seeds agree. "
     "over: nats a token saved."
 )
 

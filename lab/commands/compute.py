@@ -64,13 +64,12 @@ def show(result):
         ("by size of the model", result.widths),
         ("by tokens of the training", result.budgets),
     ):
-        table = Table("weights", "tokens", "TFLOP", "learning", "plain")
+        table = Table("weights", "tokens", "learning", "plain")
         table.title = f"{result.recipe}, {title}"
         table.add_column("over plain")
         table.add_column("over frozen")
         for row in rows:
             cells = [f"{row.weights:,}", f"{row.tokens / 1e6:.2f} M"]
-            cells += [f"{row.flops / 1e12:,.2f}"]
             cells += [f"{one.overall.mean:.3f}" for one in (row.learning, row.plain)]
             table.add_row(*cells, told(row.over_plain), told(row.gain))
         console.print(table)

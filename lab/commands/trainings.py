@@ -67,12 +67,15 @@ def _work(experiment: Experiment) -> float:
 def _announce(total: int, missing: list[Experiment]):
     there = "" if len(missing) == total else f" ({total - len(missing)} are there)"
     tokens = sum(one.tokens for one in missing)
-    left = f"{tokens / 1e6:.1f} M tokens to train on{there}" if missing else "all there"
-    where = runs.shown(runs.folder("trainings"))
-    Terminal(error=True).print(
-        f"{total} trainings in {where}: {left}; stop with Ctrl-C, run again to resume",
-        soft_wrap=True,
+    left = (
+        f"{tokens / 1e6:.1f} M tokens to train on{there}; stop with Ctrl-C, run again "
+        "to resume"
+        if missing
+        else "all there"
     )
+    where = runs.shown(runs.folder("trainings"))
+    said = f"{total} trainings in {where}: {left}"
+    Terminal(error=True).print(said, soft_wrap=True)
 
 
 class _Part(Screen):

@@ -27,9 +27,10 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """+1 or -1 where the interval excludes zero and all seeds agree, else 0."""
+        """+1 or -1 where the interval excludes zero and several seeds agree, else 0."""
         sign = self.overall.sign
-        return sign if all(sign * one > 0 for one in self.seeds) else 0
+        agree = all(sign * one > 0 for one in self.seeds)
+        return sign if agree and len(self.seeds) > 1 else 0
 
 
 @dataclasses.dataclass(frozen=True)

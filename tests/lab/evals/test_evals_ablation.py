@@ -41,6 +41,8 @@ def test_a_difference_is_paired_by_document_and_seed():
     # Documents agree on the mean, and the second seed says the opposite.
     split = ours.saves(losses([2.0, 3.0, 7.0], [1.1, 2.0, 6.0]))
     assert split.overall.sign == 1 and split.sign == 0
+    alone = losses([1.0, 2.0, 6.0]).saves(losses([1.5, 2.4, 6.6]))
+    assert alone.overall.sign == 1 and alone.sign == 0  # one seed shows nothing
     assert np.allclose(ours.overall.mean, np.mean(ours.by_seed))
     assert ours.seeds == (3.0, pytest.approx(9.4 / 3))
 
