@@ -161,9 +161,9 @@ REPORTED = {
             "sliding window": (2.860, 2.840, 2.831, 2.827),
             "Gated DeltaNet": (2.823, 2.818, 2.812, 2.809),
         },
-        "As in the paper, the model that learns is ahead at every window. Unlike there, "
-        "a wider window does not help: 128 tokens read worse than 32, learning or not, "
-        "for after 1.6 M bytes attention has not learned where to look; and learning "
+        "As in the paper, the model that learns is ahead at every window. Unlike "
+        "there, a wider window does not help: 128 tokens read worse than 32, learning "
+        "or not, for after 1.6 M bytes attention has not learned where to look; and learning "
         "saves no more where the window is shorter.",
     ),
     "ablation-chunk": Reported(
