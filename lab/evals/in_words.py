@@ -251,7 +251,8 @@ def _ablated(result: Ablation) -> str:
         f"{signed(row.over_plain.overall)} nats a token with {name(row.value)}"
         for row in (first, last)
     ]
-    return f"{told}; over its plain twin it saves {' and '.join(ends)}."
+    alone = " (one training of each: seeds may differ by more)" * (result.seeds == 1)
+    return f"{told}{alone}; over its plain twin it saves {' and '.join(ends)}."
 
 
 def _computed(result: Compute) -> str:
