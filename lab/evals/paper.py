@@ -193,7 +193,10 @@ REPORTED = {
             "context 32K": (-0.023, -0.027, -0.026, -0.027),
             "context 128K": (-0.017, -0.022, -0.026, -0.028),
         },
-        "VERDICT-layers",
+        "In the paper one fast block of 24 is nearly as good as six up to 32K, and "
+        "more of them count at 128K. Ours has four blocks: with one fast block "
+        "learning saves 0.10 over the plain twin, with four it is 0.03 behind, after "
+        "600 K bytes and one training each; far contexts were not read.",
     ),
     "compute": Reported(
         "The paper: loss over full attention by size",
