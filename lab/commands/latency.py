@@ -86,17 +86,21 @@ def show(result):
     for act, title in TITLES.items():
         ours = getattr(first, act)
         heads = [f"{at:,}" for at in ours.at]
-        table = Table("system", *heads, "last / first", f"x {first.system}", "cheaper")
+        table = Table("system", *heads, "late", "ratio", "cheaper")
         table.title = title
         for row in result.rows:
             found = getattr(row, act)
             ratios = f"{found.late_over_early:.2f}", f"{found.ms[-1] / ours.ms[-1]:.2f}"
-            cells = [f"{ms:,.3f}" for ms in found.ms]
+            cells = [f"{ms:,.0f}" if ms >= 100 else f"{ms:.3g}" for ms in found.ms]
             table.add_row(
                 row.system, *cells, *ratios, _crossed(result, act, row.system)
             )
         console.print(table)
-    said = f"cheaper: the context from which on {first.system} is the cheaper one."
+    said = (
+        "late: the last column over the first; ratio: the last column over "
+        f"{first.system}'s; cheaper: the context from which on {first.system} is the "
+        "cheaper one."
+    )
     say([said, *result.notes], console)
 
 
@@ -107,4 +111,4 @@ def _crossed(result, act: str, other: str) -> str:
     one = found[0]
     if math.isnan(one.at):
         return "not here"
-    return "everywhere" if one.always else f"from {short(one.at)}"
+    return "everywhere" if one.always else f"from {short(round(one.at))}"

@@ -276,7 +276,7 @@ def _crossed(result: Latency) -> str:
     first, said = result.rows[0].system, []
     for one in result.crossings:
         if one.act == "prompt" and not one.always and not math.isnan(one.at):
-            said.append(f"{one.other} from {short(one.at)} tokens on")
+            said.append(f"{one.other} from {short(round(one.at))} tokens on")
     row = result.rows[0].prompt
     flat = (
         f"A token of a prompt of {short(row.at[-1])} costs {first} "

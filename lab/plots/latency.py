@@ -51,7 +51,7 @@ def _mark(fig: go.Figure, other: str, at: float, colour: str):
     """Where a system becomes dearer than the reference; on a logarithmic axis a word's
     place is the logarithm, and a line's is not."""
     fig.add_shape(theme.mark(at, colour))
-    fig.add_annotation(theme.label(math.log10(at), f" {other}: {short(at)}"))
+    fig.add_annotation(theme.label(math.log10(at), f" {other}: {short(round(at))}"))
 
 
 def _line(name: str, found: Act, style: theme.Look) -> go.Scatter:
