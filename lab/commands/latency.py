@@ -68,9 +68,18 @@ def latency(
         )
         keep.forget()  # times grow old: the next run measures again
     cores = runs.usable_cores()
-    result = numbers.Latency(cores, repeats, peaks, rows, numbers.crossings(rows))
+    crossed = numbers.crossings(rows, _growing(built))
+    result = numbers.Latency(cores, repeats, peaks, rows, crossed)
     name = "" if models == SEVEN else models[0]
     finish(result, "quick" if quick or is_quick() else name, output, show)
+
+
+def _growing(models: dict) -> list[str]:
+    """The models whose caches grow with the context."""
+    from ttt_core.mixers import kinds_of
+
+    grows = lambda model: any(kind.grows for kind in kinds_of(model.config))
+    return [name for name, model in models.items() if grows(model)]
 
 
 TITLES = {

@@ -11,7 +11,7 @@ cross somewhere, and where they do is measured.
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -166,9 +166,14 @@ def _kept(keep: Keep, measure: Callable[[], dict], *key) -> dict:
     return json.loads(bytes(found))
 
 
-def crossings(rows: Sequence[Row]) -> tuple[Crossing, ...]:
-    """Where each other system becomes dearer than the first, act by act."""
+def crossings(rows: Sequence[Row], growing: Collection[str]) -> tuple[Crossing, ...]:
+    """Where other systems become dearer than the first, act by act.
+
+    `growing`: systems whose costs grow with the context. Lines of the others are
+    parallel, and where they seem to cross is noise.
+    """
     first, *others = rows
+    others = [row for row in others if row.system in growing]
     return tuple(
         _crossing(act, row.system, getattr(first, act), getattr(row, act))
         for act in ACTS

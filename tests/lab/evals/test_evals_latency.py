@@ -42,7 +42,7 @@ def found():
         Row("tiny-full", act(GROWS), act((2.0, 8.0, 32.0)), act((0.3, 0.6, 2.4))),
         Row("tiny-swa", act((0.5,) * 3), act((0.9,) * 3), act((0.4,) * 3)),
     )
-    crossings = latency.crossings(rows)
+    crossings = latency.crossings(rows, ["tiny-full"])
     return Latency(2, 3, (150.0, 90.0, 151.0), rows, crossings)
 
 
@@ -55,7 +55,8 @@ def test_it_is_kept_told_shown_and_drawn_with_its_noise(capsys):
     assert "4.0 times to read" in in_words.against(one, "tiny-e2e", "tiny-full")
     command.show(one)
     said = capsys.readouterr().out
-    assert "from 4K" in said and "everywhere" in said and "not here" in said
+    assert "from 4K" in said and "everywhere" in said and "not here" not in said
+    assert {one.other for one in latency.crossings(found().rows, ())} == set()
     figures = plots.result_figures("latency", one)
     assert [shape.x0 for shape in figures["prompt"].layout.shapes] == [
         pytest.approx(4096)
