@@ -275,7 +275,11 @@ def _crossed(result: Latency) -> str:
     """Where full attention, or what grows like it, becomes dearer than the first."""
     first, said = result.rows[0].system, []
     for one in result.crossings:
-        if one.act == "prompt" and not one.always and not math.isnan(one.at):
+        if one.act != "prompt" or math.isnan(one.at):
+            continue
+        if one.always:
+            said.append(f"{one.other} at every length")
+        else:
             said.append(f"{one.other} from {short(round(one.at))} tokens on")
     row = result.rows[0].prompt
     flat = (
