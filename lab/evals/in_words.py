@@ -234,7 +234,7 @@ def _ruled(result: Rules) -> str:
 _ABLATED = {
     "window": "a window of {:,} tokens",
     "chunk": "chunks of {:,} tokens",
-    "layers": "{:,} fast blocks",
+    "layers": "fast MLPs in {:,} of its blocks",
 }
 
 
@@ -286,7 +286,7 @@ def _crossed(result: Latency) -> str:
         f"A token of a prompt of {short(row.at[-1])} costs {first} "
         f"{row.late_over_early:.2f} times one of {short(row.at[0])}"
     )
-    dearer = f"; dearer than it are {', '.join(said)}" if said else ""
+    dearer = f"; dearer: {', '.join(said)}" if said else ""
     return f"{flat}{dearer}."
 
 

@@ -51,7 +51,7 @@ def test_it_is_kept_told_shown_and_drawn_with_its_noise(capsys):
     data = results.to_json(one)
     assert results.to_json(results.open_result(data, Latency)) == data
     assert "90 to 151 GFLOP/s" in one.notes[0] and "1.50 times" in one.notes[0]
-    assert "tiny-full from 4K tokens on" in in_words.headline(one)
+    assert "dearer: tiny-full from 4K tokens on" in in_words.headline(one)
     assert "4.0 times to read" in in_words.against(one, "tiny-e2e", "tiny-full")
     command.show(one)
     said = capsys.readouterr().out
