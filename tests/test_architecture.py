@@ -183,7 +183,7 @@ def test_a_question_has_one_name_everywhere():
 
     for kind, figures in FIGURES.items():
         group, _, verb = kind.KIND.rpartition("-")
-        stem = "bench" if group == "bench" else kind.KIND.replace("-", "_")
+        stem = group if group in ("bench", "ablation") else kind.KIND.replace("-", "_")
         number = kind.__module__.split(".")
         assert number[1] == "bench" or number[-1] == stem, kind
         assert {draw.__module__ for draw in figures.values()} == {f"lab.plots.{stem}"}

@@ -9,6 +9,7 @@ from lab import results
 from lab.bench.reading import ReadingBench
 from lab.cli import GROUPS, VERBS
 from lab.commands.tables import signed
+from lab.evals.ablation import ABLATIONS
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
@@ -135,6 +136,23 @@ def test_facts_are_remembered_as_measured():
     assert right["tiny-e2e"].mean == 0 and right["tiny-e2e"].novels == 24
     assert f"{right['tiny-e2e-recall'].mean:.0%}".replace("%", " %") == "79 %"
     assert "says none of 24 right" in PUBLISHED and "says 79 % right" in PUBLISHED
+
+
+def test_settings_matter_as_measured():
+    """A row of the table is a setting of an ablation, in the results' words."""
+    names = {"window": "1600000", "chunk": "600000", "fast blocks": "600000"}
+    rows, found = table(PUBLISHED, "<!-- ablation -->"), {}
+    for what, tokens in names.items():
+        kind = ABLATIONS["layers" if what == "fast blocks" else what]
+        one = results.open_result(f"{kind.KIND}-nano-{tokens}", kind)
+        for row in one.rows:
+            found[f"{what} {row.value}"] = [
+                f"{row.learning.overall.mean:.3f}",
+                signed(row.over_plain.overall),
+                signed(row.gain.overall),
+                "" if row.value == one.usual else signed(row.over_usual.overall),
+            ]
+    assert {label: cells for label, *cells in rows} == found
 
 
 def test_costs_are_as_measured():

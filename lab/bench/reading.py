@@ -32,7 +32,8 @@ class ReadingCost:
 
     `reading`: at that position. `prompt`: the mean over a prompt of that length.
     `writing`: decoding. `state_bytes`: size of the state. `piece`: tokens per timed
-    reading.
+    reading. `spread`: the median turn's reading time over the best turn's, the largest
+    of all positions.
     """
 
     system: str
@@ -44,6 +45,7 @@ class ReadingCost:
     writing: np.ndarray
     state_bytes: np.ndarray
     compile_seconds: float
+    spread: float = 1.0
 
     @property
     def flatness(self) -> float:
@@ -201,7 +203,12 @@ class _Reader:
                 ]
             ),
             compile_seconds=self.compile_seconds,
+            spread=self._spread(),
         )
+
+    def _spread(self) -> float:
+        turns = np.array([[read for read, _ in turns] for turns in self.times])
+        return float((np.median(turns, axis=1) / turns.min(axis=1)).max())
 
     def _piece(self, start: int) -> np.ndarray:
         return np.roll(self.tokens, -start)[: self.piece]

@@ -20,7 +20,8 @@ class Cost:
     """The cost of a step of one system at one length.
 
     `flops_per_token`: useful operations. `temporary_bytes`: memory of the compiled step
-    on each device besides weights and optimiser state.
+    on each device besides weights and optimiser state. `spread`: the median step's time
+    over the best step's.
     """
 
     system: str
@@ -30,6 +31,7 @@ class Cost:
     compile_seconds: float
     flops_per_token: float
     temporary_bytes: int
+    spread: float = 1.0
 
     @property
     def tokens_per_second(self) -> float:
@@ -115,7 +117,7 @@ def measure_training(
         for _ in range(repeats):
             for name, step in steps.items():
                 times[name].append(seconds_of(step))
-        costs += [step.cost(name, min(times[name])) for name, step in steps.items()]
+        costs += [step.cost(name, times[name]) for name, step in steps.items()]
     return costs
 
 
@@ -149,7 +151,7 @@ class _Step:
         compiled = self.step.program.lower(*arguments).compile()
         return int(compiled.compiled.memory_analysis().temp_size_in_bytes)
 
-    def cost(self, name: str, seconds: float) -> Cost:
+    def cost(self, name: str, seconds: list[float]) -> Cost:
         from lab.training.flops import train_flops_per_token
 
         phase = self.phase
@@ -158,10 +160,11 @@ class _Step:
             name,
             phase.seq,
             phase.batch,
-            seconds,
+            min(seconds),
             self.compile_seconds,
             flops,
             self.temporary_bytes,
+            float(np.median(seconds)) / min(seconds),
         )
 
 

@@ -39,9 +39,9 @@ def read(
     from lab.bench.reading import ReadingBench, measure_reading, row
 
     contexts = quick(contexts, (max(contexts) // 128,))
-    built = {Path(name).stem: _build_or_load(name) for name in models}
+    built = {Path(name).stem: build_or_load(name) for name in models}
     turns = len(models) * (1 + len(contexts)) * (1 + repeats)
-    with _turns(turns, "read to {:,} tokens") as report:
+    with turning(turns, "read to {:,} tokens") as report:
         knobs = {"contexts": contexts, "repeats": repeats, "report": report}
         costs = measure_reading(built, **knobs)
     result = ReadingBench(repeats, (COPIED,), tuple(map(row, costs)))
@@ -49,7 +49,7 @@ def read(
 
 
 @contextlib.contextmanager
-def _turns(total: int, words: str):
+def turning(total: int, words: str):
     """A `report(name, number)` before each turn, that is shown."""
     done = 0
     with Bar(total, lines=FEW, passing=True) as bar:
@@ -62,7 +62,8 @@ def _turns(total: int, words: str):
         yield report
 
 
-def _build_or_load(name: str):
+def build_or_load(name: str):
+    """A preset's model with fresh weights, or a published model, a run or a path."""
     import jax
 
     import ttt_core as ttt
@@ -123,7 +124,7 @@ def train(
     names = {"meta": "tiny-e2e", "plain": "tiny-swa", "full": "tiny-full"}
     systems = {name: ttt.preset(preset) for name, preset in names.items()}
     before = measure_peak()
-    with _turns(len(seqs) * len(systems), "compiling, {:,} tokens") as report:
+    with turning(len(seqs) * len(systems), "compiling, {:,} tokens") as report:
         knobs = {"seqs": seqs, "tokens": tokens, "repeats": repeats, "report": report}
         costs = measure_training(systems, **knobs)
     peak = max(before, measure_peak())
@@ -178,8 +179,8 @@ def everything(
     batch, seq, repeats = quick((8, 2048, repeats), (2, 128, 1))
     earlier = _earlier(before)
     use_all_cores(batch)
-    built = _build_or_load(model)
-    with _turns(_ROWS * (repeats + 1) + 1, "turn {:,}") as report:
+    built = build_or_load(model)
+    with turning(_ROWS * (repeats + 1) + 1, "turn {:,}") as report:
         knobs = {"seq": seq, "batch": batch, "repeats": repeats, "report": report}
         peak, rows, first = measure_speed(built, **knobs)
     cores = runs.usable_cores()
@@ -253,7 +254,7 @@ def remat(model: str = "tiny-e2e", seq: int = 2048, output: Output = Output()):
     from lab.bench.remat import CHOICES, RematBench, measure_remat
 
     built = ttt.preset(model).build(key=jax.random.key(0))
-    with _turns(len(CHOICES), "compiling, remat={}") as report:
+    with turning(len(CHOICES), "compiling, remat={}") as report:
         tell = lambda choice: report(model, choice)
         found = measure_remat(built, seq=seq, report=tell)
     mib = {f"remat={n}": size / 2**20 for n, size in found.items()}

@@ -139,5 +139,6 @@ def _lead() -> str:
         "Every result stands with the paper's own numbers, one sentence on what agrees "
         "and what does not, and the command that measures it again. Losses are in nats "
         "per token; intervals are 95 %, paired, over documents. The models have two "
-        "million weights, the paper's up to three billion."
+        "million weights (56 thousand where they are trained for the answer), the "
+        "paper's up to three billion."
     )

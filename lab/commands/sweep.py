@@ -7,10 +7,8 @@ grid. The runs and their results are kept in `.runs/NAME-sweep/`, and finished r
 not repeated.
 """
 
-import dataclasses
 import itertools
 import json
-import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,7 +19,7 @@ from lab import files, runs
 from lab.checkpoints import EXPERIMENT
 from lab.commands.terminal import Terminal
 from lab.recipes.experiment import Experiment
-from lab.recipes.settings import override
+from lab.recipes.settings import shortened
 
 
 NUMBER = int | float
@@ -96,16 +94,7 @@ def shorts(
 
     **Raises** `ValueError` for a setting that does not exist or lies out of range.
     """
-    return {point: _short(experiment, point, tokens) for point in grid(sweeps)}
-
-
-def _short(experiment: Experiment, point: tuple[str, ...], tokens: float) -> Experiment:
-    """The first stage alone, over `tokens`, with the point's settings."""
-    changed = override(experiment, point)
-    length = int(tokens) if math.isfinite(tokens) else tokens  # refused by the stage
-    stage = dataclasses.replace(changed.stages[0], tokens=length)
-    name = f"{experiment.name}-{length}-{','.join(point)}"
-    return dataclasses.replace(changed, name=name, stages=(stage,))
+    return {point: shortened(experiment, point, tokens) for point in grid(sweeps)}
 
 
 def _check_held_out(shorts: Iterable[Experiment]):

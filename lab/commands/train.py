@@ -97,14 +97,20 @@ def train(
 
 
 def train_experiment(
-    experiment: Experiment, folder: Path, conduct: Conduct = Conduct()
+    experiment: Experiment,
+    folder: Path,
+    conduct: Conduct = Conduct(),
+    screen: "Screen | None" = None,
 ) -> Path:
-    """Train with progress at the terminal, and return the card of the last stage."""
+    """Train with progress at the terminal, and return the card of the last stage.
+
+    `screen`: shows the training instead of a bar of its own.
+    """
     from lab.training import cards, loop
     from lab.training.interrupts import Interrupts
 
     check_machine([experiment], conduct.cut)
-    screen = _Screen(experiment, folder)
+    screen = screen or Screen(experiment, folder)
     with screen, Interrupts(folder, screen.say) as interrupts:
         loop.train(
             experiment,
@@ -171,7 +177,7 @@ def _going_on(kept: str) -> Iterator[None]:
         raise Stopped(f"stopped; {kept} are kept, and {goes_on}") from error
 
 
-class _Screen:
+class Screen:
     """What a person at the terminal sees of a training, shown by the first process."""
 
     def __init__(self, experiment: Experiment, folder: Path):
@@ -180,7 +186,7 @@ class _Screen:
         self.bar = Bar(experiment.tokens, self.console)
         self.losses, self.gain = [], ""
 
-    def __enter__(self) -> "_Screen":
+    def __enter__(self) -> "Screen":
         how = "stop with Ctrl-C, run again to resume"
         self.console.print(f"run folder: {self.folder}  ({how})", soft_wrap=True)
         return self

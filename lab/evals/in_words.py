@@ -9,10 +9,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from lab.bench.reading import ReadingBench
+from lab.evals.ablation import ABLATIONS, Ablation
 from lab.evals.compare import Comparison
+from lab.evals.compute import Compute, Row
 from lab.evals.context import Contexts
 from lab.evals.decode import REAL, STOPS, Decode
 from lab.evals.decompose import Decomposition
+from lab.evals.latency import Latency
 from lab.evals.needles import Needles
 from lab.evals.recall import Known, Recall
 from lab.evals.route import Route
@@ -271,7 +274,86 @@ def _ruled(result: Rules) -> str:
     return f"As {result.model} reads, {told}{sure}."
 
 
+_ABLATED = {
+    "window": "a window of {:,} tokens",
+    "chunk": "chunks of {:,} tokens",
+    "layers": "fast MLPs in {:,} of its blocks",
+}
+
+
+def _ablated(result: Ablation) -> str:
+    """The best value against the usual one, and what learning saves at the ends."""
+    name = _ABLATED[result.AXIS].format
+    best, first, last = result.best, result.rows[0], result.rows[-1]
+    told = f"{result.recipe} reads best with {name(best.value)}"
+    if best.value != result.usual:
+        over = best.over_usual
+        sure = "" if over.sign else ", which documents and seeds do not both show"
+        told += f", {signed(over.overall)} over {name(result.usual)}{sure}"
+    ends = [
+        f"{signed(row.over_plain.overall)} nats a token with {name(row.value)}"
+        for row in (first, last)
+    ]
+    alone = " (one training of each: seeds may differ by more)" * (result.seeds == 1)
+    return f"{told}{alone}; over its plain twin it saves {' and '.join(ends)}."
+
+
+def _computed(result: Compute) -> str:
+    """What learning saves in the smallest and largest model and training."""
+    saved = lambda row: signed(row.over_plain.overall)
+    size, longer = result.widths, result.budgets
+    return (
+        f"Over its plain twin {result.recipe} saves {saved(size[0])} nats a token with "
+        f"{size[0].weights:,} weights and {saved(size[-1])} with "
+        f"{size[-1].weights:,}; after {_millions(longer[0])} M tokens "
+        f"{saved(longer[0])}, after {_millions(longer[-1])} M {saved(longer[-1])}."
+    )
+
+
+def _millions(row: Row) -> str:
+    return f"{row.tokens / 1e6:.2g}"
+
+
+def _crossed(result: Latency) -> str:
+    """Where full attention, or what grows like it, becomes dearer than the first."""
+    first, said = result.rows[0].system, []
+    for one in result.crossings:
+        if one.act != "prompt" or math.isnan(one.at):
+            continue
+        if one.always:
+            said.append(f"{one.other} at every length")
+        else:
+            said.append(f"{one.other} from {short(round(one.at))} tokens on")
+    row = result.rows[0].prompt
+    flat = (
+        f"A token of a prompt of {short(row.at[-1])} costs {first} "
+        f"{row.late_over_early:.2f} times one of {short(row.at[0])}"
+    )
+    dearer = f"; dearer: {', '.join(said)}" if said else ""
+    return f"{flat}{dearer}."
+
+
+def _crossed_pair(result: Latency, one: str, other: str) -> str:
+    rows = {row.system: row for row in result.rows}
+    a, b = sorted((rows[one], rows[other]), key=lambda row: row.prompt.ms[-1])
+    parts = [
+        f"{getattr(b, act).ms[-1] / getattr(a, act).ms[-1]:,.1f} times {words}"
+        for act, words in (
+            ("prompt", "to read a prompt"),
+            ("writing", "to write"),
+            ("training", "to train on"),
+        )
+    ]
+    return (
+        f"A token at the longest contexts takes {b.system}, measured in {a.system}'s "
+        f"time, {', '.join(parts)} (best of {result.repeats} turns)."
+    )
+
+
 _HEADLINES = {
+    **dict.fromkeys(ABLATIONS.values(), _ablated),
+    Compute: _computed,
+    Latency: _crossed,
     Needles: _needled,
     Route: _routed,
     Decode: _written,
@@ -288,6 +370,7 @@ _LABELS = {
     Recall: _recall_labels,
     Decode: lambda result: list(result.by_label),
     ReadingBench: lambda result: [row.system for row in result.rows],
+    Latency: lambda result: [row.system for row in result.rows],
 }
 _AGAINST = {
     Comparison: _compared_pair,
@@ -295,4 +378,5 @@ _AGAINST = {
     Recall: _recalled_pair,
     Decode: _written_pair,
     ReadingBench: _read_pair,
+    Latency: _crossed_pair,
 }

@@ -119,4 +119,49 @@ QUESTIONS = {
         "eval decompose tiny-e2e tiny-swa",
         "bars",
     ),
+    "ablation-window": Question(
+        "Window",
+        "How much does learning make up for a shorter window?",
+        {"loss": "Loss", "gain": "What learning saves", "usual": "Against the usual"},
+        "how far the line that learns is below the plain one at each window; each open "
+        "mark is one training, and what lies within their scatter is luck.",
+        "eval ablation window",
+        "loss",
+    ),
+    "ablation-chunk": Question(
+        "Chunk",
+        "How often should a model learn?",
+        {"loss": "Loss", "gain": "What learning saves", "usual": "Against the usual"},
+        "a line that rises to the right: fewer steps on as many tokens save less. The "
+        "plain twin never learns, and has no chunks.",
+        "eval ablation chunk",
+        "loss",
+    ),
+    "ablation-layers": Question(
+        "Fast blocks",
+        "How many blocks should learn?",
+        {"gain": "What learning saves", "loss": "Loss", "usual": "Against the usual"},
+        "marks whose intervals do not overlap: more fast blocks can hold more, and all "
+        "models here are equally large.",
+        "eval ablation layers",
+        "gain",
+    ),
+    "compute": Question(
+        "Compute",
+        "Does what learning saves shrink as models and trainings grow?",
+        {"size": "By size", "tokens": "By tokens", "loss": "Loss by cost"},
+        "lines that fall: a larger model, or a longer training, would leave less to "
+        "be learned while reading.",
+        "eval compute",
+        "size",
+    ),
+    "latency": Question(
+        "Crossing",
+        "From which context on is learning cheaper than looking back?",
+        {"prompt": "Prompt", "writing": "Writing", "training": "Training"},
+        "the dotted mark where full attention's rising line crosses the flat one of "
+        "the model that learns.",
+        "eval latency",
+        "prompt",
+    ),
 }

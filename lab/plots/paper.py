@@ -24,10 +24,14 @@ METHODS = {
 def reported_curves(reported: Reported, systems: Iterable[str] = ()) -> go.Figure:
     """One line per method, each with its own marker; TTT-E2E is blue.
 
+    What is no method (a context, a number of blocks) has a look of its own.
+
     `systems`: of our figure beside it; a method looks as our model that is made so.
     """
+    others = [name for name in reported.curves if name not in METHODS]
     names = dict.fromkeys([*systems, *METHODS.values()])
     styles = {name: looks(names)[ours] for name, ours in METHODS.items()}
+    styles |= looks(others)
     share = reported.y == "share"
     lines = [
         theme.line(
@@ -43,6 +47,8 @@ def reported_curves(reported: Reported, systems: Iterable[str] = ()) -> go.Figur
         for name, values in reported.curves.items()
     ]
     axis = theme.token_axis(reported.x, list(reported.at))
+    if reported.ticks:
+        axis |= dict(ticktext=list(reported.ticks), hoverformat=".3s")
     fig = theme.tall(lines, title=reported.title, y=reported.y, xaxis=axis)
     if share:
         fig.update_yaxes(range=[-0.02, 1.04], tickformat=".0%")

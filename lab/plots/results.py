@@ -17,16 +17,24 @@ from lab.analysis.strength import Strength
 from lab.analysis.words import Words
 from lab.bench.reading import ReadingBench
 from lab.bench.speed import SpeedBench
+from lab.evals.ablation import ChunkAblation, LayersAblation, WindowAblation
 from lab.evals.compare import Comparison
+from lab.evals.compute import Compute
 from lab.evals.context import Contexts
 from lab.evals.decode import Decode
 from lab.evals.decompose import Decomposition
+from lab.evals.latency import Latency
 from lab.evals.needles import Needles
 from lab.evals.recall import Recall
 from lab.evals.route import Route
 from lab.evals.rules import Rules
 from lab.evals.toy import Toy
 from lab.evals.tune_inner import Tuning
+from lab.plots.ablation import (
+    gain_by_setting,
+    loss_by_setting,
+    saved_against_usual,
+)
 from lab.plots.access import five_questions
 from lab.plots.agreement import gradient_parts
 from lab.plots.anatomy import (
@@ -41,6 +49,7 @@ from lab.plots.attention import looks_by_distance
 from lab.plots.bench import reading_cost, speed_shares, writing_cost
 from lab.plots.ceiling import gain_below_the_ceiling
 from lab.plots.compare import gap_by_position, loss_by_position
+from lab.plots.compute import gain_by_size, gain_by_tokens, loss_by_compute
 from lab.plots.context import gap_by_context, loss_by_context
 from lab.plots.decode import (
     nats_along_the_writing,
@@ -57,6 +66,7 @@ from lab.plots.influence import (
     who_taught,
 )
 from lab.plots.interference import interference_matrix, remedies_side_by_side
+from lab.plots.latency import decode_cost, prompt_cost, training_cost
 from lab.plots.needles import (
     exact_by_depth,
     found_by_distance_back,
@@ -88,8 +98,22 @@ from lab.plots.words import (
 )
 
 
+ABLATED = {
+    "loss": loss_by_setting,
+    "gain": gain_by_setting,
+    "usual": saved_against_usual,
+}
 # The figures of each type of result, by a short name.
 FIGURES = {
+    ChunkAblation: ABLATED,
+    LayersAblation: ABLATED,
+    WindowAblation: ABLATED,
+    Compute: {"size": gain_by_size, "tokens": gain_by_tokens, "loss": loss_by_compute},
+    Latency: {
+        "prompt": prompt_cost,
+        "writing": decode_cost,
+        "training": training_cost,
+    },
     Access: {"questions": five_questions},
     Agreements: {"parts": gradient_parts},
     Attention: {"distances": looks_by_distance},

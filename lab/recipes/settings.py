@@ -8,6 +8,7 @@ lr=4e-3             every stage
 """
 
 import dataclasses
+import math
 import reprlib
 
 from lab.names import choose
@@ -75,6 +76,20 @@ def override(experiment: Experiment, settings: tuple[str, ...]) -> Experiment:
         for stage in experiment.stages
     ]
     return dataclasses.replace(experiment, stages=tuple(changed), **whole)
+
+
+def shortened(
+    experiment: Experiment, settings: tuple[str, ...], tokens: float
+) -> Experiment:
+    """The first stage alone, over `tokens`, with settings; its name says all three.
+
+    **Raises** `ValueError` for a setting that does not exist or lies out of range.
+    """
+    changed = override(experiment, settings)
+    length = int(tokens) if math.isfinite(tokens) else tokens  # refused by the stage
+    stage = dataclasses.replace(changed.stages[0], tokens=length)
+    name = f"{experiment.name}-{length}-{','.join(settings)}"
+    return dataclasses.replace(changed, name=name, stages=(stage,))
 
 
 def _split(setting: str) -> tuple[str, str]:

@@ -76,7 +76,8 @@ def test_what_the_paper_reports_is_drawn_with_our_colours(kind):
     reported = REPORTED[kind]
     lines = {line.name: line for line in plots.reported_curves(reported).data}
     assert lines.keys() == reported.curves.keys()
-    assert lines["TTT-E2E"].line.color == theme.LEARNING
+    first = next(iter(lines))  # TTT-E2E, or one of its contexts
+    assert lines.get("TTT-E2E", lines[first]).line.color == theme.LEARNING
     for name, values in reported.curves.items():
         assert list(lines[name].y) == list(values) and len(values) == len(reported.at)
 
