@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from lab.measure.pieces import widened, widest
+from ttt_core.mixers import kinds_of
 
 
 WRITTEN = 8
@@ -97,6 +98,12 @@ def row(cost: ReadingCost) -> Row:
     )
 
 
+def _full_at(config) -> int:
+    """The position at which a model's windows, if it has any, are full."""
+    has_window = any("window" in kind.least for kind in kinds_of(config))
+    return max(2 * config.window * has_window, widest(config))
+
+
 def measure_reading(
     models: dict,
     *,
@@ -115,7 +122,7 @@ def measure_reading(
     if repeats < 1:
         raise ValueError(f"`repeats` must be >= 1: got {repeats}.")
     configs = [model.config for model in models.values()]
-    first = max(max(2 * config.window, widest(config)) for config in configs)
+    first = max(map(_full_at, configs))
     contexts = sorted({first, *(c for c in contexts if c > first)})
     if len(contexts) < 2:
         raise ValueError(f"Name a context of more than {first} tokens.")

@@ -120,6 +120,13 @@ def test_contexts_within_the_first_windows_are_refused(model):
         reading.measure_reading({"learner": model}, contexts=(64,), repeats=0)
 
 
+def test_full_attention_has_no_window_to_be_filled():
+    config = ttt.preset("nano").replace(mixers=("full",), window=8192, fast_blocks=0)
+    model = config.build(key=jax.random.key(0))
+    (cost,) = reading.measure_reading({"full": model}, contexts=(1024,), repeats=1)
+    assert list(cost.positions) == [512, 1024]
+
+
 @pytest.mark.slow
 def test_rematerialisation_takes_less_memory(model):
     found = measure_remat(model, seq=256, choices=(None, 1))
