@@ -21,7 +21,6 @@ from typing import ClassVar
 import numpy as np
 
 from lab.measure.pieces import widened, widest
-from ttt_core.mixers import kinds_of
 
 
 WRITTEN = 8
@@ -100,6 +99,8 @@ def row(cost: ReadingCost) -> Row:
 
 def _full_at(config) -> int:
     """The position at which a model's windows, if it has any, are full."""
+    from ttt_core.mixers import kinds_of
+
     has_window = any("window" in kind.least for kind in kinds_of(config))
     return max(2 * config.window * has_window, widest(config))
 
