@@ -7,12 +7,18 @@ from app.plain import plain
 from lab.traces import Header
 
 
+IN_A_ROW = 5
 # Titles and words of the recordings that ship; any other is shown with its document.
 ABOUT = {
     "carter-1981-needle": (
         "Carter's farewell, 1981",
-        "The largest gain of the four. Of a planted number of seven digits, learning "
+        "The largest gain of the five. Of a planted number of seven digits, learning "
         "keeps little.",
+    ),
+    "miss-brown-1884": (
+        "Miss Brown, 1884",
+        "Read by a real language model, SmolLM2, which writes English and had little "
+        "to learn.",
     ),
     "lincoln-1862": (
         "Lincoln, 1862",
@@ -39,8 +45,9 @@ def panel() -> None:
         st.info("No reading is recorded here yet: *Watch it read* reads one live.")
         return
     names = [*(n for n in ABOUT if n in headers), *(headers.keys() - ABOUT.keys())]
-    for row in range(0, len(names), 4):
-        for column, name in zip(st.columns(4), names[row : row + 4], strict=False):
+    for row in range(0, len(names), IN_A_ROW):
+        some = names[row : row + IN_A_ROW]
+        for column, name in zip(st.columns(IN_A_ROW), some, strict=False):
             with column:
                 _card(name, headers[name])
 
