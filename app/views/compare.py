@@ -150,9 +150,10 @@ def _paper(kind: str, names: list[str]) -> None:
     reported = REPORTED[kind]
     with st.container(height=40, border=False, vertical_alignment="center"):
         st.caption(plain(f"{reported.source}, {PAPER}"))
-    drawn = plots.reported_curves(reported, in_words.systems(names))
+    systems = in_words.systems(names)
+    drawn = plots.reported_curves(reported, systems)
     findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
-    st.caption(f"**Beside ours:** {plain(reported.verdict)}")
+    st.caption(f"**Beside ours:** {plain(reported.beside(systems))}")
 
 
 def _beside(one: Kept, asked: Question) -> None:

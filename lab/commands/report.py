@@ -110,7 +110,7 @@ def _section(one: Kept):
     if theirs:
         systems = in_words.systems(in_words.labels(result))
         figures["paper"] = reported_curves(theirs, systems)
-        words.append(f"The paper ({theirs.source}, {PAPER}): {theirs.verdict}")
+        words.append(f"The paper ({theirs.source}, {PAPER}): {theirs.beside(systems)}")
     else:
         words.append(f"{PAPER} has no counterpart.")
         other = list(asked.figures)[-1]

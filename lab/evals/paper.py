@@ -5,6 +5,9 @@ Numbers of figures were read from their vector paths, exact to about 0.0005.
 """
 
 import dataclasses
+from collections.abc import Iterable
+
+from lab.checkpoints import adapters
 
 
 PAPER = "arXiv 2512.23675"
@@ -17,7 +20,8 @@ class Reported:
     `title`: what it shows. `source`: where it stands. `x`, `y`: what is along the axes,
     with units. `at`: places along `x`. `curves`: by method, of as many values.
     `verdict`: what agrees with our published results, and what does not. `ticks`: words
-    for the places (default: as numbers of tokens).
+    for the places (default: as numbers of tokens). `pretrained`: the verdict on a model
+    that began as somebody else's (default: the same).
     """
 
     title: str
@@ -28,6 +32,12 @@ class Reported:
     curves: dict[str, tuple[float, ...]]
     verdict: str
     ticks: tuple[str, ...] = ()
+    pretrained: str = ""
+
+    def beside(self, systems: Iterable[str]) -> str:
+        """The verdict on a result about these systems."""
+        theirs = any(name in adapters() for name in systems)
+        return self.pretrained if theirs and self.pretrained else self.verdict
 
 
 _CONTEXTS = (8_192, 16_384, 32_768, 65_536, 131_072)
@@ -77,6 +87,13 @@ REPORTED = {
         "attention at every position. Unlike there, our full attention is far behind "
         "instead of close, because it was trained on too little to use far text; and "
         "our leads are several times as large (2 M parameters, not 3 B).",
+        pretrained=(
+            "As in the paper, the model that learns stays ahead of the window, and the "
+            "more so the longer the text. Full attention is SmolLM2's own, trained on "
+            "a million times as much: it is behind on novels, which the new weights "
+            "were trained on, and on addresses, and ahead on texts of 2026, where far "
+            "text is worth most. In the paper it is behind up to 128K."
+        ),
     ),
     "context": Reported(
         "The paper: loss against context, 3B",

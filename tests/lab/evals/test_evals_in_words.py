@@ -118,3 +118,10 @@ def test_only_the_chosen_labels_are_drawn():
     assert drawn == {"tiny-e2e-recall, frozen"}
     rows = results.open_result("bench-read", ReadingBench)
     assert names(plots.reading_cost(rows, only)) == set(only)
+
+
+def test_a_pretrained_model_has_a_verdict_of_its_own():
+    found = REPORTED["compare"]
+    assert found.beside(["smollm2-e2e", "smollm2"]) == found.pretrained != found.verdict
+    assert found.beside(["tiny-e2e", "tiny-full"]) == found.verdict
+    assert REPORTED["context"].beside(["smollm2-e2e"]) == REPORTED["context"].verdict
