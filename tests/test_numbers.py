@@ -164,6 +164,17 @@ def test_costs_are_as_measured():
     assert ours.late_over_early < 1.1 and round(ours.state_bytes[-1] / 1e6) == 2
 
 
+def test_the_pretrained_model_costs_what_was_measured():
+    found = results.open_result("bench-read-smollm2-e2e", ReadingBench)
+    ours, full = found.rows
+    times = f"{ours.reading_ms[-1]:.1f} ms to read", f"{full.reading_ms[-1]:.1f} ms;"
+    ratio = f"{full.prompt_ms[-1] / ours.prompt_ms[-1]:.1f} times as dear"
+    sizes = [f"{row.state_bytes[-1] / 1e6:,.0f} MB" for row in (full, ours)]
+    assert ours.late_over_early < 1.1 and ours.positions[-1] == 32_768
+    told = " ".join(PUBLISHED.split())
+    assert all(words in told for words in (*times, ratio, *sizes))
+
+
 def test_the_toy_gains_what_was_measured():
     found = results.open_result("toy-toy", Toy).curves
     shares = [round(100 * found[kind].share_of_full) for kind in ("b1", "b16", "naive")]
