@@ -34,6 +34,7 @@ ADDED = (  # fields that older cards do not have
 )
 EXPERIMENT = {"name": str, "stages": [{"name": str}]}  # what every run's file holds
 CARD = {"config": dict, "sha256": str}  # what every card holds
+START = {"name": str, "sha256": str}  # the model that a card's weights go into
 WORDS = ("name", "tokenizer", "weights")  # what it may hold, as text
 RESTORE = (
     "if it is published, restore it (git checkout), or else make it again, or remove it"
@@ -80,10 +81,12 @@ def read_card(path: Path) -> dict:
         is_card = all(isinstance(found[name], kind) for name, kind in CARD.items())
         is_card &= all(isinstance(found.get(name, ""), str) for name in WORDS)
         is_card &= isinstance(inner["lr"] + found["config"]["fast_blocks"], int | float)
+        is_card &= "start" not in found or files.fits(found["start"], START)
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(_damaged_card(path, error)) from error
     if not is_card:
-        raise ValueError(_damaged_card(path, f"{', '.join(CARD)} are of other types"))
+        wrong = f"{', '.join(CARD)} or start are of other types"
+        raise ValueError(_damaged_card(path, wrong))
     return Fields(found | {"config": Fields(found["config"], path)}, path)
 
 
@@ -95,8 +98,9 @@ def kept() -> dict[str, dict]:
     """
     added = folders.models().glob("[!.]*/*.json")
     found = _whole_cards(path for path in added if path.stem == path.parent.name)
-    here = lambda card: card.get("start", {}).get("name") in found
-    return found | {name: card for name, card in adapters().items() if here(card)}
+    here = [{"name": n, "sha256": card["sha256"]} for n, card in found.items()]
+    fit = {n: card for n, card in adapters().items() if card.get("start") in here}
+    return found | fit
 
 
 def adapters() -> dict[str, dict]:
@@ -109,7 +113,8 @@ def adapter_of(model: str) -> str | None:
 
     None if there are none for it, or for other weights of that name.
     """
-    meant = {"name": model, "sha256": card(model)["sha256"]}
+    given = card(model)
+    meant = {"name": given.get("name", model), "sha256": given["sha256"]}
     found = (name for name, card in adapters().items() if card.get("start") == meant)
     return next(found, None)
 

@@ -46,7 +46,6 @@ ENDING = ".memory"
 MOST = 2.0  # of a change, or of each in a mixture: beyond, models break
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the curve in a card
 LARGEST = 2**28  # bytes of a memory that is uploaded, and of each matrix once opened
-TINY = 1e-30  # keeps the share of a matrix of zeros a number
 SEED = 0  # of the chunks that are read again
 
 
@@ -464,9 +463,10 @@ def cosine(one: Memory, other: Memory) -> float:
 
 
 def sizes(memory: Memory) -> dict[str, tuple[float, ...]]:
-    """Matrix -> `|change| / |W0|` in each fast block."""
+    """Matrix -> `|change| / |W0|` in each fast block; NaN where W0 is zero."""
     start = memory.card.start_norms
-    share = lambda k, m: np.array(norms(m)) / np.maximum(start[k], TINY)
+    whole = lambda k: np.where(np.array(start[k]) > 0, start[k], np.nan)
+    share = lambda k, m: np.array(norms(m)) / whole(k)
     return {k: tuple(share(k, m).tolist()) for k, m in memory.change.items()}
 
 

@@ -1,5 +1,7 @@
 """Memories: what a reading left in the weights, kept, opened, asked and mixed."""
 
+import math
+
 import streamlit as st
 
 from app import cache, session
@@ -172,6 +174,7 @@ def _card(memory: Memory) -> None:
     """Where it is from, and how large it is."""
     card = memory.card
     sizes = [share for shares in memories.sizes(memory).values() for share in shares]
+    sizes = [share for share in sizes if math.isfinite(share)]  # W0 was not zero
     rows = {
         "What it read": card.title,
         "Tokens": f"{card.span[1] - card.span[0]:,} in {card.chunks:,} chunks",

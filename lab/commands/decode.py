@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 from rich.table import Table
 
+from lab import checkpoints
 from lab.commands.options import Models, Output, finish, opening, option, warn
 from lab.commands.progress import counting
 from lab.commands.tables import say, signed
@@ -112,12 +113,20 @@ def _systems(models: tuple[str, ...], judge: str):
             "fetches it (93 MB); or name another model with --judge."
         )
     judging = readers.system(judge)
-    if judging.sha256 in {one.sha256 for one in found}:
+    theirs = {mark for model in models for mark in _marks(model)}
+    if theirs & _marks(judge):
         raise ValueError(
-            f"{judging.name} would judge what it wrote itself: leave it out of the "
-            "models, or name another --judge."
+            f"{judging.name} would judge what it wrote itself, or what a model wrote "
+            "that began as the same one: leave that out of the models, or name another "
+            "--judge."
         )
     return found, judging
+
+
+def _marks(model: str) -> set[str]:
+    """The hashes of a model's weights and of those that it began from."""
+    card = checkpoints.card(model)
+    return {card["sha256"], card.get("start", card)["sha256"]}
 
 
 def _writers(system) -> list:
@@ -150,6 +159,8 @@ def _places(documents: tuple[str, ...], tokenizer: str, size: int, most: int) ->
 
     words = tokenizers.load(tokenizer)
     found = []
+    if len(set(documents)) < len(documents):
+        raise ValueError("A document is named twice, which would count it twice.")
     for name in documents or _default():
         for title, ids in _tokens(name, words, 2 * size, most):
             before, after = (words.decode(half.tolist()) for half in np.split(ids, 2))

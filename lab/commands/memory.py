@@ -335,7 +335,8 @@ def show_card(memory: Memory, path: Path, console: Terminal):
     for block in range(len(next(iter(sizes.values())))):
         table.add_column(f"fast block {block + 1}", justify="right", header_style="dim")
     for matrix, shares in sizes.items():
-        table.add_row(matrix, *(f"{share:.1%}" for share in shares))
+        words = (f"{x:.1%}" if math.isfinite(x) else "began at zero" for x in shares)
+        table.add_row(matrix, *words)
     console.print(table)
 
 

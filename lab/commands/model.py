@@ -52,6 +52,8 @@ def list_() -> None:
             f"{name} is damaged: `ttt-lab model remove {name}`, then add it again.",
             soft_wrap=True,
         )
+    for sentence in published.damaged():
+        console.print(sentence, soft_wrap=True)
     console.print(
         "Others can be added: a folder with config.json and safetensors, a .gguf file, "
         f"or hf:OWNER/NAME. They are kept in {folders.models()}",

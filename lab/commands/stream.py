@@ -175,8 +175,8 @@ def _learner(
     if fast in (None, "none"):
         if asked and fast == "none":
             raise ValueError(
-                f"--{' and --'.join(asked)} say how a pretrained model learns: add "
-                "--fast inplace or --fast added."
+                f"--{' and --'.join(asked)}: for a pretrained model that learns. Leave "
+                "--fast none out, or name another --fast."
             )
         return model
     from lab.interop import learning
@@ -194,10 +194,12 @@ def _trained(model: str, console: Terminal) -> str:
     **Raises** `ValueError` if there are none for it.
     """
     name = checkpoints.adapter_of(model)
+    if name is None and checkpoints.card(model)["config"]["fast_blocks"] > 0:
+        raise ValueError(f"{model} learns already: leave --fast out.")
     if name is None:
         raise ValueError(
-            f"The lab has no trained weights for {model!r}: take --fast inplace or "
-            "--fast added."
+            f"The lab has no trained weights for these of {model}: take --fast inplace "
+            "or --fast added."
         )
     _tell(model, name, "its second MLPs were trained for it", console)
     return name

@@ -14,6 +14,7 @@ from lab.commands.terminal import Terminal
 from lab.commands.train import Screen, check_machine, train_experiment
 from lab.recipes.experiment import Experiment
 from lab.recipes.grids import Pair
+from lab.stopping import Stopped
 from lab.training import cards
 
 
@@ -39,7 +40,13 @@ def train_all(pairs: Iterable[Pair]) -> dict[str, Path]:
         before = 0.0
         for i, one in enumerate(missing, 1):
             screen = _Part(one, bar, before, f"{i} of {len(missing)}:")
-            train_experiment(one, folder_of(one), screen=screen)
+            try:
+                train_experiment(one, folder_of(one), screen=screen)
+            except Stopped as stopped:
+                there = len(wanted) - len(missing) + i - 1
+                raise Stopped(
+                    f"{stopped} Finished trainings are kept: {there} of {len(wanted)}."
+                ) from None
             before += _work(one)
     return {name: cards.card_of(one, folder_of(one)) for name, one in wanted.items()}
 

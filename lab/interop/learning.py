@@ -134,4 +134,9 @@ def chosen(model: str, learning: Learning) -> str:
     name = name_of(model, learning)
     if name not in kept.names():
         keep(name, model, learning)
+    elif checkpoints.card(name)["start"]["sha256"] != checkpoints.card(model)["sha256"]:
+        raise ValueError(
+            f"{name} was made from another model called {model}: `ttt-lab model remove "
+            f"{name}` first."
+        )
     return name

@@ -1,5 +1,6 @@
 """The command `memory`: saved by one process, asked in another, forgotten exactly."""
 
+import dataclasses
 import functools
 import itertools
 import json
@@ -321,6 +322,15 @@ def test_figures_draw_what_the_card_says(capsys):
     lines = [line for line in found["alpha"].data if line.mode == "lines+markers"]
     assert list(lines[0].y) == [gain.mean for gain in one.card.reread.gains]
     np.testing.assert_allclose(found["cosine"].data[0].z, 1)
+
+
+def test_a_matrix_that_began_at_zero_has_no_share():
+    one = memories.open_memory(ready())
+    first, *others = one.card.start_norms
+    norms = one.card.start_norms | {first: [0.0] * len(one.card.start_norms[first])}
+    card = dataclasses.replace(one.card, start_norms=norms)
+    sizes = memories.sizes(dataclasses.replace(one, card=card))
+    assert np.isnan(sizes[first]).all() and np.isfinite(sizes[others[0]]).all()
 
 
 def test_showing_a_memory_needs_no_jax():

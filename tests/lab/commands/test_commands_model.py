@@ -93,9 +93,46 @@ def test_the_labs_weights_for_a_model_come_with_it(
     assert status == 0 and "taught does: its second MLPs were trained for" in out.out
     assert "taught with chunk 16" in " ".join(out.out.split())
     status, out = said("stream", str(text), "--model", "taught", "--fast", "trained")
-    assert status == 1 and "no trained weights for 'taught'" in out.err
+    assert status == 1 and "taught learns already" in out.err
+    asked = ("eval", "decode", "taught", "--documents", str(text), "--tokens", "9")
+    status, out = said(*asked, "--judge", "small-model")
+    assert status == 1 and "would judge what it wrote itself" in out.err
+    twice = ("--documents", str(text), str(text), "--judge", "tiny-full")
+    status, out = said("eval", "decode", "tiny-e2e", "--tokens", "9", *twice)
+    assert status == 1 and "named twice" in out.err
     status, out = said("model", "add", str(folder), "--name", "taught")
     assert status == 1 and "'taught' is taken by the lab" in out.err
+
+
+@pytest.mark.parametrize("start", [[], "a", None, {}, {"name": "small-model"}])
+def test_a_damaged_start_is_said(start, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "ADAPTERS", tmp_path / "adapters")
+    run(monkeypatch, "model", "add", str(folder))
+    card = checkpoints.card("small-model") | {"start": start}
+    checkpoints.ADAPTERS.mkdir()
+    (checkpoints.ADAPTERS / "taught.json").write_text(json.dumps(card))
+    capsys.readouterr()
+    assert run(monkeypatch, "model", "list") == 0
+    assert "taught" not in checkpoints.kept()
+    assert run(monkeypatch, "generate", "--model", "taught", "--prompt", "a") == 1
+    assert "start are of other types" in capsys.readouterr().err
+
+
+def test_a_learner_of_another_model_of_that_name_is_said(
+    folder, tmp_path, monkeypatch, capsys
+):
+    run(monkeypatch, "model", "add", str(folder))
+    text = tmp_path / "text.txt"
+    text.write_text("the fog came in on little cat feet and looked over harbor " * 8)
+    read = ("stream", str(text), "--model", "small-model", "--window", "32")
+    read += ("--chunk", "8", "--fast", "inplace")
+    assert run(monkeypatch, *read) == 0
+    other = write_folder(tmp_path / "Other", num_hidden_layers=3)
+    run(monkeypatch, "model", "remove", "small-model")
+    run(monkeypatch, "model", "add", str(other), "--name", "small-model")
+    capsys.readouterr()
+    assert run(monkeypatch, *read) == 1
+    assert "was made from another model called small-model" in capsys.readouterr().err
 
 
 def test_published_models_are_shown_too(monkeypatch, capsys):
