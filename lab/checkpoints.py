@@ -545,8 +545,10 @@ def _card_path(name: str | os.PathLike) -> Path:
     known = [path.stem for path in PUBLISHED.glob("*.json")]
     known += kept()
     known += [path.parent.name for path in files.runs().glob("*/experiment.json")]
-    untrained = "" if known else " Train one with `ttt-lab train tiny-e2e`."
-    raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + untrained)
+    more = "" if known else " Train one with `ttt-lab train tiny-e2e`."
+    if str(name) in {c.get("start", {}).get("name") for c in adapters().values()}:
+        more = f" `ttt-lab model add {name}` fetches it."
+    raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + more)
 
 
 def _card_in(run: Path) -> Path | None:

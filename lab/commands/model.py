@@ -177,6 +177,7 @@ def _facts(card: Mapping) -> dict[str, str]:
     learns = published.remark(card) or "learns while it reads"
     told = {
         "from": card.get("source") or card.get("recipe"),
+        "goes into": card.get("start", {}).get("name"),
         "title": card.get("title"),
         "licence": card.get("licence"),
         "architecture": card.get("architecture"),

@@ -192,7 +192,7 @@ def _not_text(data: bytes, name: str, encoding: str, error: UnicodeDecodeError) 
     return (
         f"{name} is not UTF-8 text: byte {error.start:,} is 0x{data[error.start]:02x}. "
         "If it is text in another encoding, save it as UTF-8: "
-        f"`iconv -f LATIN1 -t UTF-8 {path} > new.txt`."
+        f"`iconv -f CP1252 -t UTF-8 {path} > new.txt`."
     )
 
 

@@ -85,6 +85,10 @@ def test_the_labs_weights_for_a_model_come_with_it(
     status, out = said("generate", "--model", "taught", "--prompt", "the fog")
     assert status == 1 and "begins from small-model, which is not here" in out.err
     assert "`ttt-lab model add small-model` first" in out.err
+    status, out = said("model", "learn", "small-model")
+    assert status == 1 and "`ttt-lab model add small-model` fetches it" in out.err
+    status, out = said("model", "show", "taught")
+    assert status == 0 and "goes into" in out.out
     status, out = said("model", "add", str(folder))
     assert "It learns as taught: ttt-lab stream my.txt --model taught" in out.out
     text = tmp_path / "text.txt"
