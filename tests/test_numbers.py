@@ -13,6 +13,7 @@ from lab.evals.ablation import ABLATIONS
 from lab.evals.compare import Comparison
 from lab.evals.context import Contexts
 from lab.evals.decompose import Decomposition
+from lab.evals.needles import Needles
 from lab.evals.recall import Recall
 from lab.evals.toy import Toy
 
@@ -173,6 +174,20 @@ def test_the_pretrained_model_costs_what_was_measured():
     assert ours.late_over_early < 1.1 and ours.positions[-1] == 32_768
     told = " ".join(PUBLISHED.split())
     assert all(words in told for words in (*times, ratio, *sizes))
+
+
+def test_the_pretrained_model_finds_what_was_measured():
+    found = results.open_result("needles-smollm2-e2e-smollm2", Needles)
+    told = " ".join(PUBLISHED.split())
+    for label, exact in (
+        ("smollm2", 1),
+        ("smollm2-e2e", 0),
+        ("smollm2-e2e, frozen", 0),
+    ):
+        rows = [row for row in found.cells if row.label == label]
+        assert len(rows) == 4 and all(row.exact.mean == exact for row in rows)
+        nats = [row.nats.mean for row in rows]
+        assert f"{min(nats):+.2f} to {max(nats):+.2f}" in told
 
 
 def test_the_toy_gains_what_was_measured():

@@ -203,16 +203,20 @@ def _taken_apart(result: Decomposition) -> str:
 
 
 def _needled(result: Needles) -> str:
-    """What readers that learn find again out of attention's reach, over all tasks."""
-    said = []
+    """What readers find again out of attention's reach, over all tasks.
+
+    Where attention reaches everything, all needles count.
+    """
+    said, far = [], [one for one in result.cells if one.beyond]
+    which = " that attention cannot reach" if far else ""
     for label in result.labels:
-        cells = [one for one in result.cells if one.label == label and one.beyond]
+        cells = [one for one in far or result.cells if one.label == label]
         if label.endswith(FROZEN) or not cells:
             continue
         exact = np.mean([one.exact.mean for one in cells])
         nats = np.mean([one.nats.mean for one in cells])
         said.append(
-            f"{label} writes {exact:.0%} of the needles that attention cannot reach, "
+            f"{label} writes {exact:.0%} of the needles{which}, "
             f"and saves {nats:+.2f} nats on a token of their answers"
         )
     return f"{'; '.join(said)}." if said else ""

@@ -138,6 +138,10 @@ REPORTED = {
         "more again: here no needle, though it saves two nats on each token of the "
         "answers where its frozen twin saves exactly nothing. Unlike there, our full "
         "attention finds none either, because it has never learned to look back.",
+        pretrained=(
+            "As in the paper: full attention finds every needle, and the model that "
+            "learns none, though the answer costs it less than its frozen twin."
+        ),
     ),
     "decode": Reported(
         "The paper: continuations as a judge reads them, 3B",
