@@ -104,7 +104,7 @@ def _panel(one: Kept, result, asked: Question) -> None:
         st.caption(f"**What to look for:** {plain(asked.look_for)}")
     with theirs:
         if one.kind in REPORTED:
-            _paper(one.kind, in_words.labels(result))
+            _paper(one.kind, result)
         else:
             _beside(one, asked)
     _pinned(one, result)
@@ -145,15 +145,15 @@ def _part(kind: str, asked: Question) -> str:
     return shown or next(iter(asked.figures))
 
 
-def _paper(kind: str, names: list[str]) -> None:
+def _paper(kind: str, result) -> None:
     """The paper's figure, its source, and what agrees."""
     reported = REPORTED[kind]
     with st.container(height=40, border=False, vertical_alignment="center"):
         st.caption(plain(f"{reported.source}, {PAPER}"))
-    systems = in_words.systems(names)
-    drawn = plots.reported_curves(reported, systems)
+    names = in_words.systems(in_words.labels(result))
+    drawn = plots.reported_curves(reported, names)
     findings.show(drawn, key=f"paper-{kind}", headline=reported.title, most=MOST)
-    st.caption(f"**Beside ours:** {plain(reported.beside(systems))}")
+    st.caption(f"**Beside ours:** {plain(reported.beside(in_words.models(result)))}")
 
 
 def _beside(one: Kept, asked: Question) -> None:

@@ -46,6 +46,11 @@ def systems(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(alone, names)))
 
 
+def models(result) -> list[str]:
+    """The systems that a result is about, also where none can be set against another."""
+    return systems(labels(result)) or list(getattr(result, "systems", ()))
+
+
 def against(result, one: str, other: str) -> str:
     """Two labels of a result in a sentence, with an interval where there is one.
 

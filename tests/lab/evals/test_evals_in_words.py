@@ -124,4 +124,7 @@ def test_a_pretrained_model_has_a_verdict_of_its_own():
     found = REPORTED["compare"]
     assert found.beside(["smollm2-e2e", "smollm2"]) == found.pretrained != found.verdict
     assert found.beside(["tiny-e2e", "tiny-full"]) == found.verdict
+    needles = results.open_result("needles-smollm2-e2e-smollm2", TYPES["needles"])
+    about = in_words.models(needles)
+    assert REPORTED["needles"].beside(about) == REPORTED["needles"].pretrained != ""
     assert REPORTED["context"].beside(["smollm2-e2e"]) == REPORTED["context"].verdict
