@@ -47,7 +47,7 @@ def systems(names: Iterable[str]) -> list[str]:
 
 
 def models(result) -> list[str]:
-    """The systems that a result is about, also where none can be set against another."""
+    """The systems that a result is about, whether they can be set against others."""
     return systems(labels(result)) or list(getattr(result, "systems", ()))
 
 
