@@ -110,9 +110,8 @@ def _section(one: Kept):
     if theirs:
         systems = in_words.systems(in_words.labels(result))
         figures["paper"] = reported_curves(theirs, systems)
-        words.append(
-            f"The paper ({theirs.source}, {PAPER}): {theirs.beside(in_words.models(result))}"
-        )
+        verdict = theirs.beside(in_words.models(result))
+        words.append(f"The paper ({theirs.source}, {PAPER}): {verdict}")
     else:
         words.append(f"{PAPER} has no counterpart.")
         other = list(asked.figures)[-1]
