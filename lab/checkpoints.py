@@ -547,7 +547,7 @@ def _card_path(name: str | os.PathLike) -> Path:
     known += [path.parent.name for path in files.runs().glob("*/experiment.json")]
     more = "" if known else " Train one with `ttt-lab train tiny-e2e`."
     if str(name) in {c.get("start", {}).get("name") for c in adapters().values()}:
-        more = f" `ttt-lab model add {name}` fetches it."
+        more = f"\n`ttt-lab model add {name}` fetches it."
     raise FileNotFoundError(unknown("model", str(name), sorted(set(known))) + more)
 
 
