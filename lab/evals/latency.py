@@ -117,7 +117,7 @@ def measure(
     key = (*map(repr, configs.values()), *models, repeats)
     peaks, found = [_peak(keep, *key, "before")], {}
     for name, acts in _kept(
-        keep, lambda: _read(models, contexts, knobs), *key, *contexts
+        keep, lambda: _read(models, contexts, knobs), *key, "read", *contexts
     ).items():
         found[name] = {act: results.from_json(Act, one) for act, one in acts.items()}
     peaks.append(_peak(keep, *key, "between"))
@@ -127,7 +127,7 @@ def measure(
             one.system: (1e3 / one.tokens_per_second, one.spread)
             for one in measure_training(configs, seqs=(seq,), tokens=tokens, **knobs)
         }
-        for name, cost in _kept(keep, costs, *key, seq, tokens).items():
+        for name, cost in _kept(keep, costs, *key, "train", seq, tokens).items():
             trained[name].append(cost)
     peaks.append(_peak(keep, *key, "after"))
     for name, costs in trained.items():
