@@ -46,6 +46,7 @@ def experiment(system: str, size: str, **changes) -> Experiment:
         tokenizer=tokenizers.get(size, "llama-3"),
         stages=stages(size, RATES.get(system, 4e-3)),
         method="meta" if model.learns else "plain",
+        decay_norms=size != "tiny",
     )
 
 
@@ -55,7 +56,7 @@ def model_config(size: str):
 
     tiny = ttt.preset("tiny-e2e")
     if size == "tiny":
-        return tiny
+        return tiny.replace(qk_gain=1.5)
     if size == "small":
         wide = dict(d_model=384, layers=8, heads=6, d_ff=1024, d_fast=1024)
         return tiny.replace(**wide, window=256, chunk=128, init_std=0.03)
@@ -119,11 +120,15 @@ def _nano() -> tuple[Stage, ...]:
 
 
 def _tiny(rate: float) -> tuple[Stage, ...]:
+    """Short sequences first: attention learns where to look among few keys."""
+    short = dict(tokens=800_000, accumulate=2, lr=rate, final_lr=rate)
     return (
+        Stage("short", "eltec-eng", seq=128, batch=32, **short),
+        Stage("middle", "eltec-eng", seq=512, batch=8, **short),
         Stage(
             "pretrain",
             "eltec-eng",
-            tokens=12_000_000,
+            tokens=10_400_000,
             seq=2048,
             batch=2,
             accumulate=2,

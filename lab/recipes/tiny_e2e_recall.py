@@ -30,6 +30,8 @@ def experiment(size: str = "tiny") -> Experiment:
     planned = sizes.experiment("e2e-recall", size)
     stages = tuple(
         dataclasses.replace(stage, corpus=f"recall:{stage.corpus}?{MIXTURE}")
+        if stage.name in ("pretrain", "extend")
+        else stage
         for stage in planned.stages
     )
     return dataclasses.replace(planned, stages=stages)
