@@ -198,8 +198,8 @@ def _trained(model: str, console: Terminal) -> str:
         raise ValueError(f"{model} learns already: leave --fast out.")
     if name is None:
         raise ValueError(
-            f"The lab has no trained weights for these of {model}: take --fast inplace "
-            "or --fast added."
+            f"The lab has no trained weights that fit this {model}: take --fast "
+            "inplace or --fast added."
         )
     _tell(model, name, "its second MLPs were trained for it", console)
     return name

@@ -91,7 +91,7 @@ REPORTED = {
             "As in the paper, the model that learns stays ahead of the window, and the "
             "more so the longer the text. Full attention is SmolLM2's own, trained on "
             "a million times as much: it is behind on novels, which the new weights "
-            "were trained on, and on addresses, and ahead on texts of 2026, where far "
+            "were trained on, and on addresses, but not on texts of 2026, where far "
             "text is worth most. In the paper it is behind up to 128K."
         ),
     ),

@@ -15,6 +15,7 @@ from lab.evals.trained import Losses, Score
 from lab.measure.parts import Kept
 from lab.measure.texts import Passage, TextRead
 from lab.recipes import grids
+from lab.stopping import Stopped
 from lab.training import cards
 
 
@@ -124,7 +125,7 @@ def test_finished_trainings_are_not_repeated(tmp_path, monkeypatch, capsys):
         did.append(experiment.name)
         screen.report({"tokens": experiment.tokens, "loss": 1.0})
         if len(did) == 2:
-            raise KeyboardInterrupt
+            raise Stopped("stopped at step 3.")
         folder.mkdir(parents=True, exist_ok=True)
         described = json.dumps(runs.describe(experiment))
         (folder / "experiment.json").write_text(described)
@@ -132,7 +133,7 @@ def test_finished_trainings_are_not_repeated(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(trainings, "train_experiment", train)
     pairs = [grids.Budget(seeds=1).pair(1, {})]
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped, match=r"step 3\. Finished .* kept: 1 of 2"):
         trainings.train_all(pairs)
     found = trainings.train_all(pairs)
     assert did == [*found, list(found)[1]] and len(found) == 2
